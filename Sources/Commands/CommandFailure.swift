@@ -1,0 +1,62 @@
+import LogStore
+import RESP
+
+/// Why a command was refused. A trivial value: throwing it allocates nothing.
+package enum CommandFailure: Error {
+  case syntax
+  case notInteger
+  case notFloat
+  case overflow
+  case outOfRange
+  case corrupt
+  case readOnly
+  case keyTooLong
+  case valueTooLong
+  case outOfMemory
+  /// The disk is full.
+  case noSpace
+  /// The log cannot be written any more.
+  case logFailed
+  case noSuchKey
+  case databaseOutOfRange
+  /// A whole reply line without `-` and CRLF.
+  case text(StaticString)
+  case wrongArgumentCount(Command)
+}
+
+extension Executor {
+  func answer(_ failure: CommandFailure) {
+    switch failure {
+    case .syntax: reply.error("ERR syntax error")
+    case .notInteger: reply.error("ERR value is not an integer or out of range")
+    case .notFloat: reply.error("ERR value is not a valid float")
+    case .overflow: reply.error("ERR increment or decrement would overflow")
+    case .outOfRange: reply.error("ERR offset is out of range")
+    case .corrupt:
+      reply.error(
+        "CORRUPT the stored record is damaged and no value is served; see the server's log, INFO and paceline inspect")
+    case .readOnly: reply.error(services.readOnlyError())
+    case .keyTooLong:
+      reply.error("ERR key is too long: at most \(store.configuration.keyBytesMax) bytes (key-bytes-max)")
+    case .valueTooLong: reply.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+    case .outOfMemory: reply.error("OOM command not allowed: the system has no memory for another log segment")
+    case .noSpace:
+      reply.error("NOSPACE no room for the log (\(refusalText)); reads go on, writes are taken again when there is")
+    case .logFailed:
+      reply.error(
+        "MISCONF the log cannot be written (\(refusalText)); reads go on, writes need a restart after the disk is repaired"
+      )
+    case .noSuchKey: reply.error("ERR no such key")
+    case .databaseOutOfRange: reply.error("ERR DB index is out of range")
+    case .text(let text): reply.error(text)
+    case .wrongArgumentCount(let command): reply.wrongArgumentCount(command)
+    }
+  }
+
+  private var refusalText: String {
+    switch store.writeRefusal {
+    case .failed(let text), .noSpace(let text): text
+    default: "unknown"
+    }
+  }
+}

@@ -1,0 +1,468 @@
+// Raw memory: hands views of records and arguments through; none outlives its batch.
+import Core
+import LogStore
+import RESP
+import Synchronization
+
+/// Executes the commands of one event loop against the store.
+///
+/// A batch is what one read of a socket brought: `beginBatch`, `execute` for each command, `endBatch`. Inside a batch
+/// the loop is in its epoch, so records may be read where they lie. The first write of a batch takes the write lock and
+/// the batch keeps it; it is never held across IO.
+package final class Executor {
+  /// Unowned and unsafe so that the data path does not count references; `ownedStore` keeps it alive, and both change
+  /// together in `use`, between two batches.
+  package private(set) unowned(unsafe) var store: LogStore
+  private var ownedStore: LogStore
+  private var participant: EpochDomain.Participant
+  package let services: any ServerServices
+  @usableFromInline let lookup = CommandLookup.shared
+  package var reply = ReplyBuffer(capacity: 64 << 10)
+  package let values = ValueScratch()
+
+  // Set for the batch.
+  /// The master's wall clock in milliseconds.
+  package private(set) var now: UInt64 = 0
+  package private(set) var tick = Tick(milliseconds: 0)
+  /// Records up to here are good at their commit level: reading them waits for nothing.
+  @usableFromInline var good: UInt64 = 0
+  /// What is good and was visible when the batch began.
+  @usableFromInline var settled: UInt64 = 0
+  package private(set) var holdsLock = false
+  /// False on a slave.
+  package private(set) var takesWrites = true
+  /// What the shell wants to see or hold back of every command.
+  package var attention: Attention = []
+  var monitored: Bool { attention.contains(.monitors) }
+  /// The newest LSN that the present command saw; see `consistently`.
+  var newestSeen: UInt64 = 0
+  /// The gate of the present session, kept here while a batch runs.
+  @usableFromInline var gate: UInt64 = 0
+  /// EXEC is running its commands: none of them may wait, and their records are one unit already.
+  package internal(set) var inTransaction = false
+
+  // Counters of this loop; written here only, read by INFO through the shell.
+  package var commandsProcessed: UInt64 = 0
+  package var hits: UInt64 = 0
+  package var misses: UInt64 = 0
+  package var expiredSeen: UInt64 = 0
+  package var errorReplies: UInt64 = 0
+
+  package init(store: LogStore, services: any ServerServices) {
+    self.store = store
+    ownedStore = store
+    self.services = services
+    guard let participant = store.epochs.join() else {
+      preconditionFailure("more event loops than the epoch domain has places for")
+    }
+    self.participant = participant
+  }
+
+  /// Follows the node to another store, between two batches.
+  package func use(_ other: LogStore) {
+    precondition(!holdsLock, "the store changed inside a batch")
+    store.epochs.resign(participant)
+    store = other
+    ownedStore = other
+    guard let place = other.epochs.join() else {
+      preconditionFailure("more event loops than the epoch domain has places for")
+    }
+    participant = place
+  }
+
+  // MARK: Batches
+
+  /// - Parameters:
+  ///   - good: records up to here may be shown at once; `UInt64.max` when replies never wait.
+  ///   - takesWrites: false on a slave.
+  @inline(__always)
+  package func beginBatch(now: WallClock, tick: Tick, good: UInt64, takesWrites: Bool) {
+    store.epochs.enter(participant)
+    self.now = now.milliseconds
+    self.tick = tick
+    self.good = good
+    settled = min(good, store.positions.applied.value)
+    self.takesWrites = takesWrites
+  }
+
+  /// Returns true if the batch wrote: the commit thread has work.
+  @inline(__always)
+  package func endBatch() -> Bool {
+    let wrote = holdsLock
+    if holdsLock {
+      holdsLock = false
+      store.writeLock.unlock()
+    }
+    store.epochs.leave(participant)
+    return wrote
+  }
+
+  // MARK: One command
+
+  /// Executes one command and appends its reply.
+  @inline(__always)
+  package func execute(_ arguments: borrowing ArgumentList, _ session: Session) -> Outcome {
+    commandsProcessed &+= 1
+    guard let command = lookup.find(arguments[0]) else { return unknown(arguments, session) }
+    guard lookup.accepts(command, argumentCount: arguments.count) else {
+      return wrongCount(command, arguments, session)
+    }
+    if _slowPath(!session.authenticated || session.transaction != nil || session.replyMode != .on || !attention.isEmpty)
+    {
+      return executeSpecially(command, arguments, session)
+    }
+    return run(command, arguments, session)
+  }
+
+  /// Runs a command whose name and arity are right, and turns a failure into its error reply.
+  @inline(__always)
+  func run(_ command: Command, _ arguments: borrowing ArgumentList, _ session: Session) -> Outcome {
+    gate = session.gate
+    lastWrite = session.lastWrite
+    session.lastCommand = command
+    if _slowPath(values.isUsed) { values.reset() }
+    let begin = reply.count
+    defer {
+      session.gate = gate
+      session.lastWrite = lastWrite
+    }
+    do throws(CommandFailure) {
+      // The two commands that most clients send most of the time, before the big switch.
+      if command == .get {
+        try get(arguments, session)
+        return .done
+      }
+      if command == .set {
+        try set(arguments, session)
+        return .done
+      }
+      let isTimed = !lookup.flags(command).contains(.fast) && !attention.contains(.timed)
+      let outcome = try isTimed ? dispatchTimed(command, arguments, session) : dispatch(command, arguments, session)
+      if reply.count > begin, reply.bytes[begin] == UInt8(ascii: "-") { noteError(from: begin) }
+      return outcome
+    } catch {
+      errorReplies &+= 1
+      answer(error)
+      noteError(from: begin)
+      return .done
+    }
+  }
+
+  /// Commands that may take long are timed one by one, for SLOWLOG.
+  @inline(never)
+  private func dispatchTimed(_ command: Command, _ arguments: borrowing ArgumentList, _ session: Session)
+    throws(CommandFailure) -> Outcome
+  {
+    let start = services.stopwatch
+    defer { finished(command, arguments, session, since: start) }
+    return try dispatch(command, arguments, session)
+  }
+
+  private func finished(
+    _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session, since start: UInt64
+  ) {
+    if lookup.flags(command).contains(.skipSlowlog) { return }
+    services.finished(command, arguments, session, microseconds: services.stopwatch &- start)
+  }
+
+  @inline(never)
+  private func noteError(from begin: Int) {
+    // CLIENT REPLY may have taken it back already.
+    guard reply.count > begin else { return }
+    services.noteError(UnsafeRawBufferPointer(rebasing: reply.bytes[begin...]))
+  }
+
+  @inline(never)
+  private func unknown(_ arguments: borrowing ArgumentList, _ session: Session) -> Outcome {
+    errorReplies &+= 1
+    let begin = reply.count
+    defer { noteError(from: begin) }
+    if !session.authenticated {
+      reply.error("NOAUTH Authentication required.")
+      return .done
+    }
+    reply.unknownCommand(arguments)
+    session.transaction?.abort()
+    applyReplyMode(session, from: begin)
+    return .done
+  }
+
+  @inline(never)
+  private func wrongCount(_ command: Command, _ arguments: borrowing ArgumentList, _ session: Session) -> Outcome {
+    errorReplies &+= 1
+    let begin = reply.count
+    defer { noteError(from: begin) }
+    if !session.authenticated, !lookup.flags(command).contains(.noAuth) {
+      reply.error("NOAUTH Authentication required.")
+      return .done
+    }
+    if command == .exec {
+      // Redis takes an EXEC that it cannot run for the end of the transaction, if there is one or not.
+      reply.error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")
+      session.discardTransaction()
+    } else {
+      reply.wrongArgumentCount(command)
+      session.transaction?.abort()
+    }
+    applyReplyMode(session, from: begin)
+    return .done
+  }
+
+  /// Authentication, queueing, MONITOR and CLIENT REPLY: everything that is rare.
+  @inline(never)
+  private func executeSpecially(_ command: Command, _ arguments: borrowing ArgumentList, _ session: Session) -> Outcome
+  {
+    let begin = reply.count
+    let flags = lookup.flags(command)
+    if !session.authenticated, !flags.contains(.noAuth) {
+      errorReplies &+= 1
+      reply.error("NOAUTH Authentication required.")
+      noteError(from: begin)
+      return .done
+    }
+    if attention.contains(.paused), isHeldBack(command, flags, session) {
+      commandsProcessed &-= 1
+      return .suspended(.paused)
+    }
+    defer { applyReplyMode(session, from: begin) }
+    if session.isMonitor, !flags.isDisjoint(with: [.write, .readonly]) {
+      errorReplies &+= 1
+      reply.error("ERR Replica can't interact with the keyspace")
+      noteError(from: begin)
+      return .done
+    }
+    if session.transaction != nil, queues(command) {
+      enqueue(command, arguments, session)
+      if reply.bytes[begin] == UInt8(ascii: "-") { noteError(from: begin) }
+      return .done
+    }
+    let start = attention.contains(.timed) ? services.stopwatch : 0
+    defer { if start > 0 { finished(command, arguments, session, since: start) } }
+    // After the command, as Redis does: SELECT shows the new database, EXEC comes behind what it ran.
+    defer { if monitored { feedMonitors(command, arguments, session) } }
+    return run(command, arguments, session)
+  }
+
+  /// CLIENT PAUSE: whether the command, of which nothing has happened yet, has to wait.
+  private func isHeldBack(_ command: Command, _ flags: CommandFlags, _ session: Session) -> Bool {
+    let writes = flags.contains(.write) || command == .exec && session.transaction?.writes == true
+    return services.holdsBack(writes: writes, now: tick)
+  }
+
+  private func applyReplyMode(_ session: Session, from begin: Int) {
+    switch session.replyMode {
+    case .on: break
+    case .off: reply.truncate(to: begin)
+    case .skipNext: session.replyMode = .skipping  // CLIENT REPLY SKIP itself answers nothing
+    case .skipping:
+      reply.truncate(to: begin)
+      session.replyMode = .on
+    }
+  }
+
+  // MARK: Reading
+
+  /// The live record of a key with its value as it was written, nil if there is none or it has expired. Notes what the
+  /// reply must wait for. Valid until the next command.
+  @inline(__always)
+  package func read(_ key: UnsafeRawBufferPointer, in database: Int) throws(CommandFailure) -> RecordView? {
+    guard let record = try readStored(key, in: database) else { return nil }
+    if _slowPath(record.isCompressed) { return try expanded(record, key, in: database) }
+    return record
+  }
+
+  /// The same as it is stored: for those who do not look at the value, which may be compressed.
+  @inline(__always)
+  package func readStored(_ key: UnsafeRawBufferPointer, in database: Int) throws(CommandFailure) -> RecordView? {
+    let table = store.table(database)
+    switch store.find(table, store.hash(key), key) {
+    case .found(let record):
+      // An old record may be seen through a new binding of its table (SWAPDB).
+      let seen = max(record.lsn, table.pointee.boundAt)
+      if _slowPath(seen > settled) { return try readUnsettled(key, in: database) }
+      if seen > newestSeen { newestSeen = seen }
+      return unlessExpired(record)
+    case .missing(let lastRemoval):
+      if _slowPath(lastRemoval > settled) { return try readUnsettled(key, in: database) }
+      if lastRemoval > newestSeen { newestSeen = lastRemoval }
+      return nil
+    case .damaged:
+      throw .corrupt
+    }
+  }
+
+  @inline(__always)
+  private func unlessExpired(_ record: RecordView) -> RecordView? {
+    if _slowPath(record.flags & RecordFlag.expiry != 0), record.expiry <= now {
+      expiredSeen &+= 1
+      return nil
+    }
+    return record
+  }
+
+  /// A read that meets something newer than the batch knew: what belongs to an unfinished unit is waited for (its writer
+  /// holds the lock and does no IO), what is not good yet holds the reply back.
+  @inline(never)
+  private func readUnsettled(_ key: UnsafeRawBufferPointer, in database: Int) throws(CommandFailure) -> RecordView? {
+    var waited = holdsLock
+    while true {
+      let seen: UInt64
+      var record: RecordView?
+      let table = store.table(database)
+      switch store.find(table, store.hash(key), key) {
+      case .found(let found):
+        seen = max(found.lsn, table.pointee.boundAt)
+        record = found
+      case .missing(let lastRemoval): seen = lastRemoval
+      case .damaged: throw .corrupt
+      }
+      if !waited, seen > store.positions.applied.value {
+        store.writeLock.lock()
+        store.writeLock.unlock()
+        waited = true
+        continue
+      }
+      if seen > good, seen > gate { gate = seen }
+      if seen > newestSeen { newestSeen = seen }
+      return record.flatMap(unlessExpired)
+    }
+  }
+
+  /// Runs a command that reads several keys so that they are of one moment: if a record it saw is newer than the log was
+  /// at its start, it runs again, the last time under the write lock.
+  @inline(__always)
+  func consistently(_ body: () throws(CommandFailure) -> Void) throws(CommandFailure) {
+    if holdsLock { return try body() }
+    let begin = reply.count
+    for _ in 0..<3 {
+      let start = store.positions.applied.value
+      newestSeen = 0
+      try body()
+      if newestSeen <= start { return }
+      reply.truncate(to: begin)
+    }
+    holdStill()
+    try body()
+  }
+
+  /// Takes the write lock for the rest of the batch, on a slave as well: for what must be read at one moment.
+  @inline(__always)
+  func holdStill() {
+    if holdsLock { return }
+    store.writeLock.lock()
+    holdsLock = true
+    store.wallClock = now
+  }
+
+  // MARK: Writing
+
+  /// Takes the write lock for the rest of the batch, if writes are taken.
+  @inline(__always)
+  func beginWrite() throws(CommandFailure) {
+    guard takesWrites else { throw .readOnly }
+    holdStill()
+    guard store.isWritable, !store.isReplica else { throw refusal() }
+  }
+
+  @inline(never)
+  func refusal() -> CommandFailure {
+    if store.isReplica { return .readOnly }
+    if case .noSpace = store.writeRefusal { return .noSpace }
+    return .logFailed
+  }
+
+  /// The place of a key, for a write. Begins the write.
+  @inline(__always)
+  func target(_ key: UnsafeRawBufferPointer, in database: Int) throws(CommandFailure) -> WriteTarget {
+    try beginWrite()
+    guard key.count <= store.configuration.keyBytesMax else { throw .keyTooLong }
+    let table = store.table(database)
+    if _slowPath(table.pointee.boundAt > good), table.pointee.boundAt > gate { gate = table.pointee.boundAt }
+    let target = store.locate(table, store.hash(key), key)
+    if _slowPath(target.damaged) { throw .corrupt }
+    return target
+  }
+
+  /// The place and the stored record of a key that a command needs to be there; nil if it is not, or has expired, and the
+  /// reply then waits until that is good. Begins the write.
+  @inline(__always)
+  func existing(_ key: UnsafeRawBufferPointer, in database: Int) throws(CommandFailure)
+    -> (target: WriteTarget, record: RecordView)?
+  {
+    try beginWrite()
+    // Too long a key cannot have been stored: it is missing, not wrong.
+    if _fastPath(key.count <= store.configuration.keyBytesMax) {
+      let target = try target(key, in: database)
+      if let record = live(target) { return (target, record) }
+    }
+    _ = try readStored(key, in: database)
+    return nil
+  }
+
+  /// The record at a target as it is stored, nil if it has expired. `liveValue` is for those who look at the value.
+  @inline(__always)
+  func live(_ target: WriteTarget) -> RecordView? {
+    guard let old = target.old else { return nil }
+    if _slowPath(old.flags & RecordFlag.expiry != 0), old.expiry <= now { return nil }
+    // A reply that tells of it waits until it is good.
+    if _slowPath(old.lsn > good), old.lsn > gate { gate = old.lsn }
+    return old
+  }
+
+  /// Writes a value, compressed if that pays: `expiry` in milliseconds since 1970, 0 for none.
+  @inline(__always)
+  func put(
+    _ target: WriteTarget, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, expiry: UInt64, in database: Int
+  ) throws(CommandFailure) {
+    if _slowPath(store.compressesValues), value.count >= values.rawBytesMin,
+      try putCompressed(target, key: key, value: value, expiry: expiry)
+    {
+      return
+    }
+    let place = try beginPut(key: key, valueBytes: value.count, expiry: expiry, in: database)
+    if let source = value.baseAddress { place.copyMemory(from: source, byteCount: value.count) }
+    endPut(target)
+  }
+
+  /// Makes room for a value of `valueBytes` bytes; the caller fills it and calls `endPut`. It is not compressed: a value
+  /// that is changed in part is likely to be changed again, and would be expanded each time. Records of the same batch may
+  /// still be read meanwhile.
+  @inline(__always)
+  func beginPut(
+    key: UnsafeRawBufferPointer, valueBytes: Int, expiry: UInt64, in database: Int
+  ) throws(CommandFailure) -> UnsafeMutableRawPointer {
+    guard valueBytes <= store.configuration.valueBytesMax else { throw .valueTooLong }
+    guard let place = store.beginPut(store.table(database), key: key, valueBytes: valueBytes, expiry: expiry) else {
+      throw .outOfMemory
+    }
+    return place
+  }
+
+  @inline(__always)
+  func endPut(_ target: WriteTarget) {
+    store.endPut(target)
+    wrote()
+  }
+
+  /// Removes the record at a target.
+  @inline(__always)
+  func remove(_ target: WriteTarget, key: UnsafeRawBufferPointer) throws(CommandFailure) {
+    guard store.delete(target, key: key) else { throw .outOfMemory }
+    wrote()
+  }
+
+  /// The reply tells of something as new as `lsn`: it waits until that is good.
+  package func see(_ lsn: UInt64) {
+    if lsn > good, lsn > gate { gate = lsn }
+  }
+
+  /// The reply waits for the record appended last.
+  @inline(__always)
+  func wrote() {
+    let lsn = store.lastAppended
+    if lsn > good { gate = lsn }
+    lastWrite = lsn
+  }
+  /// LSN of the newest write of the present session.
+  package var lastWrite: UInt64 = 0
+}

@@ -1,0 +1,129 @@
+// Raw memory: keys are matched and copied where their records lie.
+import Core
+import LogStore
+import RESP
+
+/// Walks over a database's keys. Expired keys are passed over.
+///
+/// What a walk meets may be newer than is good, and what it does not meet may have been removed a moment ago: the reply
+/// waits for everything that is visible here.
+extension Executor {
+  /// KEYS pattern. O(keys), without a lock; one look-up for a pattern without wildcards.
+  func keys(_ arguments: borrowing ArgumentList, _ session: Session) throws(CommandFailure) {
+    let pattern = arguments[1]
+    if GlobPattern.isLiteral(pattern) {
+      guard try readStored(pattern, in: session.database) != nil else { return reply.array(0) }
+      reply.array(1)
+      return reply.bulk(pattern)
+    }
+    sawWholeDatabase()
+    let table = store.table(session.database)
+    let matchesAll = pattern.count == 1 && pattern[0] == UInt8(ascii: "*")
+    let mark = reply.beginArray()
+    var count = 0
+    var cursor: UInt64 = 0
+    repeat {
+      cursor = store.scan(table, cursor: cursor, count: 1 << 16) { record in
+        guard isShown(record), matchesAll || GlobPattern.matches(pattern, record.key) else { return }
+        reply.bulk(record.key)
+        count += 1
+      }
+    } while cursor != 0
+    reply.endArray(mark, count: count)
+  }
+
+  /// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
+  func scan(_ arguments: borrowing ArgumentList, _ session: Session) throws(CommandFailure) {
+    guard let cursor = Self.scanCursor(arguments[1]) else { throw .text("ERR invalid cursor") }
+    var count: Int64 = 10
+    var pattern: UnsafeRawBufferPointer?
+    var wantsStrings = true
+    var i = 2
+    while i < arguments.count {
+      guard i + 1 < arguments.count else { throw .syntax }
+      let value = arguments[i + 1]
+      if equalsIgnoringCase(arguments[i], "count") {
+        guard let number = parseInteger(value) else { throw .notInteger }
+        guard number >= 1 else { throw .syntax }
+        count = number
+      } else if equalsIgnoringCase(arguments[i], "match") {
+        pattern = value.count == 1 && value[0] == UInt8(ascii: "*") ? nil : value
+      } else if equalsIgnoringCase(arguments[i], "type") {
+        wantsStrings = equalsIgnoringCase(value, "string")
+      } else {
+        throw .syntax
+      }
+      i += 2
+    }
+    sawWholeDatabase()
+    var found: [RecordView] = []
+    let next = store.scan(
+      store.table(session.database), cursor: cursor, count: Int(min(count, Self.scanCountMax))
+    ) { record in
+      guard wantsStrings, isShown(record) else { return }
+      if let pattern, !GlobPattern.matches(pattern, record.key) { return }
+      found.append(record)
+    }
+    reply.array(2)
+    reply.bulk(integer: Int64(clamping: next))
+    reply.array(found.count)
+    for record in found { reply.bulk(record.key) }
+  }
+
+  /// RANDOMKEY
+  func randomKey(_ session: Session) {
+    sawWholeDatabase()
+    let table = store.table(session.database)
+    var draw: UInt64 = 0
+    for _ in 0..<100 {
+      let record = store.anyRecord(table) { bound in
+        // Drawn from what a simulation repeats as well.
+        draw &+= 1
+        return KeyHash.mix(commandsProcessed ^ store.hashSeed, now ^ draw &* 0x9E37_79B9_7F4A_7C15)
+          .multipliedFullWidth(by: bound).high
+      }
+      guard let record else { break }
+      if isShown(record) { return reply.bulk(record.key) }
+    }
+    // Nearly all have expired: the first that has not.
+    var cursor: UInt64 = 0
+    var found: RecordView?
+    repeat {
+      cursor = store.scan(table, cursor: cursor, count: 64) { record in
+        if found == nil, isShown(record) { found = record }
+      }
+    } while cursor != 0 && found == nil
+    if let found { reply.bulk(found.key) } else { reply.null() }
+  }
+
+  /// False for an expired record. Notes what the reply must wait for.
+  private func isShown(_ record: RecordView) -> Bool {
+    if record.lsn > good, record.lsn > gate { gate = record.lsn }
+    return record.flags & RecordFlag.expiry == 0 || record.expiry > now
+  }
+
+  /// Beyond any database's size, and small enough for the store's arithmetic.
+  private static var scanCountMax: Int64 { 1 << 30 }
+
+  /// Reads a cursor as Redis does, with C's `strtoul`: a sign is allowed, a minus counts down from 2^64, the number ends
+  /// with the argument or a NUL; nothing at all is 0.
+  static func scanCursor(_ bytes: UnsafeRawBufferPointer) -> UInt64? {
+    let end = bytes.firstIndex(of: 0) ?? bytes.count
+    if end == 0 { return 0 }
+    var i = 0
+    let isNegative = bytes[0] == UInt8(ascii: "-")
+    if isNegative || bytes[0] == UInt8(ascii: "+") { i = 1 }
+    guard i < end else { return nil }
+    var value: UInt64 = 0
+    while i < end {
+      let digit = bytes[i] &- 0x30
+      guard digit <= 9 else { return nil }
+      let (product, over) = value.multipliedReportingOverflow(by: 10)
+      let (sum, carry) = product.addingReportingOverflow(UInt64(digit))
+      if over || carry { return nil }
+      value = sum
+      i += 1
+    }
+    return isNegative ? 0 &- value : value
+  }
+}

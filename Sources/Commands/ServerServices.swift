@@ -1,0 +1,55 @@
+// Raw memory: hands views of error lines through; none outlives its call.
+import Core
+import RESP
+
+/// What commands ask of the server around the store. Never on the path of data commands.
+package protocol ServerServices: AnyObject, Sendable {
+  /// The whole error line for a write on a slave: names the master.
+  func readOnlyError() -> String
+  /// Feeds MONITOR clients. Called only while `Executor.attention` has `.monitors`.
+  func feedMonitors(_ line: String)
+  /// What AUTH must present; nil if none is configured.
+  var password: [UInt8]? { get }
+  /// The version of Redis whose commands these are, as HELLO names it.
+  var redisVersion: String { get }
+  /// `master` or `replica`, as HELLO names it.
+  var roleName: String { get }
+  /// Commands that belong to the server: INFO, CONFIG, CLIENT, REPLICAOF, ... Writes the reply.
+  ///
+  /// While `executor.inTransaction`, nothing may wait: WAIT and WAITLSN answer what is so at present, and the result
+  /// is `.done`.
+  func serve(_ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session)
+    throws(CommandFailure) -> Outcome
+
+  /// Microseconds of a clock that only goes forward, for SLOWLOG.
+  var stopwatch: UInt64 { get }
+  /// A command ran for so long. Called for commands that may take long, and for all with `.timed`.
+  func finished(
+    _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session, microseconds: UInt64)
+  /// An error reply was written: `line` begins with `-`.
+  func noteError(_ line: UnsafeRawBufferPointer)
+  /// CLIENT PAUSE: whether a command has to wait. Called only with `.paused`.
+  func holdsBack(writes: Bool, now: Tick) -> Bool
+}
+
+/// A server that keeps no figures and never pauses.
+extension ServerServices {
+  package var stopwatch: UInt64 { 0 }
+  package func finished(
+    _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session, microseconds: UInt64
+  ) {}
+  package func noteError(_ line: UnsafeRawBufferPointer) {}
+  package func holdsBack(writes: Bool, now: Tick) -> Bool { false }
+}
+
+/// What the shell wants to see or hold back of every command. Empty on the hot path: then commands take the short way.
+package struct Attention: OptionSet, Sendable {
+  package let rawValue: UInt8
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+  /// MONITOR clients are to see every command.
+  package static let monitors = Attention(rawValue: 1)
+  /// A CLIENT PAUSE may be on.
+  package static let paused = Attention(rawValue: 2)
+  /// SLOWLOG wants so short times that every command is timed.
+  package static let timed = Attention(rawValue: 4)
+}

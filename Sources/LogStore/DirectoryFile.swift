@@ -1,0 +1,186 @@
+import Core
+
+// One generation of the data directory, `<generation, 20 digits>.dir`: what the node is and which files are alive.
+// Little endian; strings and lists are preceded by their length.
+//
+//  offset size name          meaning
+//       0    8 magic         "PLDIR\0\0\2"
+//       8    4 bodyBytes
+//      12    4 checksum      crc32c of the body
+//      16    . body:         generation u64, node id 20, lineage 20, store number u32,
+//                            vote term u32, vote length u8 and node id,
+//                            term history: count u32, then (term u32, first LSN u64) each,
+//                            segments: count u32, then (first LSN u64, revision u32, last LSN u64, bytes u64,
+//                            checksum u32, cleaned up to u64) each,
+//                            retained: first LSN from which the raw log is complete u64,
+//                            first LSN from which all tombstones are kept u64, revision of the next data file u32,
+//                            keys: count u32, then (table u32, keys u64) each,
+//                            registry: length u32 and bytes (opaque here: the replication registry)
+//
+// Written beside the old ones, synced, renamed, directory synced. Segments younger than the list are found by name.
+public struct DirectoryFile: Equatable, Sendable {
+  public struct SealedSegment: Equatable, Sendable {
+    public var name: LogFileName
+    public var firstLSN: LSN { name.firstLSN }
+    public var lastLSN: LSN
+    public var bytes: UInt64
+    public var checksum: UInt32
+    /// See `Segment.cleanUpTo`.
+    public var cleanUpTo: LSN
+    public init(name: LogFileName, lastLSN: LSN, bytes: UInt64, checksum: UInt32, cleanUpTo: LSN = .none) {
+      self.name = name
+      self.lastLSN = lastLSN
+      self.bytes = bytes
+      self.checksum = checksum
+      self.cleanUpTo = cleanUpTo
+    }
+  }
+  public struct Vote: Equatable, Sendable {
+    public var term: Term
+    public var candidate: NodeID?
+    public init(term: Term, candidate: NodeID?) {
+      self.term = term
+      self.candidate = candidate
+    }
+  }
+
+  public var generation: UInt64 = 0
+  public var node: NodeID
+  /// The id of the data set: the same on all nodes that share a history.
+  public var lineage: NodeID
+  /// Which `store-<n>` directory holds the files.
+  public var storeNumber: UInt32 = 1
+  public var vote = Vote(term: .none, candidate: nil)
+  public var terms = TermHistory()
+  public var segments: [SealedSegment] = []
+  /// The log is complete from this LSN on.
+  public var logStart = LSN(1)
+  /// All tombstones from this LSN on are kept.
+  public var tombstonesFrom = LSN(1)
+  public var nextRevision: UInt32 = 1
+  /// How many keys each table had when this was written: a start makes room for them.
+  public var keys: [UInt32: UInt64] = [:]
+  public var registry: [UInt8] = []
+
+  public static let suffix = ".dir"
+  public static let magic: UInt64 = 0x0200_0052_4944_4C50  // "PLDIR\0\0\2"
+  static let headerBytes = 16
+
+  public init(node: NodeID, lineage: NodeID) {
+    self.node = node
+    self.lineage = lineage
+  }
+
+  public static func name(_ generation: UInt64) -> String { SegmentFormat.name(LSN(generation), suffix: suffix) }
+  public static func generation(inName name: String) -> UInt64? {
+    SegmentFormat.firstLSN(inName: name, suffix: suffix)?.value
+  }
+
+  public func encoded() -> [UInt8] {
+    var body = ByteWriter(capacity: 256)
+    body.u64(generation)
+    body.raw(node.bytes)
+    body.raw(lineage.bytes)
+    body.u32(storeNumber)
+    body.u32(vote.term.value)
+    body.u8(UInt8(vote.candidate?.bytes.count ?? 0))
+    if let candidate = vote.candidate { body.raw(candidate.bytes) }
+    body.u32(UInt32(terms.entries.count))
+    for entry in terms.entries {
+      body.u32(entry.term.value)
+      body.u64(entry.firstLSN.value)
+    }
+    body.u32(UInt32(segments.count))
+    for segment in segments {
+      body.u64(segment.firstLSN.value)
+      body.u32(segment.name.revision)
+      body.u64(segment.lastLSN.value)
+      body.u64(segment.bytes)
+      body.u32(segment.checksum)
+      body.u64(segment.cleanUpTo.value)
+    }
+    body.u64(logStart.value)
+    body.u64(tombstonesFrom.value)
+    body.u32(nextRevision)
+    body.u32(UInt32(keys.count))
+    for (table, count) in keys.sorted(by: { $0.key < $1.key }) {
+      body.u32(table)
+      body.u64(count)
+    }
+    body.u32(UInt32(registry.count))
+    body.raw(registry)
+    var file = ByteWriter(capacity: body.bytes.count + Self.headerBytes)
+    file.u64(Self.magic)
+    file.u32(UInt32(body.bytes.count))
+    file.u32(CRC32C.checksum(body.bytes))
+    file.raw(body.bytes)
+    return file.bytes
+  }
+
+  public enum Unreadable: Error, CustomStringConvertible {
+    case otherFormat
+    case damaged(String)
+    public var description: String {
+      switch self {
+      case .otherFormat: "not a directory file of this version"
+      case .damaged(let why): why
+      }
+    }
+  }
+
+  public init(decoding bytes: [UInt8]) throws(Unreadable) {
+    do {
+      var reader = ByteReader(bytes)
+      guard try reader.u64() == Self.magic else { throw Unreadable.otherFormat }
+      let count = Int(try reader.u32())
+      let checksum = try reader.u32()
+      let body = try reader.raw(count)
+      guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the body") }
+      guard CRC32C.checksum(body) == checksum else { throw Unreadable.damaged("the body's checksum is wrong") }
+      self = try Self.decodeBody(body)
+    } catch let error as Unreadable {
+      throw error
+    } catch {
+      throw .damaged("\(error)")
+    }
+  }
+
+  private static func decodeBody(_ body: [UInt8]) throws -> DirectoryFile {
+    var reader = ByteReader(body)
+    let generation = try reader.u64()
+    var file = DirectoryFile(
+      node: NodeID(random: try reader.raw(NodeID.byteCount)), lineage: NodeID(random: try reader.raw(NodeID.byteCount)))
+    file.generation = generation
+    file.storeNumber = try reader.u32()
+    file.vote.term = Term(try reader.u32())
+    let candidate = Int(try reader.u8())
+    guard candidate == 0 || candidate == NodeID.byteCount else { throw Unreadable.damaged("the vote is malformed") }
+    if candidate > 0 { file.vote.candidate = NodeID(random: try reader.raw(candidate)) }
+    var terms: [TermHistory.Entry] = []
+    for _ in 0..<(try reader.u32()) {
+      terms.append(.init(term: Term(try reader.u32()), firstLSN: LSN(try reader.u64())))
+    }
+    guard let history = TermHistory(terms) else { throw Unreadable.damaged("the term history does not rise") }
+    file.terms = history
+    for _ in 0..<(try reader.u32()) {
+      file.segments.append(
+        SealedSegment(
+          name: LogFileName(firstLSN: LSN(try reader.u64()), revision: try reader.u32()),
+          lastLSN: LSN(try reader.u64()), bytes: try reader.u64(), checksum: try reader.u32(),
+          cleanUpTo: LSN(try reader.u64())))
+    }
+    file.logStart = LSN(try reader.u64())
+    file.tombstonesFrom = LSN(try reader.u64())
+    file.nextRevision = try reader.u32()
+    for _ in 0..<(try reader.u32()) { file.keys[try reader.u32()] = try reader.u64() }
+    file.registry = try reader.raw(Int(try reader.u32()))
+    guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the registry") }
+    for (a, b) in zip(file.segments, file.segments.dropFirst()) where a.lastLSN >= b.firstLSN {
+      throw Unreadable.damaged("the segments at LSN \(a.firstLSN) and \(b.firstLSN) overlap")
+    }
+    for segment in file.segments where segment.firstLSN == .none || segment.lastLSN < segment.firstLSN {
+      throw Unreadable.damaged("the segment at LSN \(segment.firstLSN) ends before it begins")
+    }
+    return file
+  }
+}

@@ -1,0 +1,56 @@
+import Core
+
+/// What opening a store found and did, for the log and for `INFO`.
+public struct RecoveryReport: Sendable {
+  public var segments = 0
+  public var records = 0
+  public var replayedRecords = 0
+  public var rebuiltIndexes: [String] = []
+  /// Bytes of a torn tail, cut.
+  public var cutBytes = 0
+  public var notes: [String] = []
+}
+
+/// Why a store cannot be opened. The text says what to do.
+public struct OpenError: Error, CustomStringConvertible, Sendable {
+  public let description: String
+  /// A file that the generation names is missing or damaged: an older generation may name others.
+  public let isDamage: Bool
+  public init(_ description: String, isDamage: Bool = false) {
+    self.description = description
+    self.isDamage = isDamage
+  }
+}
+
+/// Runs `body(0..<count)` at once on as many threads; the shell provides it, the simulator runs them in turn.
+public typealias ParallelRunner = @Sendable (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) -> Void
+
+extension LogStore {
+  /// Makes an empty store.
+  public static func create(
+    fileSystem: any FileSystem, directory: String, lineage: NodeID, configuration: StoreConfiguration
+  ) throws(FileError) -> LogStore {
+    try fileSystem.makeDirectory(directory)
+    let store = LogStore(fileSystem: fileSystem, directory: directory, lineage: lineage, configuration: configuration)
+    return store
+  }
+
+  /// Opens the store in `directory`: loads the index files of the sealed segments, replays what follows them and cuts a
+  /// torn tail. Damage anywhere else is refused.
+  ///
+  /// - Parameters:
+  ///   - listed: the sealed segments of the newest generation.
+  ///   - workers: how many threads `run` may use.
+  public static func open(
+    fileSystem: any FileSystem, directory: String, lineage: NodeID, configuration: StoreConfiguration,
+    generation: DirectoryFile, workers: Int, run: ParallelRunner
+  ) throws -> (LogStore, RecoveryReport) {
+    let store = LogStore(fileSystem: fileSystem, directory: directory, lineage: lineage, configuration: configuration)
+    var recovery = Recovery(store: store, generation: generation)
+    try recovery.findSegments()
+    try recovery.scanTail()
+    try recovery.loadSealed(workers: workers, run: run)
+    try recovery.replayTail()
+    return (store, recovery.report)
+  }
+}

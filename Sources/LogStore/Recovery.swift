@@ -1,0 +1,467 @@
+// Raw memory: walks segment files as they are found on disk.
+import Core
+import Synchronization
+
+struct Recovery {
+  let store: LogStore
+  let generation: DirectoryFile
+  var report = RecoveryReport()
+  private var sealed: [(segment: Segment, index: IndexFile)] = []
+  private var unsealed: [LSN] = []
+  private var tails: [Tail] = []
+  /// The end of the last whole unit of the log: everything behind it is cut.
+  private var whole = (tail: 0, end: SegmentFormat.headerBytes, lsn: LSN.none)
+
+  init(store: LogStore, generation: DirectoryFile) {
+    self.store = store
+    self.generation = generation
+  }
+
+  private func path(_ lsn: LSN, _ suffix: String) -> String {
+    store.directory + "/" + SegmentFormat.name(lsn, suffix: suffix)
+  }
+  private func path(_ name: LogFileName) -> String { store.directory + "/" + name.records }
+
+  // MARK: Which files are there
+
+  /// Sorts the segment files into those with a good index file and those that must be read.
+  mutating func findSegments() throws {
+    let fileSystem = store.fileSystem
+    var names = try fileSystem.list(store.directory)
+    for name in names where name.hasSuffix(".tmp") { try fileSystem.unlink(store.directory + "/" + name) }
+    names.removeAll { $0.hasSuffix(".tmp") }
+    let found = names.compactMap { LogFileName(records: $0) }.sorted()
+    let present = Set(found)
+    for listed in generation.segments where !present.contains(listed.name) {
+      throw OpenError(
+        """
+        the file \(path(listed.name)) with LSNs \(listed.firstLSN) to \(listed.lastLSN) is missing. Put it back from a \
+        copy, or start with an empty directory as a slave of a node that has the data
+        """, isDamage: true)
+    }
+    let listed = Dictionary(generation.segments.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    // Segments are sealed in the order of the log: what stands before a sealed one is complete, also without its index.
+    let lastSealed = found.last {
+      listed[$0] != nil || (!$0.isData && fileSystem.exists(path($0.firstLSN, SegmentFormat.indexSuffix)))
+    }
+    for name in found {
+      if let known = listed[name] {
+        try addSealed(name, known: known)
+      } else if name.isData || name.firstLSN < generation.logStart {
+        // Dropped or compacted, or never named; an older generation may still need it.
+        store.droppedFiles.withLock { $0.append(name) }
+      } else if let lastSealed, name <= lastSealed {
+        guard name.firstLSN == expectedNext else { throw missing(before: name.firstLSN) }
+        try addSealed(name, known: nil)
+      } else {
+        unsealed.append(name.firstLSN)
+      }
+    }
+    let stems = Set(found.map(\.index))
+    for name in names where name.hasSuffix(SegmentFormat.indexSuffix) && !stems.contains(name) {
+      try fileSystem.unlink(store.directory + "/" + name)
+    }
+    store.nextRevision = max(generation.nextRevision, (found.map(\.revision).max() ?? 0) + 1)
+  }
+
+  /// The first LSN of the next segment that the generation does not list.
+  private var expectedNext: LSN { max(sealed.last?.segment.lastLSN.next ?? LSN(1), generation.logStart) }
+
+  private func missing(before lsn: LSN) -> OpenError {
+    OpenError(
+      "LSNs \(expectedNext) to \(lsn.previous) are missing before \(path(lsn, SegmentFormat.fileSuffix))\(Self.advice)",
+      isDamage: true)
+  }
+
+  private mutating func addSealed(_ name: LogFileName, known: DirectoryFile.SealedSegment?) throws {
+    let file = path(name)
+    let mapping = try store.fileSystem.map(file)
+    try FormatVersion.refuseNewer(mapping.bytes, than: SegmentFormat.magic, file: file)
+    try FormatVersion.refuseNewer(mapping.bytes, than: DataFileFormat.magic, file: file)
+    guard let header = SegmentFormat.readHeader(mapping.bytes), header.firstLSN == name.firstLSN,
+      header.isData == name.isData
+    else {
+      throw OpenError(
+        "\(file) is damaged: its header is not that of a file beginning at LSN \(name.firstLSN)\(Self.advice)",
+        isDamage: true)
+    }
+    guard header.lineage == store.hashSeed else {
+      throw OpenError("\(file) belongs to another data set. Directories must not be mixed: take the file out")
+    }
+    if let known, UInt64(mapping.count) != known.bytes {
+      throw OpenError("\(file) has \(mapping.count) bytes, it should have \(known.bytes)\(Self.advice)", isDamage: true)
+    }
+    var index: IndexFile
+    do {
+      let file = store.directory + "/" + name.index
+      let bytes = try store.fileSystem.map(file)
+      try FormatVersion.refuseNewer(bytes.bytes, than: IndexFile.magic, file: file)
+      index = try IndexFile(bytes)
+      guard index.firstLSN == name.firstLSN, index.dataBytes == UInt64(mapping.count),
+        index.hashSeed == store.hashSeed, known == nil || index.dataChecksum == known?.checksum
+      else {
+        throw IndexFile.Damage(offset: 0, reason: "it does not belong to its segment")
+      }
+    } catch let newer as OpenError {
+      throw newer
+    } catch {
+      index = try rebuildIndex(name, header, mapping, because: "\(error)", known: known)
+    }
+    guard let slot = store.takeSlot() else { throw OpenError("the log has more segments than can be addressed") }
+    let segment = Segment(
+      slot: slot, name: name, capacity: mapping.count, used: mapping.count, recordsAt: header.recordsAt)
+    segment.state = .sealed
+    segment.lastLSN = index.lastLSN
+    segment.cleanUpTo = max(known?.cleanUpTo ?? .none, index.cleanUpTo)
+    segment.written = mapping.count
+    segment.fileChecksum = index.dataChecksum
+    if let why = store.loadDictionaries(mapping, header, slot: slot) { report.notes.append("\(file): \(why)") }
+    store.publish(mapping, of: segment)
+    sealed.append((segment, index))
+  }
+
+  static let advice = """
+    . The data in it cannot be trusted. Put the file back from a copy, or start with an empty directory as a slave of a \
+    node that has the data; `paceline inspect` on the file shows what is still readable
+    """
+
+  /// Reads a whole file whose index file is missing or damaged.
+  private mutating func rebuildIndex(
+    _ name: LogFileName, _ header: SegmentFormat.Header, _ mapping: MappedFile, because reason: String,
+    known: DirectoryFile.SealedSegment?
+  ) throws -> IndexFile {
+    var at = header.recordsAt
+    var last = name.firstLSN.previous
+    while at < mapping.count {
+      let record = RecordView(mapping.start + at)
+      guard record.verify(available: mapping.count - at) == .good else {
+        throw damaged(path(name), offset: at, after: last)
+      }
+      last = LSN(record.lsn)
+      at += record.recordBytes
+    }
+    let bytes = IndexFile.build(
+      segment: mapping.bytes, recordsAt: header.recordsAt, firstLSN: name.firstLSN, lastLSN: known?.lastLSN ?? last,
+      hashSeed: store.hashSeed, dataChecksum: CRC32C.checksum(mapping.bytes))
+    let file = store.directory + "/" + name.index
+    try store.fileSystem.replace(file, in: store.directory, with: bytes)
+    report.rebuiltIndexes.append("\(file): \(reason)")
+    return try IndexFile(try store.fileSystem.map(file))
+  }
+
+  private func damaged(_ file: String, offset: Int, after lsn: LSN) -> OpenError {
+    OpenError(
+      "\(file) is damaged at offset \(offset), after LSN \(lsn), where it was already synced\(Self.advice)",
+      isDamage: true)
+  }
+
+  // MARK: Sealed segments, by their index files
+
+  mutating func loadSealed(workers: Int, run: ParallelRunner) throws {
+    let store = store
+    for (segment, _) in sealed { store.segmentList.withLock { $0.append(segment) } }
+    var keys: [UInt32: Int] = [:]
+    var newestCatalog: (entry: IndexEntry, lsn: UInt64)?
+    store.lastLSN = generation.logStart.previous.value
+    for (segment, index) in sealed {
+      report.segments += 1
+      report.records += index.count
+      for i in 0..<index.count {
+        let entry = index.entry(i)
+        switch RecordKind(rawValue: entry.kind) {
+        case .put: keys[entry.table, default: 0] += 1
+        case .delete:
+          segment.keptRecords += 1
+          segment.keptBytes += entry.recordBytes
+        case .catalog:
+          segment.keptRecords += 1
+          segment.keptBytes += entry.recordBytes
+          newestCatalog = (
+            IndexEntry(tag: 0, segment: segment.slot, offset: entry.offset), segment.firstLSN.value + entry.lsnDelta
+          )
+        case .noop, nil: break
+        }
+        if i & 8191 == 0 { segment.noteLandmark(segment.firstLSN.value + entry.lsnDelta, at: entry.offset) }
+      }
+      store.lastLSN = max(store.lastLSN, segment.lastLSN.value)
+    }
+    store.terms = generation.terms
+    store.setLogStart(rawLogStart)
+    store.tombstonesFrom = generation.tombstonesFrom
+    store.currentTerm = generation.terms.last?.term.value ?? 0
+    noteYoungTerms()
+    // The newest catalog counts from the start, also when it is in the tail: tables that it does not know are dead, and
+    // the record that made a table may be gone with its segment.
+    if let catalog = newestCatalogInTail {
+      try bind(catalog.value, at: catalog.lsn)
+    } else if let newest = newestCatalog {
+      let (record, _) = store.record(newest.entry)
+      guard store.isIntact(record, newest.entry), let catalog = Catalog([UInt8](record.value)) else {
+        throw OpenError("the newest catalog record, LSN \(newest.lsn), is damaged\(Self.advice)", isDamage: true)
+      }
+      store.catalogEntry = newest.entry
+      try bind(catalog, at: newest.lsn)
+    }
+    if let unknown = keys.keys.max(), unknown >= store.catalog.nextTable {
+      throw OpenError("the data has keys of table \(unknown); start with --databases \(unknown) at least")
+    }
+    // A key that was written often stands often in the files; the generation tells how many keys there were.
+    let young = sealed.filter { $0.segment.firstLSN > generation.segments.last?.lastLSN ?? .none }.map(\.index.count)
+    for (table, count) in keys {
+      let known = generation.keys[table].map { Int(clamping: $0) + young.reduce(0, +) }
+      store.indexes[table]?.reserve(keys: min(count, known ?? count))
+    }
+    let loaders = max(1, min(workers, 64))
+    let files = sealed.map(\.index)
+    let segments = sealed.map(\.segment)
+    let results = Mutex<[Loader]>([])
+    run(loaders) { worker in
+      let per = KeyIndex.partitionCount / loaders
+      let from = worker * per
+      let upTo = worker == loaders - 1 ? KeyIndex.partitionCount : from + per
+      var loader = Loader(store: store, partitions: from..<upTo, slots: store.nextSlot)
+      for (segment, file) in zip(segments, files) { loader.load(segment, file) }
+      results.withLock { [loader] in $0.append(loader) }
+    }
+    for loader in results.withLock({ $0 }) { loader.merge() }
+  }
+
+  /// Index files know no terms: those that began after the generation was written stand in the records only.
+  private func noteYoungTerms() {
+    let listed = Set(generation.segments.map(\.name))
+    for (segment, index) in sealed where !listed.contains(segment.name) {
+      for i in 0..<index.count {
+        let place = IndexEntry(tag: 0, segment: segment.slot, offset: index.entry(i).offset)
+        let record = store.record(place).record
+        guard store.isIntact(record, place) else { continue }
+        if record.term > store.currentTerm {
+          store.terms.begin(Term(record.term), at: LSN(record.lsn))
+          store.currentTerm = record.term
+        }
+      }
+    }
+  }
+
+  /// Behind the last compacted piece and the last gap, every record is there.
+  private var rawLogStart: LSN {
+    var start = generation.logStart
+    var expected = start
+    for (segment, _) in sealed {
+      if segment.name.isData { start = max(start, segment.lastLSN.next) }
+      if segment.firstLSN > expected { start = max(start, segment.firstLSN) }
+      expected = segment.lastLSN.next
+    }
+    return start
+  }
+
+  private func bind(_ catalog: Catalog, at lsn: UInt64) throws {
+    guard catalog.tables.count == store.configuration.databases else {
+      throw OpenError("the data has \(catalog.tables.count) databases; start with --databases \(catalog.tables.count)")
+    }
+    store.catalog = catalog
+    store.catalogLSN.store(lsn, ordering: .releasing)
+    store.bindTables(at: lsn)
+  }
+
+  private var newestCatalogInTail: (value: Catalog, lsn: UInt64)? {
+    for (position, tail) in tails.enumerated().reversed() where position <= whole.tail {
+      var newest: (Catalog, UInt64)?
+      var at = SegmentFormat.headerBytes
+      while at < (position == whole.tail ? whole.end : tail.end) {
+        let record = RecordView(tail.mapping.start + at)
+        if record.kind == RecordKind.catalog.rawValue, let catalog = Catalog([UInt8](record.value)) {
+          newest = (catalog, record.lsn)
+        }
+        at += record.recordBytes
+      }
+      if let newest { return newest }
+    }
+    return nil
+  }
+
+  // MARK: The tail
+
+  /// A segment without an index file, as far as it can be read.
+  private struct Tail {
+    let firstLSN: LSN
+    let mapping: MappedFile
+    /// Behind the last good record.
+    var end: Int
+    var lastLSN: LSN
+    /// The last record is not the last of its unit.
+    var endsInsideUnit = false
+  }
+
+  /// Reads the segments without an index file and finds where the log ends.
+  mutating func scanTail() throws {
+    var expected = expectedNext
+    whole.lsn = expected.previous
+    for (position, lsn) in unsealed.enumerated() {
+      let isLast = position == unsealed.count - 1
+      let next = isLast ? nil : unsealed[position + 1]
+      guard let tail = try scan(lsn, expected: expected, next: next, position: position) else { break }
+      expected = tail.lastLSN.next
+      tails.append(tail)
+    }
+  }
+
+  /// Cuts a torn tail and takes over the rest; the last segment becomes the active one again.
+  mutating func replayTail() throws {
+    noteCut()
+    // A segment without records is made anew when one is appended.
+    var kept = min(tails.count, whole.tail + 1)
+    if kept > 0, whole.end == SegmentFormat.headerBytes { kept -= 1 }
+    for lsn in unsealed.dropFirst(kept).reversed() { try store.fileSystem.unlink(path(lsn, SegmentFormat.fileSuffix)) }
+    if kept < unsealed.count { try store.fileSystem.syncDirectory(store.directory) }
+    for (position, tail) in tails.prefix(kept).enumerated() {
+      let isLast = position == kept - 1
+      var tail = tail
+      if position == whole.tail { (tail.end, tail.lastLSN, tail.endsInsideUnit) = (whole.end, whole.lsn, false) }
+      try adopt(tail, isLast: isLast)
+    }
+    finish()
+  }
+
+  /// Finds where a segment's good records end. nil for a last file without a header: it was begun and never synced.
+  private mutating func scan(
+    _ lsn: LSN, expected: LSN, next: LSN?, position: Int
+  ) throws -> Tail? {
+    let file = path(lsn, SegmentFormat.fileSuffix)
+    let mapping = try store.fileSystem.map(file)
+    try FormatVersion.refuseNewer(mapping.bytes, than: SegmentFormat.magic, file: file)
+    guard let header = SegmentFormat.readHeader(mapping.bytes) else {
+      guard next == nil, TailMark.highestSynced(mapping.bytes, from: 0) == 0 else {
+        throw OpenError("\(file) is damaged: its header cannot be read\(Self.advice)")
+      }
+      report.notes.append("\(file) was begun and never synced; removed")
+      return nil
+    }
+    guard header.firstLSN == lsn, header.lineage == store.hashSeed else {
+      throw OpenError("\(file) belongs to another data set or place. Take it out of the directory")
+    }
+    guard lsn == expected else { throw missing(before: lsn) }
+    var tail = Tail(firstLSN: lsn, mapping: mapping, end: SegmentFormat.headerBytes, lastLSN: lsn.previous)
+    while tail.end < mapping.count {
+      let record = RecordView(mapping.start + tail.end)
+      guard record.verify(available: mapping.count - tail.end) == .good, record.lsn == tail.lastLSN.value + 1 else {
+        break
+      }
+      tail.lastLSN = LSN(record.lsn)
+      tail.end += record.recordBytes
+      tail.endsInsideUnit = record.unitContinues
+      if !record.unitContinues { whole = (position, tail.end, tail.lastLSN) }
+    }
+    if let next {
+      // It was synced before the next one was begun.
+      guard tail.lastLSN.next == next else { throw damaged(file, offset: tail.end, after: tail.lastLSN) }
+    } else {
+      // Synced bytes that cannot be read are damage; what was never synced may be cut. See the tail mark in Segment.swift.
+      guard TailMark.highestSynced(mapping.bytes, from: tail.end) <= tail.end else {
+        throw damaged(file, offset: tail.end, after: tail.lastLSN)
+      }
+    }
+    return tail
+  }
+
+  private mutating func noteCut() {
+    guard let last = tails.last else { return }
+    // A good mark right behind the records is where a written log ends; it is not a torn tail.
+    let mark = TailMark.synced(last.mapping.bytes, at: last.end) != nil ? TailMark.bytes : 0
+    var torn = max(0, Self.lastNonZero(last.mapping.bytes, from: last.end) - last.end - mark)
+    let records = last.lastLSN.value - whole.lsn.value
+    for (position, tail) in tails.enumerated() where position >= whole.tail {
+      torn += tail.end - (position == whole.tail ? whole.end : SegmentFormat.headerBytes)
+    }
+    guard torn > 0 else { return }
+    report.cutBytes += torn
+    report.notes.append(
+      "\(path(tails[whole.tail].firstLSN, SegmentFormat.fileSuffix)): cut a torn tail of \(torn) bytes at offset "
+        + "\(whole.end), after LSN \(whole.lsn)"
+        + (records > 0 ? " (an unfinished transaction of \(records) records)" : ""))
+  }
+
+  /// Takes a replayed segment into memory and into the index.
+  private mutating func adopt(_ tail: Tail, isLast: Bool) throws {
+    let used = tail.end
+    // A torn record may have made the file longer than an index entry reaches.
+    let capacity = max(store.configuration.segmentBytes, used)
+    guard let slot = store.takeSlot(), let memory = store.pool.take(capacity) else {
+      throw OpenError("no memory for a segment of \(capacity) bytes")
+    }
+    memory.start.copyMemory(from: tail.mapping.start, byteCount: used)
+    let segment = Segment(slot: slot, name: LogFileName(firstLSN: tail.firstLSN), capacity: capacity, used: used)
+    segment.memory = memory
+    segment.endsInsideUnit = tail.endsInsideUnit
+    segment.file = try reopen(tail, capacity: capacity, isLast: isLast)
+    (segment.written, segment.synced) = (used, used)
+    store.activate(segment, memory: memory)
+    store.segmentList.withLock { $0.append(segment) }
+    var at = SegmentFormat.headerBytes
+    while at < used {
+      let record = RecordView(UnsafeRawPointer(memory.start) + at)
+      if record.term > store.currentTerm {
+        store.terms.begin(Term(record.term), at: LSN(record.lsn))
+        store.currentTerm = record.term
+      }
+      store.index(record, at: IndexEntry(tag: 0, segment: slot, offset: at))
+      if at - store.lastLandmark >= Segment.landmarkStep {
+        store.lastLandmark = at
+        segment.noteLandmark(record.lsn, at: at)
+      }
+      report.records += 1
+      report.replayedRecords += 1
+      at += record.recordBytes
+    }
+    store.lastLSN = tail.lastLSN.value
+    store.activeUsed = used
+    segment.lastLSN = tail.lastLSN
+    if !isLast {
+      segment.state = .filled
+      segment.handedOver = true
+      store.commitState.withLock { $0.complete.append(segment) }
+    }
+    report.segments += 1
+  }
+
+  /// Cuts the file to its records and syncs it: what is answered from now on is on disk.
+  private func reopen(_ tail: Tail, capacity: Int, isLast: Bool) throws(FileError) -> any OpenFile {
+    let file = try store.fileSystem.open(path(tail.firstLSN, SegmentFormat.fileSuffix), .readWrite)
+    // Cutting first makes the rest of the file zero again.
+    try file.truncate(UInt64(tail.end))
+    if isLast {
+      do throws(FileError) { try file.reserve(UInt64(capacity + TailMark.bytes)) } catch {
+        // A full disk is no reason not to answer reads.
+        guard error.isNoSpace else { throw error }
+        store.failureText.withLock { $0 = error.description }
+        store.refusal.store(1, ordering: .releasing)
+      }
+    }
+    try file.sync()
+    return file
+  }
+
+  private func finish() {
+    let last = LSN(store.lastLSN)
+    // A term that the generation knows and the log lost with its tail has no records.
+    let terms = store.terms.entries.filter { $0.firstLSN <= last }
+    if terms.count < store.terms.entries.count, let known = TermHistory(terms) {
+      store.terms = known
+      store.currentTerm = known.last?.term.value ?? 0
+    }
+    store.positions.set(appended: last)
+    store.positions.set(written: last)
+    store.positions.set(durable: last)
+    store.positions.set(committed: last)
+    store.positions.set(applied: last)
+  }
+
+  // MARK: What stands behind the end
+
+  /// Offset behind the last byte that is not zero, `from` if all are.
+  static func lastNonZero(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int {
+    var end = bytes.count
+    while end >= from + 8, bytes.baseAddress!.u64(end - 8) == 0 { end -= 8 }
+    while end > from, bytes[end - 1] == 0 { end -= 1 }
+    return end
+  }
+}

@@ -1,0 +1,272 @@
+// Raw memory: builds a piece of the log anew from its own good records and fetched ones.
+import Core
+
+/// Why a piece is not repaired yet; the log is as it was.
+public enum RepairFailure: Error, CustomStringConvertible, Sendable {
+  case disk(FileError)
+  /// These records are damaged here, and no good copy of them was given.
+  case missing([LSN])
+  /// Not now: the piece is not applied or not on disk yet, or was replaced meanwhile.
+  case notYet
+  /// Its index file is gone as well, so that nobody can tell which records it had.
+  case noIndex
+  public var description: String {
+    switch self {
+    case .disk(let error): "\(error)"
+    case .missing(let lsns): "no good copy of \(lsns.count) records, the first with LSN \(lsns.first ?? .none)"
+    case .notYet: "the piece is not applied yet, is being read by a transfer or a compaction, or was replaced meanwhile"
+    case .noIndex: "its index file is damaged, too"
+    }
+  }
+}
+
+/// Puts good copies in the place of the damaged records of one sealed piece: a compaction of this piece alone that drops
+/// nothing that is good. The result is a data file of the same range.
+///
+/// A fetched record counts only if it is the very one that the index file knows: LSN, hash of the key, hash of the content.
+/// `build` reads and writes off all locks; `install` runs while `maintain` does not.
+///
+/// While a record was damaged, newer operations on its key could not find it (`LogStore.index`): a newer record stands beside it
+/// in the index, and a deletion left it there. So before its place is made readable, the log behind it is searched for
+/// newer operations, and what they replaced is taken out of the index, under the same hold of the write lock.
+public final class RepairJob {
+  private let store: LogStore
+  private let segment: Segment
+  private let participant: EpochDomain.Participant
+  private var writer: DataFileWriter?
+  private let name: LogFileName
+  private var moves: [CompactionJob.Move] = []
+  /// Of puts that were damaged here: what the index may still point at.
+  private var mended: [Mended] = []
+  private var kept: (records: Int, bytes: Int) = (0, 0)
+  private var checksum: UInt32 = 0
+  private var dictionaries: [UInt32: ValueDictionary] = [:]
+  private var isInstalled = false
+  /// The log was searched for newer operations up to here.
+  private var searchedTo = LSN.none
+  private var newest: [Place: Operation] = [:]
+  public private(set) var recordsMended = 0
+
+  struct Mended {
+    var move: CompactionJob.Move
+    var lsn: UInt64
+    var contentHash: UInt32
+  }
+  private struct Place: Hashable {
+    let table: UInt32
+    let hash: UInt64
+  }
+  private struct Operation {
+    var lsn: UInt64
+  }
+
+  /// nil when no reader place is free or there is no such sealed piece.
+  public init?(store: LogStore, name: LogFileName) {
+    guard let participant = store.epochs.join() else { return nil }
+    store.writeLock.lock()
+    let found = store.segmentList.withLock { $0 }.first { $0.name == name && $0.state == .sealed }
+    found?.pins += 1
+    // From now on no compaction takes it.
+    found?.isDamaged = true
+    let revision = store.nextRevision
+    if found != nil { store.nextRevision += 1 }
+    store.writeLock.unlock()
+    guard let found else {
+      store.epochs.resign(participant)
+      return nil
+    }
+    self.store = store
+    self.participant = participant
+    segment = found
+    self.name = LogFileName(firstLSN: found.firstLSN, revision: revision)
+  }
+
+  /// A job that is not installed takes its file back.
+  deinit {
+    if !isInstalled { writer?.discard() }
+    store.epochs.resign(participant)
+    store.writeLock.lock()
+    segment.pins -= 1
+    store.writeLock.unlock()
+  }
+
+  /// Writes the new file.
+  /// - Parameter copies: records from other nodes, by LSN; bytes from outside.
+  public func build(copies: [LSN: [UInt8]]) throws(RepairFailure) {
+    let positions = store.positions
+    guard segment.lastLSN <= min(positions.applied, min(positions.committed, positions.durable)) else { throw .notYet }
+    guard let index = store.indexFile(of: segment) else { throw .noIndex }
+    store.epochs.enter(participant)
+    defer { store.epochs.leave(participant) }
+    let base = store.bases[segment.slot].load(ordering: .acquiring) & ~1
+    guard let start = UnsafeRawPointer(bitPattern: base) else { throw .notYet }
+    // Dictionaries go with the file. If they are damaged, so are the values that need them.
+    let known = store.dictionaries(in: segment, at: start)
+    let head =
+      known == nil
+      ? []
+      : [UInt8](
+        UnsafeRawBufferPointer(
+          start: start + SegmentFormat.headerBytes, count: segment.recordsAt - SegmentFormat.headerBytes))
+    dictionaries = known ?? [:]
+    var missing: [LSN] = []
+    do throws(FileError) {
+      let writer = try DataFileWriter(
+        fileSystem: store.fileSystem, directory: store.directory, name: name, hashSeed: store.hashSeed,
+        dictionaries: head)
+      self.writer = writer
+      for i in 0..<index.count {
+        let entry = index.entry(i)
+        let record = RecordView(start + entry.offset)
+        if entry.offset <= segment.used - RecordView.headerBytes,
+          record.verify(available: segment.used - entry.offset) == .good, store.agrees(record, entry, segment),
+          known != nil || !ValueExpander.needsDictionary(record)
+        {
+          try add(record, entry, to: writer, isMended: false)
+          continue
+        }
+        let lsn = LSN(segment.firstLSN.value + entry.lsnDelta)
+        if let copy = copies[lsn], try addCopy(copy, entry, to: writer) {
+          recordsMended += 1
+        } else if entry.kind != RecordKind.noop.rawValue {
+          missing.append(lsn)
+        }
+      }
+      guard missing.isEmpty else { throw FileError(operation: "repair", path: name.records, errno: 0, reason: "") }
+      checksum = try writer.finish(lastLSN: segment.lastLSN, cleanUpTo: segment.cleanUpTo)
+    } catch {
+      writer?.discard()
+      writer = nil
+      if !missing.isEmpty { throw .missing(missing) }
+      throw .disk(error)
+    }
+    try search(from: segment.firstLSN, to: positions.applied)
+  }
+
+  private func addCopy(_ copy: [UInt8], _ entry: IndexFile.Entry, to writer: DataFileWriter) throws(FileError) -> Bool {
+    // Records are read in place, at addresses that are multiples of 8.
+    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: max(8, copy.count), alignment: 8)
+    defer { room.deallocate() }
+    room.copyBytes(from: copy)
+    guard let base = room.baseAddress else { return false }
+    let record = RecordView(UnsafeRawPointer(base))
+    guard record.verify(available: copy.count) == .good, record.recordBytes == copy.count,
+      store.agrees(record, entry, segment)
+    else { return false }
+    try add(record, entry, to: writer, isMended: true)
+    return true
+  }
+
+  private func add(
+    _ record: RecordView, _ entry: IndexFile.Entry, to writer: DataFileWriter, isMended: Bool
+  ) throws(FileError) {
+    let offset = try writer.append(record, hash: entry.hash)
+    let isPut = entry.kind == RecordKind.put.rawValue
+    if !isPut { kept = (kept.records + 1, kept.bytes + record.recordBytes) }
+    guard isPut || entry.kind == RecordKind.catalog.rawValue else { return }
+    let move = CompactionJob.Move(
+      from: IndexEntry(tag: isPut ? IndexHash(entry.hash).tag : 0, segment: segment.slot, offset: entry.offset),
+      offset: offset, bytes: Int32(truncatingIfNeeded: entry.recordBytes),
+      newBytes: Int32(truncatingIfNeeded: record.recordBytes), table: entry.table, hash: entry.hash,
+      expires: entry.flags & RecordFlag.expiry != 0, isCatalog: !isPut)
+    if isMended, isPut {
+      mended.append(Mended(move: move, lsn: record.lsn, contentHash: entry.contentHash))
+    } else {
+      moves.append(move)
+    }
+  }
+
+  /// Looks in the log for what came after the mended records, on the same path of the index.
+  private func search(from first: LSN, to last: LSN) throws(RepairFailure) {
+    defer { searchedTo = max(searchedTo, last) }
+    guard !mended.isEmpty, first <= last else { return }
+    let paths = Set(mended.map { $0.move.hash >> 30 })
+    func note(_ table: UInt32, _ hash: UInt64, _ kind: UInt8, _ lsn: UInt64) {
+      guard kind == RecordKind.put.rawValue || kind == RecordKind.delete.rawValue, paths.contains(hash >> 30) else {
+        return
+      }
+      let place = Place(table: table, hash: hash)
+      if newest[place].map({ $0.lsn < lsn }) ?? true { newest[place] = Operation(lsn: lsn) }
+    }
+    for piece in store.segmentList.withLock({ $0 }) where piece.firstLSN <= last {
+      if piece.state != .active, piece.lastLSN < first { continue }
+      if piece.state == .sealed {
+        guard let index = store.indexFile(of: piece) else { throw .noIndex }
+        for i in 0..<index.count {
+          let entry = index.entry(i)
+          let lsn = piece.firstLSN.value + entry.lsnDelta
+          if lsn >= first.value, lsn <= last.value { note(entry.table, entry.hash, entry.kind, lsn) }
+        }
+      } else {
+        store.walk(piece, from: first, to: last) { record in
+          note(record.table, store.hash(record.key).value, record.kind, record.lsn)
+          return true
+        }
+      }
+    }
+  }
+
+  /// Puts the new file into the place of the old one. After `build`; while `maintain` does not run.
+  public func install() throws(RepairFailure) {
+    guard let writer else { throw .notYet }
+    // A compaction that began before, or a transfer, still reads the old file.
+    store.writeLock.lock()
+    let isFree = segment.state == .sealed && segment.pins == 1
+    store.writeLock.unlock()
+    guard isFree else { throw .notYet }
+    do throws(FileError) {
+      try store.install(
+        name: name, from: [segment], moves: moves, lastLSN: segment.lastLSN, cleanUpTo: segment.cleanUpTo,
+        notBefore: segment.notBefore, writer: writer, checksum: checksum, kept: kept, droppedTombstone: .none,
+        dictionaries: dictionaries
+      ) { replacement throws(FileError) in
+        store.writeLock.lock()
+        defer { store.writeLock.unlock() }
+        do throws(RepairFailure) { try search(from: searchedTo.next, to: store.positions.applied) } catch {
+          throw FileError(operation: "repair", path: name.records, errno: 5, reason: "\(error)")
+        }
+        settle()
+        store.moveLocked(mended.map(\.move)[...], to: replacement)
+      }
+    } catch {
+      throw .disk(error)
+    }
+    isInstalled = true
+    store.forgetDamage(in: store.directory + "/" + segment.name.records)
+  }
+
+  /// Takes out of the index what newer operations replaced without finding it. Under the write lock.
+  private func settle() {
+    let byPlace = Dictionary(mended.map { ($0.move.from.word, $0) }, uniquingKeysWith: { first, _ in first })
+    for item in mended {
+      guard let table = store.tableReference(item.move.table) else { continue }
+      let path = IndexHash(item.move.hash)
+      table.pointee.index._withUnsafeGuaranteedRef { index in
+        var cursor = index.cursor(path)
+        while true {
+          let entry = cursor.next()
+          if entry == .empty { return }
+          let found: (hash: UInt64, lsn: UInt64, contentHash: UInt32, bytes: Int32)
+          if let own = byPlace[entry.word] {
+            found = (own.move.hash, own.lsn, own.contentHash, own.move.bytes)
+          } else {
+            let record = store.record(entry).record
+            guard store.isIntact(record, entry) else { continue }
+            found = (
+              store.hash(record.key).value, record.lsn, record.contentHash,
+              Int32(truncatingIfNeeded: record.recordBytes)
+            )
+          }
+          guard let newer = newest[Place(table: item.move.table, hash: found.hash)], newer.lsn > found.lsn else {
+            continue
+          }
+          let p = path.partition
+          index.partitions[p].digest &-= RecordView.digest(lsn: found.lsn, contentHash: found.contentHash)
+          store.liveBuckets[entry.bucket] &-= found.bytes
+          store.liveRecords[entry.segment] &-= 1
+          index.remove(path, cursor, removedBy: newer.lsn)
+        }
+      }
+    }
+  }
+}

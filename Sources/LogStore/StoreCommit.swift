@@ -1,0 +1,174 @@
+// Raw memory: hands segment memory to the file.
+import Core
+import Synchronization
+
+/// What one commit did.
+public struct CommitResult: Equatable, Sendable {
+  /// Everything up to here is handed to the operating system.
+  public var written = LSN.none
+  /// Everything up to here is on disk.
+  public var durable = LSN.none
+  public var bytes = 0
+  /// The disk is full: what is unwritten stays in memory, try again later.
+  public var blocked = false
+  /// Segments were filled: `maintain` has work.
+  public var filledSegments = false
+}
+
+struct CommitState {
+  /// Filled segments that are written and synced. From here on they are the maintenance thread's.
+  var complete: [Segment] = []
+}
+
+extension LogStore {
+  /// Bytes appended and not yet handed to the operating system. Under the write lock.
+  public var unwrittenBytes: Int {
+    var sum = 0
+    for segment in segmentList.withLock({ $0 }).reversed() {
+      if segment.state == .sealed { break }
+      sum += (segment === active ? activeUsed : segment.used) - segment.written
+    }
+    return sum
+  }
+
+  /// The disk is so far behind that writers should be held back.
+  @inlinable public var isOverloaded: Bool { backlogBytes > configuration.unwrittenBytesMax }
+  @usableFromInline var backlogBytes: Int { backlog.load(ordering: .relaxed) }
+
+  /// Group commit: writes what has been appended since the last call and, with `sync`, waits until it is on disk.
+  ///
+  /// Called by one thread at a time. The write lock is held only to see how far the log goes. After a failed write or
+  /// sync the store refuses writes until it is opened again: what the system did with the bytes is unknown, and asking
+  /// again would not tell (P. Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
+  public func commit(sync: Bool) -> CommitResult {
+    if case .failed = writeRefusal { return result() }
+    writeLock.lock()
+    let last = LSN(lastLSN)
+    active.used = activeUsed
+    var work: [(segment: Segment, upTo: Int, filled: Bool)] = []
+    for segment in segmentList.withLock({ $0 }).reversed() {
+      if segment.state == .sealed { break }
+      if segment.state == .dropped { continue }
+      work.append((segment, segment.used, segment.state == .filled))
+    }
+    writeLock.unlock()
+
+    // A segment that ends inside a unit is sealed only when the unit's end is on disk too.
+    let sync = sync || work.contains { $0.filled && $0.segment.endsInsideUnit }
+    var result = CommitResult()
+    do throws(FileError) {
+      for item in work.reversed() {
+        if item.segment.written < item.upTo { try write(item.segment, upTo: item.upTo, bytes: &result.bytes) }
+        // The next segment's records must never be on disk without this one's.
+        if item.filled { try complete(item.segment) }
+      }
+      backlog.store(0, ordering: .relaxed)
+      _ = refusal.compareExchange(expected: 1, desired: 0, ordering: .acquiringAndReleasing)
+      result.filledSegments = work.contains { $0.filled }
+      if positions.written < last { positions.set(written: last) }
+      if sync {
+        if let newest = work.first, !newest.filled { try self.sync(newest.segment) }
+        if positions.durable < last { positions.set(durable: last) }
+      }
+    } catch {
+      refuse(error)
+      result.blocked = refusal.load(ordering: .relaxed) == 1
+    }
+    result.written = positions.written
+    result.durable = positions.durable
+    return result
+  }
+
+  private func result() -> CommitResult { CommitResult(written: positions.written, durable: positions.durable) }
+
+  /// Closes the store for writes, for good.
+  func latch(_ error: FileError) {
+    failureText.withLock { $0 = error.description }
+    refusal.store(2, ordering: .releasing)
+  }
+
+  /// Refuses writes: until there is room (or a file handle) again if that is what is missing, else for good.
+  private func refuse(_ error: FileError) {
+    guard error.isPassing else { return latch(error) }
+    // A store that is closed for good stays so.
+    guard refusal.compareExchange(expected: 0, desired: 1, ordering: .acquiringAndReleasing).original < 2 else {
+      return
+    }
+    failureText.withLock { $0 = error.description }
+  }
+
+  /// A failed sync closes the store whatever its reason: what it left undone is not tried again by the next one.
+  func syncOrLatch(_ file: any OpenFile) throws(FileError) {
+    do throws(FileError) { try file.sync() } catch {
+      latch(error)
+      throw error
+    }
+  }
+
+  private func sync(_ segment: Segment) throws(FileError) {
+    guard let file = segment.file else { return }
+    if segment.synced < segment.written {
+      try syncOrLatch(file)
+      segment.synced = segment.written
+    } else if segment.marked < segment.synced {
+      // Nothing was written since the last sync: the mark can say that all of it is good.
+      try writeMark(segment, file)
+    }
+  }
+
+  /// Syncs a filled segment and hands it to the maintenance thread.
+  private func complete(_ segment: Segment) throws(FileError) {
+    guard !segment.handedOver else { return }
+    if let file = segment.file, segment.synced < segment.written {
+      try syncOrLatch(file)
+      segment.synced = segment.written
+    }
+    segment.handedOver = true
+    commitState.withLock { $0.complete.append(segment) }
+  }
+
+  private func write(_ segment: Segment, upTo: Int, bytes: inout Int) throws(FileError) {
+    let file: any OpenFile
+    if let open = segment.file {
+      file = open
+    } else {
+      file = try createFile(segment)
+      segment.file = file
+    }
+    guard let memory = segment.memory else {
+      preconditionFailure("segment \(segment.firstLSN) has unwritten bytes and no memory")
+    }
+    let from = segment.written
+    try file.write(
+      UnsafeRawBufferPointer(start: memory.start + from, count: upTo - from),
+      followedBy: TailMark.encoded(end: upTo, synced: segment.synced), at: UInt64(from))
+    segment.written = upTo
+    segment.marked = segment.synced
+    bytes += upTo - from
+  }
+
+  /// Puts a new mark behind the written records; the next records go over it.
+  private func writeMark(_ segment: Segment, _ file: any OpenFile) throws(FileError) {
+    try file.write(TailMark.encoded(end: segment.written, synced: segment.synced), at: UInt64(segment.written))
+    segment.marked = segment.synced
+  }
+
+  /// Makes a segment's file and reserves its space, so that a full disk shows here and not in the middle of a record.
+  private func createFile(_ segment: Segment) throws(FileError) -> any OpenFile {
+    let path = path(of: segment, SegmentFormat.fileSuffix)
+    let file = try fileSystem.open(path, .create)
+    do throws(FileError) {
+      try file.reserve(UInt64(segment.capacity + TailMark.bytes))
+      try fileSystem.syncDirectory(directory)
+    } catch {
+      file.close()
+      try? fileSystem.unlink(path)
+      throw error
+    }
+    return file
+  }
+
+  public func path(of segment: Segment, _ suffix: String) -> String {
+    directory + "/" + (suffix == SegmentFormat.indexSuffix ? segment.name.index : segment.name.records)
+  }
+}

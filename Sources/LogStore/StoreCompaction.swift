@@ -1,0 +1,214 @@
+// Raw memory: moves index entries from old pieces of the log to new ones.
+import Core
+import Synchronization
+
+extension LogStore {
+  /// How far compaction may go now.
+  ///
+  /// - Parameters:
+  ///   - neededFrom: the lowest LSN that a pinned slave does not hold yet; the highest LSN if there is none.
+  ///   - rawFrom: from here on the log stays raw, whoever may need it.
+  public func compactionBounds(neededFrom: LSN, rawFrom: LSN = LSN(.max)) -> CompactionBounds {
+    let held = neededFrom == LSN(.max) ? neededFrom : neededFrom.previous
+    return CompactionBounds(
+      settled: min(min(positions.durable, positions.committed), min(positions.applied, held)),
+      neededFrom: min(neededFrom, rawFrom))
+  }
+
+  /// The next run worth compacting as a job, nil when there is none.
+  ///
+  /// - Parameter forcedBelow: asked for by hand: also what is still in the ops buffer, and whatever frees anything, but
+  ///   for data files of this revision and above, which the same request has made.
+  /// - Parameter waitsToSettle: see `CompactionJob`; true when every pinned slave follows closely.
+  public func nextCompaction(
+    _ bounds: CompactionBounds, garbageRatio: Double, waitsToSettle: Bool, forcedBelow: UInt32? = nil
+  ) -> CompactionJob? {
+    guard writeRefusal == nil else { return nil }
+    let forced = forcedBelow != nil
+    writeLock.lock()
+    let segments = segmentList.withLock { $0 }
+    var pieces: [CompactionPlanner.Piece] = []
+    var oldestUnclean = LSN(.max)
+    for segment in segments {
+      let bytes = (segment === active ? activeUsed : segment.used) - segment.recordsAt
+      var (live, kept) = (liveBytes(slot: segment.slot), segment.keptBytes)
+      if catalogEntry != .empty, catalogEntry.segment == segment.slot {
+        let catalogBytes = record(catalogEntry).record.recordBytes
+        (live, kept) = (live + catalogBytes, kept - catalogBytes)
+      }
+      let hasNoDead = live + kept >= bytes
+      // Nothing in it is dead, whatever for.
+      if segment.state == .sealed, hasNoDead, segment.lastLSN <= bounds.settled {
+        segment.cleanUpTo = max(segment.cleanUpTo, bounds.settled)
+      }
+      pieces.append(
+        CompactionPlanner.Piece(
+          bytes: bytes, liveBytes: live, keptBytes: kept,
+          tombstonesMayGo: segment.lastLSN <= oldestUnclean && segment.lastLSN < bounds.neededFrom,
+          isEligible: isEligible(segment, bounds, forcedBelow: forcedBelow), isClean: hasNoDead))
+      oldestUnclean = min(oldestUnclean, segment.cleanUpTo)
+    }
+    writeLock.unlock()
+    let policy = CompactionPlanner.Policy(
+      garbageRatio: garbageRatio, fileBytesMax: min(DataFileFormat.bytesMax, configuration.segmentBytes), forced: forced
+    )
+    guard let run = CompactionPlanner.choose(pieces, policy) else { return nil }
+    let older = segments[..<run.lowerBound].map(\.cleanUpTo).min() ?? LSN(.max)
+    return CompactionJob(
+      store: self, sources: Array(segments[run]), olderCleanUpTo: older, bounds: bounds, waitsToSettle: waitsToSettle)
+  }
+
+  private func isEligible(_ segment: Segment, _ bounds: CompactionBounds, forcedBelow: UInt32?) -> Bool {
+    if let forcedBelow, segment.name.revision >= forcedBelow { return false }
+    return segment.state == .sealed && (forcedBelow != nil || segment.memory == nil) && !segment.isDamaged
+      && segment.pins == 0 && bounds.settled >= segment.notBefore
+      && segment.lastLSN <= min(positions.applied, positions.committed) && segment.lastLSN < bounds.neededFrom
+      && segment.lastLSN <= bounds.settled
+  }
+
+  /// What the index says about a record's key. Inside an epoch.
+  func newest(_ record: RecordView, _ hash: IndexHash) -> CompactionRules.Newest {
+    guard let table = tableReference(record.table) else { return .tableDropped(by: LSN(newestCatalogLSN)) }
+    let boundAt = LSN(table.pointee.boundAt)
+    switch find(table, hash, record.key) {
+    case .found(let newest): return .record(LSN(newest.lsn))
+    case .missing(let removal): return .absent(lastRemoval: max(LSN(removal), boundAt))
+    case .damaged: return .unknown
+    }
+  }
+
+  /// The revision that the next data file gets. Under the write lock.
+  public var upcomingRevision: UInt32 { nextRevision }
+
+  /// Closes the active segment, so that everything written so far can be sealed. Under the write lock.
+  public func closeActiveSegment() {
+    guard !inUnit, activeSlot != 0, activeUsed > SegmentFormat.headerBytes else { return }
+    _ = roll(for: 0)
+  }
+
+  /// Puts a finished data file into the place of the pieces it was made from. The index moves some entries at a time; a
+  /// key that was written meanwhile keeps its newer place.
+  func install(
+    name: LogFileName, from sources: [Segment], moves: [CompactionJob.Move], lastLSN last: LSN, cleanUpTo: LSN,
+    notBefore: LSN,
+    writer: DataFileWriter?, checksum: UInt32, kept: (records: Int, bytes: Int), droppedTombstone: LSN,
+    dictionaries: [UInt32: ValueDictionary],
+    beforeMoves: (Segment) throws(FileError) -> Void = { _ throws(FileError) in }
+  ) throws(FileError) {
+    try beginMoves(for: name)
+    defer { endMoves() }
+    var replacement: Segment?
+    if let writer {
+      let mapping = try fileSystem.map("\(directory)/\(name.records)")
+      guard mapping.count == writer.bytes else {
+        throw FileError(operation: "map", path: name.records, errno: 5, reason: "it has \(mapping.count) bytes")
+      }
+      writeLock.lock()
+      let slot = takeSlot()
+      writeLock.unlock()
+      guard let slot else {
+        throw FileError(operation: "index", path: name.records, errno: 28, reason: "no free segment slot")
+      }
+      let segment = Segment(
+        slot: slot, name: name, capacity: mapping.count, used: mapping.count, recordsAt: writer.recordsAt)
+      segment.state = .sealed
+      segment.lastLSN = last
+      segment.cleanUpTo = cleanUpTo
+      segment.notBefore = notBefore
+      segment.written = mapping.count
+      segment.synced = mapping.count
+      segment.fileChecksum = checksum
+      segment.keptRecords = kept.records
+      segment.keptBytes = kept.bytes
+      if !dictionaries.isEmpty {
+        writeLock.lock()
+        setDictionaries(dictionaries, slot: slot)
+        writeLock.unlock()
+      }
+      noteLandmarks(segment, mapping)
+      publish(mapping, of: segment)
+      do throws(FileError) { try beforeMoves(segment) } catch {
+        // Nothing points at it yet.
+        recycle(segment)
+        throw error
+      }
+      move(moves, to: segment)
+      replacement = segment
+    }
+    writeLock.lock()
+    remove(sources, replacement: replacement)
+    if droppedTombstone > .none { tombstonesFrom = max(tombstonesFrom, droppedTombstone.next) }
+    writeLock.unlock()
+  }
+
+  /// A delta that is being installed has copies of the indexes, which would not see what moves meanwhile.
+  private func beginMoves(for name: LogFileName) throws(FileError) {
+    writeLock.lock()
+    defer { writeLock.unlock() }
+    guard indexChange == .none else {
+      throw FileError(operation: "install", path: name.records, errno: 16, reason: "a delta is being installed")
+    }
+    indexChange = .compaction
+  }
+
+  private func endMoves() {
+    writeLock.lock()
+    indexChange = .none
+    writeLock.unlock()
+  }
+
+  func noteLandmarks(_ segment: Segment, _ mapping: MappedFile) {
+    var at = segment.recordsAt
+    var next = at
+    while at < segment.used {
+      let record = RecordView(mapping.start + at)
+      if at >= next {
+        segment.noteLandmark(record.lsn, at: at)
+        next = at + Segment.landmarkStep
+      }
+      at += record.recordBytes
+    }
+  }
+
+  /// How many entries move while the write lock is held once: some ten microseconds.
+  private static let movesAtOnce = 128
+
+  private func move(_ moves: [CompactionJob.Move], to segment: Segment) {
+    var at = 0
+    while at < moves.count {
+      let end = min(moves.count, at + Self.movesAtOnce)
+      writeLock.lock()
+      moveLocked(moves[at..<end], to: segment)
+      writeLock.unlock()
+      at = end
+    }
+  }
+
+  /// Under the write lock.
+  func moveLocked(_ moves: ArraySlice<CompactionJob.Move>, to segment: Segment) {
+    for move in moves {
+      let place = IndexEntry(tag: move.from.tag, segment: segment.slot, offset: move.offset)
+      if move.isCatalog {
+        if catalogEntry == move.from { catalogEntry = place }
+        continue
+      }
+      guard let table = tableReference(move.table) else { continue }
+      let hash = IndexHash(move.hash)
+      table.pointee.index._withUnsafeGuaranteedRef { index in
+        var cursor = index.cursor(hash)
+        while true {
+          let entry = cursor.next()
+          if entry == .empty { return }
+          guard entry == move.from else { continue }
+          index.replace(cursor, with: place)
+          liveBuckets[entry.bucket] &-= move.bytes
+          liveRecords[entry.segment] &-= 1
+          liveBuckets[place.bucket] &+= move.newBytes
+          liveRecords[place.segment] &+= 1
+          if move.expires { wheel.add(place, expiry: record(place).record.expiry, now: wallClock) }
+          return
+        }
+      }
+    }
+  }
+}

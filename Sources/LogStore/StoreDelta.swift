@@ -1,0 +1,299 @@
+// Raw memory: reads staged files from their mappings, publishes tables.
+import Core
+import Synchronization
+
+extension LogStore {
+  /// Ends the active segment without beginning another: what comes next has another place in the log. Everything
+  /// appended must be written. Under the write lock, on a slave.
+  public func closeLog() {
+    guard activeSlot != 0, !inUnit else { return }
+    let last = active
+    last.used = activeUsed
+    last.lastLSN = LSN(lastLSN)
+    if activeUsed > last.recordsAt {
+      last.state = .filled
+      last.endsInsideUnit = replicatedUnitIsOpen
+    } else {
+      // A range without LSNs is none.
+      last.state = .dropped
+      segmentList.withLock { list in list.removeAll { $0 === last } }
+      droppedFiles.withLock { $0.append(last.name) }
+      epochs.retire { [weak self] in self?.recycle(last) }
+    }
+    active = Segment(slot: 0, name: LogFileName(firstLSN: LSN(1)), capacity: 0, used: 0)
+    activeBase = UnsafeMutableRawPointer(bitPattern: 64)!
+    (activeUsed, activeCapacity, activeSlot, lastLandmark) = (0, 0, 0, 0)
+  }
+
+  /// Makes a finished delta ready to be installed: its files are mapped and the changes are applied to copies of the key
+  /// indexes, while readers go on. Not under the write lock; takes as long as applying the records does.
+  ///
+  /// - Parameters:
+  ///   - barrier: the delta brings the store to this LSN.
+  ///   - terms: the history up to there.
+  ///   - progress: called often: time for a sign of life.
+  /// - Returns: nil while a compaction is moving entries: ask again.
+  public func prepare(
+    _ stage: DeltaStage, barrier: LSN, terms: TermHistory, progress: () -> Void
+  ) throws(DeltaFailure) -> DeltaInstallation? {
+    writeLock.lock()
+    precondition(
+      stage.after.value == lastLSN && activeSlot == 0 && barrier >= stage.after,
+      "a delta after \(stage.after) up to \(barrier) for a log that ends at \(lastLSN)")
+    let isFree = indexChange == .none
+    if isFree { indexChange = .delta }
+    writeLock.unlock()
+    guard isFree else { return nil }
+    let installation = DeltaInstallation(store: self, stage: stage, barrier: barrier, terms: terms)
+    try installation.prepare(progress)
+    return installation
+  }
+}
+
+/// A delta on its way into the store, from `prepare` to `commit`. Dropped before that, it leaves the store as it was.
+///
+/// On disk one generation is the moment: before it a start finds the old state, after it the new one. For readers it is
+/// one pointer a database, and then the applied LSN: a reader that began before and meets a newer record reads again, as
+/// with every write.
+public final class DeltaInstallation {
+  private let store: LogStore
+  private let stage: DeltaStage
+  private let barrier: LSN
+  private let terms: TermHistory
+  private var segments: [Segment] = []
+  private var index: DeltaIndex?
+  private var isDone = false
+
+  init(store: LogStore, stage: DeltaStage, barrier: LSN, terms: TermHistory) {
+    self.store = store
+    self.stage = stage
+    self.barrier = barrier
+    self.terms = terms
+  }
+
+  deinit {
+    store.writeLock.lock()
+    store.indexChange = .none
+    store.writeLock.unlock()
+    guard !isDone else { return }
+    // No reader has seen an entry that names them.
+    for segment in segments { store.recycle(segment) }
+  }
+
+  // MARK: Beside the readers
+
+  fileprivate func prepare(_ progress: () -> Void) throws(DeltaFailure) {
+    do throws(FileError) {
+      for file in stage.files { segments.append(try segment(of: file)) }
+    } catch {
+      throw error.errno == Self.noSlot ? .tooManyFiles : .disk(error)
+    }
+    progress()
+    let own = try ownRecords()
+    var changing = stage.tables
+    var newest: (catalog: Catalog, lsn: UInt64, entry: IndexEntry)?
+    for (record, entry) in own {
+      changing.insert(record.table)
+      if record.kind == RecordKind.catalog.rawValue, let catalog = usable(Catalog([UInt8](record.value))) {
+        newest = (catalog, record.lsn, entry)
+      }
+    }
+    if let staged = stage.newestCatalog, let catalog = usable(staged.catalog) {
+      newest = (
+        catalog, staged.lsn, IndexEntry(tag: 0, segment: segments[staged.file].slot, offset: staged.offset)
+      )
+    }
+    store.writeLock.lock()
+    let slots = store.nextSlot
+    store.writeLock.unlock()
+    let index = DeltaIndex(store: store, catalog: newest, changing: changing, slots: slots)
+    self.index = index
+    progress()
+    for (record, entry) in own { index.applyOwn(record, at: entry) }
+    var count = 0
+    for segment in segments {
+      let start = segment.mapping!.start
+      var at = segment.recordsAt
+      while at < segment.used {
+        let record = RecordView(start + at)
+        // Its file was written a moment ago; but it was read back from the disk.
+        guard record.verify(available: segment.used - at) == .good else {
+          throw .log(.damaged(file: segment.name.records, offset: at, lsn: LSN(record.lsn)))
+        }
+        index.apply(record, at: IndexEntry(tag: 0, segment: segment.slot, offset: at))
+        at += record.recordBytes
+        count += 1
+        if count & 4095 == 0 { progress() }
+      }
+    }
+  }
+
+  /// As `LogStore.index` has it: a catalog for another number of databases is passed over.
+  private func usable(_ catalog: Catalog?) -> Catalog? {
+    guard let catalog, catalog.tables.count == store.catalog.tables.count,
+      catalog.nextTable >= store.catalog.nextTable
+    else { return nil }
+    return catalog
+  }
+
+  private static let noSlot: Int32 = 28
+
+  private func segment(of file: DeltaStage.File) throws(FileError) -> Segment {
+    let mapping = try store.fileSystem.map("\(store.directory)/\(file.name.records)")
+    guard mapping.count == file.bytes else {
+      throw FileError(operation: "map", path: file.name.records, errno: 5, reason: "it has \(mapping.count) bytes")
+    }
+    store.writeLock.lock()
+    let slot = store.takeSlot()
+    store.writeLock.unlock()
+    guard let slot else {
+      throw FileError(operation: "index", path: file.name.records, errno: Self.noSlot, reason: "no free segment slot")
+    }
+    let segment = Segment(
+      slot: slot, name: file.name, capacity: mapping.count, used: mapping.count, recordsAt: file.recordsAt)
+    segment.state = .sealed
+    segment.lastLSN = file.lastLSN
+    segment.cleanUpTo = stage.after
+    (segment.written, segment.synced) = (mapping.count, mapping.count)
+    segment.fileChecksum = file.checksum
+    segment.keptRecords = file.keptRecords
+    segment.keptBytes = file.keptBytes
+    store.noteLandmarks(segment, mapping)
+    store.publish(mapping, of: segment)
+    return segment
+  }
+
+  /// What the log holds and readers do not see: records that were not committed yet, or of a unit whose end is in the
+  /// delta.
+  private func ownRecords() throws(DeltaFailure) -> [(RecordView, IndexEntry)] {
+    var own: [(RecordView, IndexEntry)] = []
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    var cursor = LogCursor(startingAt: store.positions.applied.next)
+    do throws(LogReadError) {
+      while cursor.next.value <= store.lastLSN {
+        let (record, entry) = try store.nextRecord(&cursor)
+        own.append((record, entry))
+      }
+    } catch {
+      throw .log(error)
+    }
+    return own
+  }
+
+  // MARK: The moment
+
+  /// Puts the delta in place: on disk by the generation that `publish` writes, then for readers. `maintain` and
+  /// compactions must not run meanwhile. Milliseconds, most of them `publish`.
+  ///
+  /// - Parameter publish: writes a generation with what its argument fills in; it holds when it returns.
+  public func commit(
+    publish: ((inout DirectoryFile) -> Void) throws(FileError) -> Void
+  ) throws(DeltaFailure) {
+    guard let index else { preconditionFailure("a delta that was not prepared") }
+    let unsealed = store.commitState.withLock { $0.complete }
+    var indexFiles: [[UInt8]] = []
+    do throws(FileError) {
+      // The last segment may end inside a unit. An index file would promise that it is never cut, which is true from
+      // the generation on: till then a start must still be able to cut it.
+      for segment in unsealed { indexFiles.append(try store.cutToRecords(segment)) }
+      mark(unsealed, .sealed)
+      stage.take()
+      try publish { [self] generation in describe(&generation, index) }
+    } catch {
+      mark(unsealed, .filled)
+      // Without room nothing was renamed. Otherwise the generation may be on disk or not, and a start will see.
+      if error.isNoSpace { stage.giveBack() } else { store.latch(error) }
+      throw .disk(error)
+    }
+    swap(index)
+    seal(unsealed, indexFiles)
+    isDone = true
+  }
+
+  private func mark(_ unsealed: [Segment], _ state: Segment.State) {
+    store.writeLock.lock()
+    for segment in unsealed { segment.state = state }
+    store.writeLock.unlock()
+  }
+
+  private func describe(_ generation: inout DirectoryFile, _ index: DeltaIndex) {
+    store.describe(&generation)
+    generation.segments += segments.map(LogStore.describe)
+    generation.terms = terms
+    generation.logStart = barrier.next
+    generation.keys = index.indexes.mapValues { UInt64($0.count) }
+  }
+
+  /// Under the write lock for well below a millisecond: pointers and counters.
+  private func swap(_ index: DeltaIndex) {
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    store.segmentList.withLock { $0 += segments }
+    for slot in index.records.indices {
+      store.liveRecords[slot] &+= index.records[slot]
+      for bucket in slot << 6..<(slot + 1) << 6 { store.liveBuckets[bucket] &+= index.bytes[bucket] }
+    }
+    for segment in store.segmentList.withLock({ $0 }) {
+      guard let kept = index.kept[segment.slot] else { continue }
+      segment.keptRecords += kept.records
+      segment.keptBytes += kept.bytes
+    }
+    store.lastLSN = barrier.value
+    store.terms = terms
+    store.currentTerm = terms.last?.term.value ?? store.currentTerm
+    store.replicatedUnitIsOpen = false
+    store.applyCursor = LogCursor(startingAt: barrier.next)
+    store.setLogStart(barrier.next)
+    if let record = index.catalogRecord {
+      store.catalog = index.catalog
+      store.catalogEntry = record.entry
+      store.catalogLSN.store(record.lsn, ordering: .releasing)
+    }
+    index.publish()
+    let old = Array(store.indexes.values)
+    store.indexes = index.indexes
+    store.epochs.retire { withExtendedLifetime(old) {} }
+    for (database, table) in index.tables.enumerated() {
+      let before = store.databaseTables[database].exchange(UInt(bitPattern: table), ordering: .acquiringAndReleasing)
+      guard before != UInt(bitPattern: table) else { continue }
+      store.epochs.retire { TableReference(bitPattern: before)?.deallocate() }
+    }
+    store.positions.set(appended: barrier)
+    store.positions.set(written: barrier)
+    store.positions.set(durable: barrier)
+    store.positions.set(applied: barrier)
+  }
+
+  /// The index files of what the old log ended with. One that cannot be written is made at the next start.
+  private func seal(_ unsealed: [Segment], _ indexFiles: [[UInt8]]) {
+    for (segment, bytes) in zip(unsealed, indexFiles) {
+      do throws(FileError) {
+        try store.fileSystem.replace(
+          store.path(of: segment, SegmentFormat.indexSuffix), in: store.directory, with: bytes)
+      } catch {
+        if !error.isNoSpace { store.latch(error) }
+      }
+      segment.file?.close()
+      segment.file = nil
+    }
+    store.commitState.withLock { state in state.complete.removeAll { done in unsealed.contains { $0 === done } } }
+  }
+
+  // MARK: Afterwards
+
+  private static let hintsAtOnce = 1024
+
+  /// Lets the store know when the new records expire. After `commit`; a thousand at a time under the write lock.
+  public func noteExpiries() {
+    guard let expiring = index?.expiring else { return }
+    var at = 0
+    while at < expiring.count {
+      let end = min(expiring.count, at + Self.hintsAtOnce)
+      store.writeLock.lock()
+      for item in expiring[at..<end] { store.wheel.add(item.entry, expiry: item.expiry, now: store.wallClock) }
+      store.writeLock.unlock()
+      at = end
+    }
+  }
+}

@@ -1,0 +1,263 @@
+// Raw memory: swaps a segment's memory for its mapping.
+import Core
+import Synchronization
+
+/// What `maintain` changed.
+public struct MaintenanceResult: Equatable, Sendable {
+  /// The list of sealed segments changed: a new generation should name it.
+  public var segmentsChanged = false
+  public var error: FileError?
+}
+
+extension LogStore {
+  /// Background work, in one thread: seals filled segments, moves the oldest resident ones out of the ops buffer to
+  /// their mappings, drops segments that nobody needs.
+  ///
+  /// - Parameter neededFrom: the lowest LSN that a slave's pin still holds.
+  /// - Parameter rawFrom: from here on the log stays as it is, whoever may need it.
+  public func maintain(neededFrom: LSN, rawFrom: LSN = LSN(.max)) -> MaintenanceResult {
+    var result = MaintenanceResult()
+    // What a failed write or sync left on disk is unknown: nothing is sealed or dropped on it.
+    if case .failed = writeRefusal {
+      epochs.collect()
+      return result
+    }
+    do throws(FileError) {
+      while let segment = commitState.withLock({ $0.complete.first }), unitEndIsDurable(segment) {
+        try seal(segment)
+        commitState.withLock { _ = $0.complete.removeFirst() }
+        result.segmentsChanged = true
+      }
+      try trimOpsBuffer()
+      if dropDeadSegments(compactionBounds(neededFrom: neededFrom, rawFrom: rawFrom)) { result.segmentsChanged = true }
+    } catch {
+      result.error = error
+      if !error.isPassing { latch(error) }
+    }
+    epochs.collect()
+    pool.trim()
+    return result
+  }
+
+  /// The file is cut to its records and synced before the index file stands beside it: an `.idx` is a promise that the
+  /// segment is complete.
+  private func seal(_ segment: Segment) throws(FileError) {
+    guard segment.memory != nil, segment.file != nil else { return }
+    let index = try cutToRecords(segment)
+    try fileSystem.replace(path(of: segment, SegmentFormat.indexSuffix), in: directory, with: index)
+    writeLock.lock()
+    segment.state = .sealed
+    writeLock.unlock()
+    segment.file?.close()
+    segment.file = nil
+  }
+
+  /// The file holds the records and nothing behind them when this returns. Gives the bytes of its index file.
+  func cutToRecords(_ segment: Segment) throws(FileError) -> [UInt8] {
+    guard let memory = segment.memory, let file = segment.file else {
+      preconditionFailure("segment \(segment.firstLSN) is sealed without its memory and file")
+    }
+    try file.truncate(UInt64(segment.used))
+    try syncOrLatch(file)
+    let bytes = UnsafeRawBufferPointer(start: memory.start, count: segment.used)
+    segment.fileChecksum = CRC32C.checksum(bytes)
+    return IndexFile.build(
+      segment: bytes, firstLSN: segment.firstLSN, lastLSN: segment.lastLSN, hashSeed: hashSeed,
+      dataChecksum: segment.fileChecksum)
+  }
+
+  /// Whether all of the unit that a complete segment ends with is on disk: a sealed segment is never cut.
+  private func unitEndIsDurable(_ segment: Segment) -> Bool {
+    guard segment.endsInsideUnit else { return true }
+    writeLock.lock()
+    defer { writeLock.unlock() }
+    for later in segmentList.withLock({ $0 }) where later.firstLSN > segment.firstLSN {
+      guard let memory = later.memory else { return true }
+      let end = later === active ? activeUsed : later.used
+      var at = SegmentFormat.headerBytes
+      while at < end {
+        let record = RecordView(UnsafeRawPointer(memory.start) + at)
+        if !record.unitContinues { return record.lsn <= positions.durable.value }
+        at += record.recordBytes
+      }
+    }
+    return false
+  }
+
+  /// Keeps the newest segments in memory, up to the ops buffer's size.
+  private func trimOpsBuffer() throws(FileError) {
+    let segments = segmentList.withLock { $0 }
+    var resident = 0
+    for segment in segments.reversed() where segment.memory != nil {
+      resident += segment.used
+      if resident > configuration.opsBufferBytes, segment.state == .sealed { try map(segment) }
+    }
+  }
+
+  /// From now on the segment is read from its file; its memory goes back when no reader can see it.
+  private func map(_ segment: Segment) throws(FileError) {
+    let mapping = try fileSystem.map(path(of: segment, SegmentFormat.fileSuffix))
+    guard mapping.count == segment.used else {
+      throw FileError(
+        operation: "map", path: path(of: segment, SegmentFormat.fileSuffix), errno: 5,
+        reason: "it has \(mapping.count) bytes instead of \(segment.used)")
+    }
+    publish(mapping, of: segment)
+    let memory = segment.memory
+    writeLock.lock()
+    segment.memory = nil
+    writeLock.unlock()
+    epochs.retire { withExtendedLifetime(memory) {} }
+  }
+
+  func publish(_ mapping: MappedFile, of segment: Segment) {
+    segment.mapping = mapping
+    mappedEnds[segment.slot] = mapping.count
+    bases[segment.slot].store(UInt(bitPattern: mapping.start) | 1, ordering: .releasing)
+  }
+
+  /// Drops sealed segments in which nothing is alive.
+  ///
+  /// What replaced their records must be settled: a crash or a rewind would need them again. Tombstones and catalog
+  /// records count as needed while an older segment stays: without a tombstone an older record of its key would come
+  /// back. The newest catalog record is always needed. Compaction does the same for single records; this needs no reading.
+  private func dropDeadSegments(_ bounds: CompactionBounds) -> Bool {
+    writeLock.lock()
+    var dropped: [Segment] = []
+    var olderKept = false
+    for segment in segmentList.withLock({ $0 }) {
+      let holdsCatalog = catalogEntry != .empty && catalogEntry.segment == segment.slot
+      // A slave's records count as alive only when they are applied.
+      if segment.state == .sealed, segment.lastLSN <= positions.applied, liveRecords[segment.slot] == 0, !holdsCatalog {
+        if segment.deadSince == .none { segment.deadSince = LSN(lastLSN) }
+      }
+      let dead =
+        segment.deadSince != .none && segment.deadSince <= bounds.settled && segment.pins == 0
+        && segment.lastLSN < bounds.neededFrom && segment.lastLSN.value < lastLSN
+        && (segment.keptRecords == 0 || !olderKept)
+      if dead { dropped.append(segment) } else { olderKept = true }
+    }
+    if !dropped.isEmpty { remove(dropped, replacement: nil) }
+    writeLock.unlock()
+    return !dropped.isEmpty
+  }
+
+  /// Takes segments out of the log, with what stands for them now in their place. Under the write lock; the index no
+  /// longer points at them. Their files stay until `removeDropped`, their memory until no reader can see it.
+  func remove(_ gone: [Segment], replacement: Segment?) {
+    var start = logStart
+    for segment in gone {
+      segment.state = .dropped
+      start = max(start, segment.lastLSN.next)
+      newestRemoved = max(newestRemoved, segment.lastLSN)
+      if replacement == nil, segment.keptRecords > 0 { tombstonesFrom = max(tombstonesFrom, segment.lastLSN.next) }
+    }
+    segmentList.withLock { list in
+      let at = list.firstIndex { $0.state == .dropped } ?? list.count
+      list.removeAll { $0.state == .dropped }
+      if let replacement { list.insert(replacement, at: at) }
+    }
+    setLogStart(start)
+    droppedFiles.withLock { $0.append(contentsOf: gone.map(\.name)) }
+    for segment in gone {
+      // The slot is used again only when no reader can hold an entry that names it.
+      epochs.retire { [weak self] in self?.recycle(segment) }
+    }
+  }
+
+  /// Removes the files of dropped segments that no kept generation can need: neither lists them nor would find them by
+  /// name. Call it when a new generation is on disk, with the kept generations that name this store's directory.
+  public func removeDropped(keptGenerations: [DirectoryFile]) throws(FileError) {
+    var left: [LogFileName] = []
+    for name in droppedFiles.withLock({ $0 }) {
+      let needed = keptGenerations.contains { generation in
+        (!name.isData && name.firstLSN >= generation.logStart) || generation.segments.contains { $0.name == name }
+      }
+      if needed {
+        left.append(name)
+        continue
+      }
+      for file in [name.index, name.records] {
+        let path = directory + "/" + file
+        if fileSystem.exists(path) { try fileSystem.unlink(path) }
+      }
+    }
+    droppedFiles.withLock { [left] in $0 = left }
+  }
+
+  func recycle(_ segment: Segment) {
+    bases[segment.slot].store(0, ordering: .releasing)
+    segment.memory = nil
+    segment.mapping = nil
+    writeLock.lock()
+    clearCounters(slot: segment.slot)
+    clearDictionaries(slot: segment.slot)
+    freeSlots.append(segment.slot)
+    writeLock.unlock()
+  }
+
+  /// Files of pieces that were dropped or compacted and that older generations may still name.
+  public var replacedFiles: Int { droppedFiles.withLock { $0.count } }
+
+  /// What a generation says of this store.
+  public func describe(_ generation: inout DirectoryFile) {
+    writeLock.lock()
+    defer { writeLock.unlock() }
+    generation.lineage = lineage
+    generation.segments = sealedSegments
+    generation.terms = terms
+    generation.logStart = logStart
+    generation.tombstonesFrom = tombstonesFrom
+    generation.nextRevision = nextRevision
+    generation.keys = indexes.mapValues { UInt64($0.count) }
+  }
+
+  /// The sealed segments for a generation file.
+  public var sealedSegments: [DirectoryFile.SealedSegment] {
+    segmentList.withLock { $0 }.filter { $0.state == .sealed }.map(Self.describe)
+  }
+  static func describe(_ segment: Segment) -> DirectoryFile.SealedSegment {
+    .init(
+      name: segment.name, lastLSN: segment.lastLSN, bytes: UInt64(segment.used), checksum: segment.fileChecksum,
+      cleanUpTo: segment.cleanUpTo)
+  }
+
+  /// Deletes up to `limit` keys whose expiry has passed, by records in the log. Under the write lock; on a master only.
+  public func expireDue(now: UInt64, limit: Int) -> (deleted: Int, examined: Int) {
+    wallClock = now
+    // An entry may be older than the segment that has its slot now: nothing at its place is trusted.
+    let entries = wheel.due(now: now, limit: limit) { entry in checkedRecord(entry)?.expiry }
+    var deleted = 0
+    for entry in entries {
+      guard let record = checkedRecord(entry), record.kind == RecordKind.put.rawValue,
+        let database = catalog.tables.firstIndex(of: record.table)
+      else { continue }
+      let target = locate(table(database), hash(record.key), record.key)
+      guard let old = target.old, target.entry == entry, old.expiry != 0, old.expiry <= now else { continue }
+      let key = [UInt8](record.key)
+      let gone = key.withUnsafeBytes { delete(target, key: $0) }
+      guard gone else { break }
+      deleted += 1
+    }
+    return (deleted, entries.count)
+  }
+
+  /// On a slave: lets go of hints whose records are gone. Those that wait for the master's deletion are looked at again
+  /// later; should this node become a master, it deletes them itself. Under the write lock. Returns how many were due.
+  public func reviewExpiries(now: UInt64, limit: Int) -> Int {
+    let entries = wheel.due(now: now, limit: limit) { entry in checkedRecord(entry)?.expiry }
+    for entry in entries {
+      guard let record = checkedRecord(entry), record.kind == RecordKind.put.rawValue,
+        let table = tableReference(record.table), locate(table, hash(record.key), record.key).entry == entry
+      else { continue }
+      wheel.add(entry, expiry: now + 60_000, now: now)
+    }
+    return entries.count
+  }
+
+  private func checkedRecord(_ entry: IndexEntry) -> RecordView? {
+    guard bases[entry.segment].load(ordering: .acquiring) != 0 else { return nil }
+    let record = record(entry).record
+    return isIntact(record, entry) ? record : nil
+  }
+}

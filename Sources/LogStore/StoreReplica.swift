@@ -1,0 +1,154 @@
+// Raw memory: takes over records as another node wrote them.
+import Core
+import Synchronization
+
+/// Why bytes from another node were not appended. Nothing of the refused run is in the log then, but for the good
+/// records before it.
+public enum ReplicaRefusal: Error, Equatable, Sendable, CustomStringConvertible {
+  case damagedRecord(after: LSN)
+  case gap(expected: LSN, got: LSN)
+  case termWentBack(from: Term, to: Term)
+  case outOfMemory
+  public var description: String {
+    switch self {
+    case .damagedRecord(let lsn): "a record after LSN \(lsn) is damaged"
+    case .gap(let expected, let got): "expected LSN \(expected), got \(got)"
+    case .termWentBack(let from, let to): "the term went back from \(from) to \(to)"
+    case .outOfMemory: "no memory for another segment"
+    }
+  }
+}
+
+extension LogStore {
+  /// Appends whole records of the master's log as they are. They become visible through `apply`. Under the write lock.
+  public func appendReplicated(_ bytes: UnsafeRawBufferPointer) throws(ReplicaRefusal) {
+    var at = 0
+    defer { positions.set(appended: LSN(lastLSN)) }
+    while at < bytes.count {
+      let record = RecordView(bytes.baseAddress! + at)
+      guard record.verify(available: bytes.count - at) == .good else { throw .damagedRecord(after: LSN(lastLSN)) }
+      guard record.lsn == lastLSN + 1 else { throw .gap(expected: LSN(lastLSN + 1), got: LSN(record.lsn)) }
+      guard record.term >= currentTerm else {
+        throw .termWentBack(from: Term(currentTerm), to: Term(record.term))
+      }
+      let count = record.recordBytes
+      guard at + count <= bytes.count else { throw .damagedRecord(after: LSN(lastLSN)) }
+      if record.term > currentTerm {
+        terms.begin(Term(record.term), at: LSN(record.lsn))
+        currentTerm = record.term
+      }
+      if activeUsed + count > activeCapacity { guard roll(for: count) else { throw .outOfMemory } }
+      (activeBase + activeUsed).copyMemory(from: record.base, byteCount: count)
+      lastLSN = record.lsn
+      replicatedUnitIsOpen = record.unitContinues
+      if activeUsed - lastLandmark >= Segment.landmarkStep { noteLandmark(lastLSN) }
+      activeUsed += count
+      at += count
+    }
+  }
+
+  /// Makes appended records visible up to `limit`, unit by unit; a unit that is not complete yet waits. Under the write
+  /// lock. Returns the applied LSN.
+  @discardableResult
+  public func apply(upTo limit: LSN) throws(LogReadError) -> LSN {
+    let end = min(limit, LSN(lastLSN))
+    var applied = positions.applied
+    if applyCursor.next <= applied { applyCursor = LogCursor(segment: nil, offset: 0, next: applied.next) }
+    while applied < end {
+      // A first look finds the end of the unit, the second applies it.
+      var ahead = applyCursor
+      var last = LSN.none
+      while ahead.next <= end {
+        let (record, _) = try nextRecord(&ahead)
+        if !record.unitContinues {
+          last = LSN(record.lsn)
+          break
+        }
+      }
+      guard last != .none else { break }
+      while applyCursor.next <= last {
+        let (record, entry) = try nextRecord(&applyCursor)
+        index(record, at: entry)
+      }
+      applied = last
+      positions.set(applied: applied)
+    }
+    return applied
+  }
+
+  func nextRecord(_ cursor: inout LogCursor) throws(LogReadError) -> (RecordView, IndexEntry) {
+    while true {
+      let segment: Segment
+      if let here = cursor.segment { segment = here } else { segment = try placeLocked(&cursor) }
+      let end = segment === active ? activeUsed : segment.used
+      if cursor.offset >= end {
+        cursor.segment = nil
+        continue
+      }
+      let entry = IndexEntry(tag: 0, segment: segment.slot, offset: cursor.offset)
+      let (record, mapped) = record(entry)
+      if mapped, !isIntact(record, entry) {
+        throw .damaged(
+          file: path(of: segment, SegmentFormat.fileSuffix), offset: cursor.offset, lsn: cursor.next)
+      }
+      cursor.offset += record.recordBytes
+      cursor.next = LSN(record.lsn + 1)
+      return (record, entry)
+    }
+  }
+
+  /// Lets the index follow one record of the log: on a slave, and after a restart. Under the write lock.
+  func index(_ record: RecordView, at entry: IndexEntry) {
+    switch RecordKind(rawValue: record.kind) {
+    case .put:
+      guard let table = tableReference(record.table) else { return }
+      let hash = hash(record.key)
+      let target = locate(table, hash, record.key)
+      let place = IndexEntry(tag: hash.tag, segment: entry.segment, offset: entry.offset)
+      table.pointee.index._withUnsafeGuaranteedRef { index in
+        let p = hash.partition
+        if let old = target.old {
+          index.partitions[p].digest = index.partitions[p].digest &- old.digest &+ record.digest
+          died(old, at: target.entry)
+          index.replace(target.cursor, with: place)
+        } else {
+          index.partitions[p].digest = index.partitions[p].digest &+ record.digest
+          index.insert(hash, place)
+        }
+      }
+      liveBuckets[place.bucket] += Int32(truncatingIfNeeded: record.recordBytes)
+      liveRecords[entry.segment] += 1
+      if record.flags & RecordFlag.expiry != 0 { wheel.add(place, expiry: record.expiry, now: wallClock) }
+    case .delete:
+      keep(record, entry)
+      guard let table = tableReference(record.table) else { return }
+      let target = locate(table, hash(record.key), record.key)
+      if let old = target.old { removeFromIndex(target, old: old, by: record.lsn) }
+    case .catalog:
+      keep(record, entry)
+      if let changed = Catalog([UInt8](record.value)), changed.tables.count == catalog.tables.count {
+        // A restart begins with the newest catalog and passes the older ones here.
+        guard changed.nextTable >= catalog.nextTable else { break }
+        adopt(changed, at: record.lsn, entry: entry)
+      }
+    case .noop, nil:
+      break
+    }
+  }
+
+  private func keep(_ record: RecordView, _ entry: IndexEntry) {
+    let segment: Segment? =
+      active.slot == entry.segment ? active : segmentList.withLock { $0.first { $0.slot == entry.segment } }
+    segment?.keptRecords += 1
+    segment?.keptBytes += record.recordBytes
+  }
+
+  /// The table with this id if a database still uses it.
+  func tableReference(_ id: UInt32) -> TableReference? {
+    for database in 0..<configuration.databases {
+      let table = table(database)
+      if table.pointee.id == id { return table }
+    }
+    return nil
+  }
+}

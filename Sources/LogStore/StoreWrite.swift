@@ -1,0 +1,338 @@
+// Raw memory: appending records to the active segment.
+import Core
+import Synchronization
+
+/// Why the store takes no writes.
+public enum WriteRefusal: Equatable, Sendable {
+  /// A write or sync failed; the store stays closed for writes until it is started again.
+  case failed(String)
+  /// The disk is full; writes are taken again when there is room.
+  case noSpace(String)
+  case keyTooLong(Int)
+  case valueTooLong(Int)
+  case outOfMemory
+}
+
+/// The place of a key for a write: found once, used for the comparison with the old record and for the change.
+/// Valid under the write lock until the next change of the index.
+public struct WriteTarget {
+  @usableFromInline let table: TableReference
+  @usableFromInline let hash: IndexHash
+  @usableFromInline let cursor: KeyIndex.Cursor
+  @usableFromInline let entry: IndexEntry
+  /// The record that stands there now, expired or not; nil if there is none.
+  public let old: RecordView?
+  public let damaged: Bool
+
+  @inlinable @inline(__always)
+  init(
+    table: TableReference, hash: IndexHash, cursor: KeyIndex.Cursor, entry: IndexEntry, old: RecordView?, damaged: Bool
+  ) {
+    self.table = table
+    self.hash = hash
+    self.cursor = cursor
+    self.entry = entry
+    self.old = old
+    self.damaged = damaged
+  }
+}
+
+extension LogStore {
+  /// Finds the place of a key. Under the write lock.
+  @inlinable
+  public func locate(_ table: TableReference, _ hash: IndexHash, _ key: UnsafeRawBufferPointer) -> WriteTarget {
+    table.pointee.index._withUnsafeGuaranteedRef { index in
+      var cursor = index.cursor(hash)
+      while true {
+        let entry = cursor.next()
+        if entry == .empty {
+          return WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: false)
+        }
+        let (record, mapped) = record(entry)
+        if mapped, !isIntact(record, entry) {
+          noteDamage(entry)
+          return WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: true)
+        }
+        if record.hasKey(key.baseAddress!, count: key.count) {
+          return WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: record, damaged: false)
+        }
+      }
+    }
+  }
+
+  /// Why writes are refused at present, nil if they are taken. Cheap: one load.
+  @inlinable @inline(__always) public var isWritable: Bool { refusal.load(ordering: .relaxed) == 0 }
+  /// A write or sync failed; only opening the store again ends it.
+  public var isClosedForGood: Bool { refusal.load(ordering: .acquiring) > 1 }
+  public var writeRefusal: WriteRefusal? {
+    switch refusal.load(ordering: .acquiring) {
+    case 0: nil
+    case 1: .noSpace(failureText.withLock { $0 })
+    default: .failed(failureText.withLock { $0 })
+    }
+  }
+
+  /// Begins a put: header and key are in place, the caller fills the value's bytes at the returned address and calls
+  /// `endPut`. nil if there is no memory for another segment. Key and value lengths are the caller's to check.
+  @inlinable @inline(__always)
+  public func beginPut(
+    _ table: TableReference, key: UnsafeRawBufferPointer, valueBytes: Int, expiry: UInt64
+  ) -> UnsafeMutableRawPointer? {
+    let bytes = RecordView.bytes(key: key.count, value: valueBytes, expires: expiry != 0)
+    if activeUsed &+ bytes > activeCapacity { guard roll(for: bytes) else { return nil } }
+    let record = activeBase + activeUsed
+    writeHeader(record, kind: .put, table: table.pointee.id, key: key, valueBytes: valueBytes, expiry: expiry)
+    return record + (RecordView.headerBytes + (expiry != 0 ? 8 : 0) + key.count)
+  }
+
+  /// Completes the put begun last and points the index at it.
+  @inlinable @inline(__always)
+  public func endPut(_ target: WriteTarget) {
+    let record = RecordView(activeBase + activeUsed)
+    let entry = IndexEntry(tag: target.hash.tag, segment: activeSlot, offset: activeUsed)
+    let bytes = finishRecord(record)
+    target.table.pointee.index._withUnsafeGuaranteedRef { index in
+      let p = target.hash.partition
+      if let old = target.old {
+        index.partitions[p].digest = index.partitions[p].digest &- old.digest &+ record.digest
+        died(old, at: target.entry)
+        index.replace(target.cursor, with: entry)
+      } else {
+        index.partitions[p].digest = index.partitions[p].digest &+ record.digest
+        index.insert(target.hash, entry)
+      }
+    }
+    liveBuckets[entry.bucket] &+= Int32(truncatingIfNeeded: bytes)
+    liveRecords[activeSlot] &+= 1
+    if record.flags & RecordFlag.expiry != 0 { noteExpiry(record, at: entry) }
+    publish()
+  }
+
+  /// Appends a tombstone for the key at `target`, which must have a record. false if there is no memory.
+  @discardableResult
+  public func delete(_ target: WriteTarget, key: UnsafeRawBufferPointer) -> Bool {
+    guard let old = target.old else { preconditionFailure("delete of a key that has no record") }
+    let bytes = RecordView.bytes(key: key.count, value: 0, expires: false)
+    if activeUsed + bytes > activeCapacity { guard roll(for: bytes) else { return false } }
+    let record = activeBase + activeUsed
+    writeHeader(record, kind: .delete, table: target.table.pointee.id, key: key, valueBytes: 0, expiry: 0)
+    finishRecord(RecordView(record))
+    active.keptRecords += 1
+    active.keptBytes += bytes
+    removeFromIndex(target, old: old, by: lastLSN)
+    publish()
+    return true
+  }
+
+  func removeFromIndex(_ target: WriteTarget, old: RecordView, by lsn: UInt64) {
+    target.table.pointee.index._withUnsafeGuaranteedRef { index in
+      index.partitions[target.hash.partition].digest &-= old.digest
+      died(old, at: target.entry)
+      index.remove(target.hash, target.cursor, removedBy: lsn)
+    }
+  }
+
+  /// Appends a record that no table's index holds: a catalog change or a no-op.
+  func appendPlain(_ kind: RecordKind, key: [UInt8], value: [UInt8]) -> Bool {
+    let bytes = RecordView.bytes(key: key.count, value: value.count, expires: false)
+    if activeUsed + bytes > activeCapacity { guard roll(for: bytes) else { return false } }
+    let record = activeBase + activeUsed
+    key.withUnsafeBytes {
+      writeHeader(record, kind: kind, table: 0, key: $0, valueBytes: value.count, expiry: 0)
+    }
+    value.withUnsafeBytes {
+      (record + RecordView.headerBytes + key.count).copyMemory(
+        from: $0.baseAddress ?? UnsafeRawPointer(record), byteCount: $0.count)
+    }
+    if kind == .catalog {
+      active.keptRecords += 1
+      active.keptBytes += bytes
+    }
+    finishRecord(RecordView(record))
+    return true
+  }
+
+  /// LSN of the record appended last. Under the write lock.
+  @inlinable @inline(__always) public var lastAppended: UInt64 { lastLSN }
+
+  // MARK: Databases
+
+  public func flushDatabase(_ database: Int) -> Bool { changeCatalog(.flushDatabase) { $0.flush(database) } }
+  public func flushAll() -> Bool { changeCatalog(.flushAll) { $0.flushAll() } }
+  public func swapDatabases(_ a: Int, _ b: Int) -> Bool { changeCatalog(.swapDatabases) { $0.swap(a, b) } }
+
+  private func changeCatalog(_ operation: Catalog.Operation, _ change: (inout Catalog) -> Void) -> Bool {
+    var changed = catalog
+    change(&changed)
+    let entry: IndexEntry
+    guard appendPlain(.catalog, key: Catalog.key, value: changed.encoded(operation)) else { return false }
+    entry = IndexEntry(tag: 0, segment: activeSlot, offset: activeUsed - lastRecordBytes)
+    adopt(changed, at: lastLSN, entry: entry)
+    publish()
+    return true
+  }
+
+  func adopt(_ changed: Catalog, at lsn: UInt64, entry: IndexEntry) {
+    let gone = Set(catalog.tables).subtracting(changed.tables)
+    for id in gone { if let index = indexes[id] { forgetRecords(of: index) } }
+    catalog = changed
+    catalogEntry = entry
+    catalogLSN.store(lsn, ordering: .releasing)
+    bindTables(at: lsn)
+  }
+
+  /// Everything a dropped index pointed at is dead: takes it off the segments' live counters. O(keys), but for the
+  /// common case that nothing else is alive.
+  private func forgetRecords(of index: KeyIndex) {
+    let others = indexes.values.contains { $0 !== index && $0.count > 0 }
+    if !others {
+      for segment in segmentList.withLock({ $0 }) { clearCounters(slot: segment.slot) }
+      return
+    }
+    for p in 0..<KeyIndex.partitionCount {
+      index.forEach(partition: p, tags: 0..<1 << 24) { entry in
+        died(record(entry).record, at: entry)
+      }
+    }
+  }
+
+  // MARK: Terms and units
+
+  /// Begins a new term with its no-op record. Under the write lock.
+  public func beginTerm(_ term: Term) -> Bool {
+    terms.begin(term, at: LSN(lastLSN + 1))
+    currentTerm = term.value
+    guard appendPlain(.noop, key: [], value: []) else { return false }
+    publish()
+    return true
+  }
+
+  /// What follows, up to `endUnit`, is one unit: whole or not at all, after a crash and on every slave.
+  public func beginUnit() {
+    precondition(!inUnit, "a unit is open already")
+    inUnit = true
+    unitLastRecord = nil
+  }
+
+  /// Closes the unit: its last record says so, and everything becomes visible in one step.
+  public func endUnit() {
+    inUnit = false
+    if let last = unitLastRecord {
+      last.put(RecordView(last).flags & ~RecordFlag.unitContinues, at: 11)
+      last.put(RecordView(last).expectedChecksum, at: 0)
+      unitLastRecord = nil
+    }
+    publish()
+  }
+
+  // MARK: The record under construction
+
+  @inlinable @inline(__always)
+  func writeHeader(
+    _ record: UnsafeMutableRawPointer, kind: RecordKind, table: UInt32, key: UnsafeRawBufferPointer, valueBytes: Int,
+    expiry: UInt64
+  ) {
+    record.put(UInt32(truncatingIfNeeded: valueBytes), at: 4)
+    record.put(UInt16(truncatingIfNeeded: key.count), at: 8)
+    record.put(kind.rawValue, at: 10)
+    record.put((expiry != 0 ? RecordFlag.expiry : 0) | (inUnit ? RecordFlag.unitContinues : 0), at: 11)
+    record.put(table, at: 12)
+    record.put(lastLSN &+ 1, at: 16)
+    record.put(currentTerm, at: 24)
+    var at = RecordView.headerBytes
+    if expiry != 0 {
+      record.put(expiry, at: at)
+      at += 8
+    }
+    (record + at).copyMemory(from: key.baseAddress ?? UnsafeRawPointer(record), byteCount: key.count)
+  }
+
+  /// Padding, checksums, position. Returns the record's bytes.
+  @inlinable @inline(__always) @discardableResult
+  func finishRecord(_ record: RecordView) -> Int {
+    let memory = activeBase + activeUsed
+    let end = record.contentEnd
+    let bytes = (end + 7) & ~7
+    for i in end..<bytes { memory.put(UInt8(0), at: i) }
+    // The content hash of a compressed value is that of the value as it was written: `putCompressed` has set it.
+    if _fastPath(!record.isCompressed) {
+      memory.put(
+        CRC32C.checksum(UnsafeRawPointer(memory + RecordView.headerBytes), count: end - RecordView.headerBytes), at: 28)
+    }
+    memory.put(record.expectedChecksum, at: 0)
+    lastLSN &+= 1
+    if activeUsed &- lastLandmark >= Segment.landmarkStep { noteLandmark(lastLSN) }
+    activeUsed &+= bytes
+    lastRecordBytes = bytes
+    if inUnit { unitLastRecord = memory }
+    return bytes
+  }
+
+  @usableFromInline @inline(never)
+  func noteExpiry(_ record: RecordView, at entry: IndexEntry) {
+    wheel.add(entry, expiry: record.expiry, now: wallClock)
+  }
+
+  @usableFromInline @inline(never)
+  func noteLandmark(_ lsn: UInt64) {
+    lastLandmark = activeUsed
+    active.noteLandmark(lsn, at: activeUsed)
+  }
+
+  @inlinable @inline(__always)
+  func died(_ record: RecordView, at entry: IndexEntry) {
+    liveBuckets[entry.bucket] &-= Int32(truncatingIfNeeded: record.recordBytes)
+    liveRecords[entry.segment] &-= 1
+  }
+
+  /// Makes what was appended visible, unless a unit is open.
+  @inlinable @inline(__always)
+  func publish() {
+    if inUnit { return }
+    positions.set(appended: LSN(lastLSN))
+    positions.set(applied: LSN(lastLSN))
+  }
+
+  /// Closes the active segment and begins the next one, large enough for `bytes`. false without memory.
+  @inline(never) @usableFromInline
+  func roll(for bytes: Int) -> Bool {
+    let capacity = max(configuration.segmentBytes, SegmentFormat.headerBytes + bytes)
+    guard let slot = takeSlot() else { return false }
+    guard let memory = pool.take(capacity) else {
+      freeSlots.append(slot)
+      return false
+    }
+    if activeSlot != 0 {
+      active.used = activeUsed
+      active.lastLSN = LSN(lastLSN)
+      active.state = .filled
+      active.endsInsideUnit = inUnit ? unitLastRecord != nil : replicatedUnitIsOpen
+      backlog.store(unwrittenBytes, ordering: .relaxed)
+    }
+    let segment = Segment(
+      slot: slot, name: LogFileName(firstLSN: LSN(lastLSN + 1)), capacity: capacity, used: SegmentFormat.headerBytes)
+    segment.memory = memory
+    SegmentFormat.writeHeader(memory.start, firstLSN: segment.firstLSN, lineage: hashSeed, term: Term(currentTerm))
+    activate(segment, memory: memory)
+    segmentList.withLock { $0.append(segment) }
+    return true
+  }
+
+  func activate(_ segment: Segment, memory: SegmentMemory) {
+    active = segment
+    activeBase = memory.start
+    activeUsed = segment.used
+    activeCapacity = segment.capacity
+    activeSlot = segment.slot
+    lastLandmark = 0
+    mappedEnds[segment.slot] = segment.capacity
+    bases[segment.slot].store(UInt(bitPattern: memory.start), ordering: .releasing)
+  }
+
+  func takeSlot() -> Int? {
+    if let slot = freeSlots.popLast() { return slot }
+    guard nextSlot < IndexEntry.segmentSlotsMax else { return nil }
+    defer { nextSlot += 1 }
+    return nextSlot
+  }
+}

@@ -1,0 +1,98 @@
+// Raw memory: the table of the dictionaries of mapped files, by slot.
+import Core
+import Synchronization
+
+/// The dictionaries of one data file, by table. Immutable.
+final class DictionarySet: Sendable {
+  let byTable: [UInt32: ValueDictionary]
+  init(_ byTable: [UInt32: ValueDictionary]) { self.byTable = byTable }
+}
+
+/// For each slot of the segment tables the dictionaries of its file, or nothing. Owned by the store. Readers load an
+/// address inside their epoch; what is taken away is freed after them, as the mappings behind `bases` are.
+final class SlotDictionaries: @unchecked Sendable {
+  // Safe to share: atomics; changed under the store's write lock only.
+  private let sets: UnsafeMutablePointer<Atomic<UInt>>
+  private let epochs: EpochDomain
+  /// Slots that have a set; for `deinit`.
+  private var used: Set<Int> = []
+
+  init(epochs: EpochDomain) {
+    self.epochs = epochs
+    sets = UnsafeMutableRawPointer(LogStore.zeroPages(IndexEntry.segmentSlotsMax * 8))
+      .bindMemory(to: Atomic<UInt>.self, capacity: IndexEntry.segmentSlotsMax)
+  }
+
+  deinit {
+    for slot in used { Self.release(sets[slot].load(ordering: .relaxed)) }
+    LogStore.freePages(sets, IndexEntry.segmentSlotsMax * 8)
+  }
+
+  private static func release(_ address: UInt) {
+    if let pointer = UnsafeRawPointer(bitPattern: address) { Unmanaged<DictionarySet>.fromOpaque(pointer).release() }
+  }
+
+  func replace(_ slot: Int, with dictionaries: [UInt32: ValueDictionary]) {
+    var fresh: UInt = 0
+    if dictionaries.isEmpty {
+      used.remove(slot)
+    } else {
+      fresh = UInt(bitPattern: Unmanaged.passRetained(DictionarySet(dictionaries)).toOpaque())
+      used.insert(slot)
+    }
+    let old = sets[slot].exchange(fresh, ordering: .acquiringAndReleasing)
+    if old != 0 { epochs.retire { Self.release(old) } }
+  }
+
+  func find(_ slot: Int, table: UInt32) -> ValueDictionary? {
+    guard let pointer = UnsafeRawPointer(bitPattern: sets[slot].load(ordering: .acquiring)) else { return nil }
+    return Unmanaged<DictionarySet>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.byTable[table] }
+  }
+}
+
+extension LogStore {
+  /// The dictionary of a table's values in the file at a slot. Inside an epoch or under the write lock. O(1).
+  public func dictionary(forSlot slot: Int, table: UInt32) -> ValueDictionary? {
+    dictionaries.find(slot, table: table)
+  }
+
+  /// Sets the dictionaries of the file at a slot: before an index entry points there. Under the write lock.
+  public func setDictionaries(_ byTable: [UInt32: ValueDictionary], slot: Int) {
+    dictionaries.replace(slot, with: byTable)
+  }
+
+  /// Reads those in the head of a data file. Returns what is wrong with them, nil if nothing is.
+  func loadDictionaries(_ mapping: MappedFile, _ header: SegmentFormat.Header, slot: Int) -> String? {
+    guard header.recordsAt > SegmentFormat.headerBytes else { return nil }
+    let part = UnsafeRawBufferPointer(rebasing: mapping.bytes[SegmentFormat.headerBytes..<header.recordsAt])
+    do throws(DictionaryDamage) {
+      setDictionaries(try ValueDictionary.decode(part), slot: slot)
+      return nil
+    } catch {
+      return "\(error); values compressed with a dictionary cannot be read"
+    }
+  }
+
+  /// Takes them away when the slot is given up: when no index entry points there any more. Under the write lock.
+  public func clearDictionaries(slot: Int) { dictionaries.replace(slot, with: [:]) }
+
+  /// The slot of the segment in which this very record lies; nil if the index has moved on: the key was written anew, or
+  /// compaction moved its record. Inside an epoch or under the write lock. O(1).
+  public func slot(of record: RecordView, _ table: TableReference, _ hash: IndexHash) -> Int? {
+    let address = UInt(bitPattern: record.base)
+    return table.pointee.index._withUnsafeGuaranteedRef { index in
+      var cursor = index.cursor(hash)
+      while true {
+        let entry = cursor.next()
+        if entry == .empty { return nil }
+        let base = bases[entry.segment].load(ordering: .acquiring) & ~1
+        if base &+ UInt(bitPattern: entry.offset) == address { return entry.segment }
+      }
+    }
+  }
+}
+
+extension WriteTarget {
+  /// The slot of the segment in which `old` lies; of no meaning without it.
+  public var slot: Int { entry.segment }
+}

@@ -1,0 +1,257 @@
+// Raw memory: reads whole files and walks their records.
+import Core
+
+/// Checks a data directory offline: every generation, and every file that one of them names. `paceline inspect --verify`.
+///
+/// Only reads. One file is in memory at a time; bytes are trusted nowhere.
+public struct Verification {
+  /// One damaged place.
+  public struct Damage: Equatable, Sendable {
+    public var file: String
+    public var reason: String
+    public var offset: Int?
+    public var firstLSN = LSN.none
+    public var lastLSN = LSN.none
+    /// Which generations name the file; empty for the log behind all of them.
+    public var generations: [UInt64] = []
+  }
+  public struct Summary: Equatable, Sendable {
+    /// Those that a start could use: everything that they name is good.
+    public var usableGenerations: [UInt64] = []
+    public var damagedGenerations: [String] = []
+    public var files = 0
+    public var bytes = 0
+    public var records = 0
+    public var lastLSN = LSN.none
+    public var damage: [Damage] = []
+  }
+
+  private let fileSystem: any FileSystem
+  private let progress: (_ filesDone: Int, _ filesTotal: Int, _ bytesDone: Int) -> Void
+  private var summary = Summary()
+
+  public init(
+    fileSystem: any FileSystem, progress: @escaping (_ filesDone: Int, _ filesTotal: Int, _ bytesDone: Int) -> Void
+  ) {
+    self.fileSystem = fileSystem
+    self.progress = progress
+  }
+
+  private struct Named {
+    var store: UInt32
+    var segment: DirectoryFile.SealedSegment
+    var generations: [UInt64]
+  }
+
+  /// Throws when there is no data directory to read.
+  public mutating func verify(_ path: String) throws -> Summary {
+    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    let names = try fileSystem.list(path).filter { DirectoryFile.generation(inName: $0) != nil }.sorted()
+    guard !names.isEmpty else { throw OpenError("\(path) is not a data directory: no generation (.dir) is in it") }
+    var generations: [DirectoryFile] = []
+    for name in names {
+      do {
+        let file = try DirectoryFile(decoding: try fileSystem.readAll("\(path)/\(name)"))
+        guard DirectoryFile.generation(inName: name) == file.generation else {
+          throw OpenError("its number \(file.generation) is not its name")
+        }
+        generations.append(file)
+      } catch {
+        summary.damagedGenerations.append(name)
+        summary.damage.append(Damage(file: "\(path)/\(name)", reason: "\(error)"))
+      }
+    }
+    guard let newest = generations.last else { return summary }
+    var named: [Named] = []
+    for generation in generations {
+      for segment in generation.segments {
+        let known = named.firstIndex { $0.store == generation.storeNumber && $0.segment == segment }
+        if let known {
+          named[known].generations.append(generation.generation)
+        } else {
+          named.append(Named(store: generation.storeNumber, segment: segment, generations: [generation.generation]))
+        }
+      }
+    }
+    let store = "\(path)/store-\(newest.storeNumber)"
+    let present = ((try? fileSystem.list(store)) ?? []).compactMap { LogFileName(records: $0) }.sorted()
+    let tail = present.filter { name in
+      !name.isData && name.firstLSN >= newest.logStart && !named.contains { $0.segment.name == name }
+    }
+    let total = named.count + tail.count
+    for file in named {
+      verify(file, in: "\(path)/store-\(file.store)", lineage: LogStore.hashSeed(of: newest.lineage))
+      progress(summary.files, total, summary.bytes)
+    }
+    summary.lastLSN = newest.segments.last?.lastLSN ?? newest.logStart.previous
+    for (position, name) in tail.enumerated() {
+      verifyTail("\(store)/\(name.records)", name, isLast: position == tail.count - 1)
+      progress(summary.files, total, summary.bytes)
+    }
+    let bad = Set(summary.damage.flatMap(\.generations))
+    summary.usableGenerations = generations.map(\.generation).filter { !bad.contains($0) }
+    return summary
+  }
+
+  private mutating func verify(_ file: Named, in directory: String, lineage: UInt64) {
+    let path = directory + "/" + file.segment.name.records
+    summary.files += 1
+    func damage(_ reason: String, offset: Int? = nil, first: LSN? = nil, last: LSN? = nil) -> Damage {
+      Damage(
+        file: path, reason: reason, offset: offset, firstLSN: first ?? file.segment.firstLSN,
+        lastLSN: last ?? file.segment.lastLSN, generations: file.generations)
+    }
+    let mapping: MappedFile
+    do { mapping = try fileSystem.map(path) } catch {
+      summary.damage.append(damage(fileSystem.exists(path) ? "\(error)" : "the file is missing"))
+      return
+    }
+    summary.bytes += mapping.count
+    let header = SegmentFormat.readHeader(mapping.bytes)
+    if header?.firstLSN != file.segment.firstLSN || header?.lineage != lineage
+      || header?.isData != file.segment.name.isData
+    {
+      summary.damage.append(damage("its header is not that of this file", offset: 0))
+    }
+    let isWhole = UInt64(mapping.count) == file.segment.bytes && CRC32C.checksum(mapping.bytes) == file.segment.checksum
+    let before = summary.damage.count
+    let index = verifyIndex(file, in: directory)
+    if let index {
+      for i in 0..<index.count {
+        let entry = index.entry(i)
+        summary.records += 1
+        let lsn = LSN(index.firstLSN.value + entry.lsnDelta)
+        if entry.offset <= mapping.count - RecordView.headerBytes {
+          let record = RecordView(mapping.start + entry.offset)
+          if record.verify(available: mapping.count - entry.offset) == .good, record.lsn == lsn.value,
+            record.contentHash == entry.contentHash, record.table == entry.table, record.kind == entry.kind,
+            record.recordBytes == entry.recordBytes, KeyHash.hash(record.key, seed: lineage) == entry.hash
+          {
+            continue
+          }
+        }
+        summary.damage.append(
+          damage(
+            "the record is damaged, or is not what the index file says", offset: entry.offset, first: lsn, last: lsn))
+      }
+    } else {
+      var at = header?.recordsAt ?? SegmentFormat.headerBytes
+      var last = file.segment.firstLSN.previous
+      while at < mapping.count {
+        let record = RecordView(mapping.start + at)
+        guard record.verify(available: mapping.count - at) == .good else {
+          summary.damage.append(damage("no good record here", offset: at, first: last.next))
+          break
+        }
+        last = LSN(record.lsn)
+        summary.records += 1
+        at += record.recordBytes
+      }
+    }
+    if !isWhole, summary.damage.count == before {
+      summary.damage.append(
+        damage(
+          UInt64(mapping.count) == file.segment.bytes
+            ? "the checksum of the whole file is wrong, but every record is good"
+            : "it has \(mapping.count) bytes instead of \(file.segment.bytes)"))
+    }
+  }
+
+  /// The index file, if it is good. A start makes a bad one anew, so it does not make a generation unusable.
+  private mutating func verifyIndex(_ file: Named, in directory: String) -> IndexFile? {
+    let path = directory + "/" + file.segment.name.index
+    var reason = "the file is missing; a start makes it anew"
+    if fileSystem.exists(path) {
+      do {
+        let index = try IndexFile(try fileSystem.map(path))
+        if index.firstLSN == file.segment.firstLSN, index.dataChecksum == file.segment.checksum,
+          index.dataBytes == file.segment.bytes
+        {
+          return index
+        }
+        reason = "it does not belong to its file; a start makes it anew"
+      } catch {
+        reason = "\(error); a start makes it anew"
+      }
+    }
+    summary.damage.append(
+      Damage(file: path, reason: reason, firstLSN: file.segment.firstLSN, lastLSN: file.segment.lastLSN))
+    return nil
+  }
+
+  /// A file behind the newest generation: good up to where the log ends.
+  private mutating func verifyTail(_ path: String, _ name: LogFileName, isLast: Bool) {
+    summary.files += 1
+    guard let mapping = try? fileSystem.map(path) else {
+      summary.damage.append(Damage(file: path, reason: "it cannot be read", firstLSN: name.firstLSN))
+      return
+    }
+    guard SegmentFormat.readHeader(mapping.bytes)?.firstLSN == name.firstLSN else {
+      if !isLast || TailMark.highestSynced(mapping.bytes, from: 0) > 0 {
+        summary.damage.append(
+          Damage(file: path, reason: "its header cannot be read", offset: 0, firstLSN: name.firstLSN))
+      }
+      return
+    }
+    var at = SegmentFormat.headerBytes
+    var last = name.firstLSN.previous
+    while at < mapping.count {
+      let record = RecordView(mapping.start + at)
+      guard record.verify(available: mapping.count - at) == .good, record.lsn == last.value + 1 else { break }
+      last = LSN(record.lsn)
+      summary.records += 1
+      at += record.recordBytes
+    }
+    summary.bytes += at
+    summary.lastLSN = max(summary.lastLSN, last)
+    if TailMark.highestSynced(mapping.bytes, from: at) > at
+      || !isLast && Recovery.lastNonZero(mapping.bytes, from: at) > at + TailMark.bytes
+    {
+      summary.damage.append(
+        Damage(file: path, reason: "damaged where it was already synced", offset: at, firstLSN: last.next))
+    }
+  }
+}
+
+extension Verification.Summary {
+  /// For people: a line for each damage, then what was checked.
+  public var lines: [String] {
+    damage.map { item in
+      var text = "DAMAGED \(item.file)"
+      if let offset = item.offset { text += " at offset \(offset)" }
+      if item.firstLSN != .none {
+        let end = item.lastLSN > item.firstLSN ? " to \(item.lastLSN)" : ""
+        text += ", LSN \(item.firstLSN)\(end)"
+      }
+      return text + ": \(item.reason)"
+    } + [
+      "\(files) files, \(records) records, \(bytes) bytes, up to LSN \(lastLSN): "
+        + (damage.isEmpty ? "all good" : "\(damage.count) DAMAGED places"),
+      "usable generations: \(usableGenerations.isEmpty ? "none" : usableGenerations.map { "\($0)" }.joined(separator: ", "))",
+    ]
+  }
+
+  public var json: String {
+    func quoted(_ text: String) -> String {
+      var out = "\""
+      for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"", "\\": out += "\\\(scalar)"
+        case _ where scalar.value < 0x20:
+          out += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+        default: out.unicodeScalars.append(scalar)
+        }
+      }
+      return out + "\""
+    }
+    let places = damage.map { item in
+      "{\"file\":\(quoted(item.file)),\"offset\":\(item.offset.map { "\($0)" } ?? "null"),\"first_lsn\":\(item.firstLSN),"
+        + "\"last_lsn\":\(max(item.firstLSN, item.lastLSN)),\"reason\":\(quoted(item.reason)),\"generations\":["
+        + item.generations.map { "\($0)" }.joined(separator: ",") + "]}"
+    }
+    return
+      "{\"files\":\(files),\"records\":\(records),\"bytes\":\(bytes),\"last_lsn\":\(lastLSN),\"usable_generations\":["
+      + usableGenerations.map { "\($0)" }.joined(separator: ",") + "],\"damage\":[" + places.joined(separator: ",")
+      + "]}"
+  }
+}

@@ -1,0 +1,214 @@
+import Core
+import LogStore
+import Synchronization
+
+/// A node's data directory: generations (`<n>.dir`) at the top, the log and its index files in `store-<m>`.
+///
+///     DATA/lock                         held while a server runs on it
+///     DATA/00000000000000000007.dir     newest generation; the last three are kept
+///     DATA/store-1/<first LSN>.wal      see LogStore
+///
+/// A full sync builds `store-<m+1>` beside `store-<m>`; writing the generation that names it is the moment of the swap.
+package final class DataDirectory: Sendable {
+  package let fileSystem: any FileSystem
+  package let path: String
+  private struct State {
+    var current: DirectoryFile
+    /// The older generations that are still on disk, newest first.
+    var older: [DirectoryFile] = []
+  }
+  private let state: Mutex<State>
+  package static let generationsKept = 3
+  private static let inputOutputError: Int32 = 5  // EIO
+
+  private init(fileSystem: any FileSystem, path: String, current: DirectoryFile, older: [DirectoryFile] = []) {
+    self.fileSystem = fileSystem
+    self.path = path
+    state = Mutex(State(current: current, older: older))
+  }
+
+  package var current: DirectoryFile { state.withLock { $0.current } }
+  /// Every generation that a start could fall back to, for the live store.
+  package var keptGenerations: [DirectoryFile] {
+    state.withLock { state in [state.current] + state.older.filter { $0.storeNumber == state.current.storeNumber } }
+  }
+  package var node: NodeID { current.node }
+  package var lineage: NodeID { current.lineage }
+
+  package func storePath(_ number: UInt32) -> String { "\(path)/store-\(number)" }
+
+  /// Opens the directory, or makes it with a first generation if it is empty.
+  ///
+  /// - Parameter random: fresh random bytes for new identities.
+  package static func open(_ path: String, fileSystem: any FileSystem, random: (Int) -> [UInt8]) throws
+    -> (directory: DataDirectory, notes: [String])
+  {
+    try fileSystem.makeDirectory(path)
+    var notes: [String] = []
+    let names = try fileSystem.list(path)
+    let generations = names.compactMap { DirectoryFile.generation(inName: $0) }.sorted(by: >)
+    var readable: [DirectoryFile] = []
+    for generation in generations {
+      let name = DirectoryFile.name(generation)
+      do {
+        let bytes = try fileSystem.readAll("\(path)/\(name)")
+        try bytes.withUnsafeBytes {
+          try FormatVersion.refuseNewer($0, than: DirectoryFile.magic, file: "\(path)/\(name)")
+        }
+        let file = try DirectoryFile(decoding: bytes)
+        guard file.generation == generation else {
+          throw DirectoryFile.Unreadable.damaged("its number is not its name")
+        }
+        readable.append(file)
+      } catch let newer as OpenError {
+        // An older generation beside it is of the past: what it names may be gone.
+        throw newer
+      } catch let error as FileError where error.errno != Self.inputOutputError {
+        // Not the file's fault: rights, or too many open files. An older generation would be no better.
+        throw error
+      } catch {
+        notes.append("generation \(name) cannot be used (\(error)); trying the one before it")
+      }
+    }
+    if let newest = readable.first {
+      let directory = DataDirectory(
+        fileSystem: fileSystem, path: path, current: newest, older: Array(readable.dropFirst()))
+      // A number is never used twice, also when the newest generation is damaged.
+      if let highest = generations.first, highest > newest.generation {
+        directory.state.withLock { $0.current.generation = highest }
+      }
+      // A vote that was given is never taken back, whichever generation the data comes from.
+      if let vote = readable.map(\.vote).max(by: { $0.term < $1.term }), vote.term > newest.vote.term {
+        directory.state.withLock { $0.current.vote = vote }
+      }
+      for name in names where name.hasSuffix(DirectoryFile.suffix + ".tmp") { try fileSystem.unlink("\(path)/\(name)") }
+      directory.removeAbandonedStores()
+      return (directory, notes)
+    }
+    if !generations.isEmpty {
+      throw OpenError(
+        "no generation in \(path) can be read (\(notes.joined(separator: "; "))). Put a .dir file back from a copy, or "
+          + "start with an empty directory as a slave of a node that has the data")
+    }
+    let strangers = names.filter { $0 != "lock" && !$0.hasSuffix(DirectoryFile.suffix + ".tmp") && $0 != "lost+found" }
+    if let stranger = strangers.first {
+      throw OpenError(
+        "\(path) is not a Paceline data directory and is not empty (it holds \(stranger)); name another with --data")
+    }
+    let first = DirectoryFile(
+      node: NodeID(random: random(NodeID.byteCount)), lineage: NodeID(random: random(NodeID.byteCount)))
+    let directory = DataDirectory(fileSystem: fileSystem, path: path, current: first)
+    try directory.change { _ in }
+    return (directory, notes)
+  }
+
+  /// Writes a new generation; it holds when this returns.
+  package func change(_ edit: (inout DirectoryFile) -> Void) throws(FileError) {
+    var failure: FileError?
+    state.withLock { state in
+      var next = state.current
+      edit(&next)
+      next.generation = state.current.generation + 1
+      do throws(FileError) {
+        try fileSystem.replace("\(path)/\(DirectoryFile.name(next.generation))", in: path, with: next.encoded())
+        if state.current.generation > 0 { state.older.insert(state.current, at: 0) }
+        state.older = Array(state.older.prefix(Self.generationsKept - 1))
+        state.current = next
+      } catch {
+        // It may stand there all the same, unsynced: a start must not find what this process does not go by.
+        try? fileSystem.unlink("\(path)/\(DirectoryFile.name(next.generation))")
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    removeOldGenerations()
+  }
+
+  private func removeOldGenerations() {
+    let newest = current.generation
+    guard newest > UInt64(Self.generationsKept) else { return }
+    let names = (try? fileSystem.list(path)) ?? []
+    for name in names {
+      guard let generation = DirectoryFile.generation(inName: name) else { continue }
+      if generation + UInt64(Self.generationsKept) <= newest { try? fileSystem.unlink("\(path)/\(name)") }
+    }
+  }
+
+  /// Store directories that no kept generation needs, but for the next one: a full sync may go on in it.
+  private func removeAbandonedStores() {
+    let live = current.storeNumber
+    for name in (try? fileSystem.list(path)) ?? [] {
+      guard name.hasPrefix("store-"), let number = UInt32(name.dropFirst(6)), number != live, number != live + 1 else {
+        continue
+      }
+      removeStore(number)
+    }
+  }
+
+  /// Deletes a store directory and what is in it.
+  package func removeStore(_ number: UInt32) {
+    let directory = storePath(number)
+    for name in (try? fileSystem.list(directory)) ?? [] { try? fileSystem.unlink("\(directory)/\(name)") }
+    try? fileSystem.removeDirectory(directory)
+  }
+
+  /// Opens the live store, from the newest generation whose files are usable: an older one and the log after it are the
+  /// same data. Node, vote and registry stay those of the newest; its number is not used again.
+  package func openStore(configuration: StoreConfiguration, workers: Int, run: ParallelRunner) throws
+    -> (store: LogStore, report: RecoveryReport)
+  {
+    let newest = current
+    let directory = storePath(newest.storeNumber)
+    // Only the very first generation is written before its store is made. Later ones name data that must be there: a
+    // fall back to a generation whose store was replaced must not begin an empty one in its place.
+    guard newest.generation == 1 || fileSystem.exists(directory) else {
+      throw OpenError(
+        "\(directory), which generation \(newest.generation) names, is missing. Put it back from a copy, or start with "
+          + "an empty directory as a slave of a node that has the data")
+    }
+    try fileSystem.makeDirectory(directory)
+    func attempt(_ generation: DirectoryFile) throws -> (store: LogStore, report: RecoveryReport) {
+      try LogStore.open(
+        fileSystem: fileSystem, directory: directory, lineage: generation.lineage, configuration: configuration,
+        generation: generation, workers: workers, run: run)
+    }
+    do { return try attempt(newest) } catch {
+      guard Self.mayBeTheFiles(error) else { throw error }
+      var notes = ["generation \(newest.generation) cannot be used (\(error))"]
+      for older in keptGenerations.dropFirst() where older.lineage == newest.lineage {
+        do {
+          var (store, report) = try attempt(older)
+          notes.append("started from generation \(older.generation) and replayed the log after it")
+          report.notes = notes + report.notes
+          state.withLock { $0.current.takeData(of: older) }
+          return (store, report)
+        } catch {
+          notes.append("generation \(older.generation) cannot be used either (\(error))")
+        }
+      }
+      // No generation helps: the newest one's reason is the one to act on.
+      throw error
+    }
+  }
+
+  /// Whether another generation, with other files, might open.
+  private static func mayBeTheFiles(_ error: any Error) -> Bool {
+    switch error {
+    case let error as OpenError: error.isDamage
+    case let error as FileError: error.errno == inputOutputError
+    default: false
+    }
+  }
+}
+
+extension DirectoryFile {
+  /// The log as an older generation knows it. Revisions that were used stay used.
+  fileprivate mutating func takeData(of older: DirectoryFile) {
+    segments = older.segments
+    terms = older.terms
+    logStart = older.logStart
+    tombstonesFrom = older.tombstonesFrom
+    nextRevision = max(nextRevision, older.nextRevision)
+    keys = older.keys
+  }
+}

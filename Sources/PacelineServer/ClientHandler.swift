@@ -1,0 +1,370 @@
+// Raw memory: commands are parsed where the socket's bytes lie.
+import Commands
+import Core
+import LogStore
+import NIOCore
+import NIOPosix
+import RESP
+
+/// One client connection: bytes in, commands executed, replies out when they are good.
+///
+/// Lives on its event loop. Bounded: unparsed bytes by the query buffer limit, unsent replies by back-pressure (a client
+/// that does not read is not read from), suspended commands to one.
+final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+
+  let worker: LoopWorker
+  let session: Session
+  let channel: any Channel
+  let createdAt: Tick
+  private(set) var lastActive: Tick
+  /// Set while the handler is in its pipeline: writing from here is a shorter way than from the channel.
+  private var context: ChannelHandlerContext?
+  private var parser = RequestParser()
+  private var arguments = ArgumentList()
+  var limits: RequestLimits
+  /// Bytes of an incomplete command, and of commands not executed while the connection is suspended.
+  private(set) var pending: ByteBuffer?
+  /// Replies whose gate is not good yet, oldest first.
+  private var held: CircularBuffer<(gate: UInt64, bytes: ByteBuffer)> = .init(initialCapacity: 2)
+  private(set) var heldBytes = 0
+  private var suspension: Suspension?
+  var isSuspended: Bool { suspension != nil }
+  var heldReplies: Int { held.count }
+  private(set) var isReading = true
+  /// On the worker's list of those whose replies wait; kept by the worker.
+  var isWaiting = false
+  private var closed = false
+  /// True while commands are executed. When a write fails, NIO hands over what is still in the socket before it returns:
+  /// a reply to a client that is gone brings `channelRead` back in the middle of `execute`.
+  private var isExecuting = false
+  /// The log failed: what was not good at the start of the batch never will be.
+  private var logIsLost = false
+  var bytesReceived: UInt64 = 0
+  var bytesSent: UInt64 = 0
+
+  /// A reply buffer larger than this is sent before the batch goes on.
+  private static let flushBytes = 256 << 10
+
+  init(worker: LoopWorker, session: Session, channel: any Channel, limits: RequestLimits) {
+    self.worker = worker
+    self.session = session
+    self.channel = channel
+    self.limits = limits
+    createdAt = Clocks.monotonic
+    lastActive = createdAt
+  }
+
+  func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+  func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+  func channelActive(context: ChannelHandlerContext) {
+    worker.clients[session.id] = self
+    worker.server.accepted(self)
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    closed = true
+    worker.forget(self)
+    worker.server.closed(self)
+    context.fireChannelInactive()
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+  // MARK: Bytes in
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    var buffer = unwrapInboundIn(data)
+    bytesReceived &+= UInt64(buffer.readableBytes)
+    worker.counters.received(buffer.readableBytes)
+    // Who sent the rest reads no replies any more.
+    if closed || session.closing || isExecuting { return }
+    if pending != nil {
+      pending!.writeBuffer(&buffer)
+      guard suspension == nil else { return holdBack() }
+      executePending()
+    } else if suspension == nil {
+      let consumed = buffer.withUnsafeReadableBytes { execute($0) }
+      if consumed < buffer.readableBytes {
+        buffer.moveReaderIndex(forwardBy: consumed)
+        keep(&buffer)
+      }
+    } else {
+      keep(&buffer)
+      holdBack()
+    }
+  }
+
+  private func keep(_ buffer: inout ByteBuffer) {
+    guard !session.closing else { return }
+    let wanted = max(buffer.readableBytes, min(parser.bytesWantedAtLeast, 1 << 20))
+    var kept = channel.allocator.buffer(capacity: wanted)
+    kept.writeBuffer(&buffer)
+    pending = kept
+    refuseOversize()
+  }
+
+  private func executePending() {
+    guard var buffer = pending else { return }
+    pending = nil
+    let consumed = buffer.withUnsafeReadableBytes { execute($0) }
+    buffer.moveReaderIndex(forwardBy: consumed)
+    if session.closing { return }
+    if buffer.readableBytes == 0 { return }
+    if buffer.readerIndex > 64 << 10 { buffer.discardReadBytes() }
+    let wanted = min(parser.bytesWantedAtLeast, limits.commandBytesMax)
+    if wanted > buffer.readableBytes + buffer.writableBytes {
+      buffer.reserveCapacity(minimumWritableBytes: wanted - buffer.readableBytes)
+    }
+    pending = buffer
+    refuseOversize()
+  }
+
+  private func refuseOversize() {
+    guard suspension == nil, let pending, pending.readableBytes > limits.commandBytesMax else { return }
+    finish("ERR Protocol error: too big request (client-query-buffer-limit)")
+  }
+
+  // MARK: Commands
+
+  /// Executes the whole commands in `bytes`; returns how many bytes they took.
+  private func execute(_ bytes: UnsafeRawBufferPointer) -> Int {
+    guard let start = bytes.baseAddress else { return 0 }
+    let executor = worker.executor
+    if worker.server.isOverloaded(executor.store) {
+      hold(.time(until: Clocks.monotonic))
+      return 0
+    }
+    logIsLost = !executor.store.isWritable && executor.store.isClosedForGood
+    isExecuting = true
+    defer { isExecuting = false }
+    worker.beginBatch()
+    lastActive = executor.tick
+    executor.reply.removeAll(keepingCapacity: true)
+    executor.reply.protocolVersion = session.protocolVersion
+    var at = 0
+    loop: while at < bytes.count {
+      switch parser.next(start + at, count: bytes.count - at, limits: limits, into: &arguments) {
+      case .command(let consumed):
+        let rest = at + consumed
+        let isPipeline = rest < bytes.count && session.authenticated
+        if isPipeline {
+          worker.lookAhead.fill(start + rest, count: bytes.count - rest, limits: limits)
+          worker.lookAhead.prefetch(arguments, executor.store, database: session.database)
+        }
+        guard perform(arguments, bytes: consumed, at: &at) else { break loop }
+        guard isPipeline else { continue }
+        for i in 0..<worker.lookAhead.count {
+          guard worker.lookAhead.arguments(i, { perform($0, bytes: $1, at: &at) }) else { break loop }
+        }
+      case .nothing(let consumed): at += consumed
+      case .incomplete: break loop
+      case .failed(let error):
+        worker.server.protocolFailed(error, self)
+        // Whoever is turned away without a word is not answered before either.
+        if error.isSilent { executor.reply.removeAll(keepingCapacity: true) }
+        executor.reply.protocolError(error)
+        session.closing = true
+        break loop
+      }
+    }
+    worker.endBatch()
+    sendReplies()
+    limits.authenticated = session.authenticated
+    if session.closing { closeAfterReplies() }
+    return at
+  }
+
+  /// Executes one command and moves `at` behind it. False when no further command may be executed now.
+  @inline(__always)
+  private func perform(_ arguments: borrowing ArgumentList, bytes: Int, at: inout Int) -> Bool {
+    let executor = worker.executor
+    let begin = executor.reply.count
+    if case .suspended(let why) = executor.execute(arguments, session) {
+      // A paused command stays where it is.
+      if case .paused = why {} else { at += bytes }
+      hold(why)
+      return false
+    }
+    at += bytes
+    if _slowPath(logIsLost) { refuseUncertain(from: begin) }
+    if session.closing { return false }
+    // The next command may be one that only the password just given allows.
+    if _slowPath(!limits.authenticated) { limits.authenticated = session.authenticated }
+    if _slowPath(executor.reply.count > Self.flushBytes) {
+      sendReplies()
+      if closed { return false }
+      if !channel.isWritable || heldBytes > worker.outputBufferBytesMax {
+        hold(.time(until: executor.tick))
+        return false
+      }
+    }
+    return true
+  }
+
+  /// Turns the executor's replies into bytes on the way, or into held ones.
+  private func sendReplies() {
+    let executor = worker.executor
+    guard executor.reply.count > 0 else { return }
+    var buffer = channel.allocator.buffer(capacity: executor.reply.count)
+    buffer.writeBytes(executor.reply.bytes)
+    executor.reply.removeAll(retainingAtMost: 1 << 20)
+    send(buffer)
+  }
+
+  func send(_ buffer: ByteBuffer) {
+    if held.isEmpty, session.gate <= worker.server.goodLSN(of: worker.executor.store) {
+      session.gate = 0
+      bytesSent &+= UInt64(buffer.readableBytes)
+      worker.counters.sent(buffer.readableBytes)
+      context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+    } else {
+      heldBytes += buffer.readableBytes
+      held.append((session.gate, buffer))
+      worker.wait(self)
+    }
+  }
+
+  /// Sends the held replies that are good now. Returns true when none is left.
+  func release(good: UInt64) -> Bool {
+    var sent = false
+    while let first = held.first, first.gate <= good {
+      let (_, bytes) = held.removeFirst()
+      heldBytes -= bytes.readableBytes
+      bytesSent &+= UInt64(bytes.readableBytes)
+      worker.counters.sent(bytes.readableBytes)
+      context?.write(wrapOutboundOut(bytes), promise: nil)
+      sent = true
+    }
+    if held.isEmpty, session.gate <= good { session.gate = 0 }
+    if sent { context?.flush() }
+    if held.isEmpty, session.closing { channel.close(promise: nil) }
+    return held.isEmpty
+  }
+
+  private static let uncertain =
+    "UNCERTAIN the log could not be written: only a restart tells whether what this rests on is kept"
+
+  /// The reply of a command that rests on writes which the failed log may have lost is not kept for ever.
+  private func refuseUncertain(from begin: Int) {
+    let executor = worker.executor
+    guard held.isEmpty, session.gate > worker.server.goodLSN(of: executor.store) else { return }
+    session.gate = 0
+    guard executor.reply.count > begin else { return }
+    executor.reply.truncate(to: begin)
+    executor.reply.error(Self.uncertain)
+  }
+
+  /// The log failed before the held replies became good, and it never goes on: whether their writes survive is known
+  /// only after the restart. The client is told so, and the connection ends.
+  func abandonHeld() {
+    guard !held.isEmpty else { return }
+    held.removeAll()
+    heldBytes = 0
+    session.gate = 0
+    session.closing = true
+    pending = nil
+    var last = channel.allocator.buffer(capacity: 128)
+    last.writeString("-\(Self.uncertain)\r\n")
+    context?.writeAndFlush(wrapOutboundOut(last), promise: nil)
+    channel.close(promise: nil)
+  }
+
+  private func closeAfterReplies() {
+    pending = nil
+    if held.isEmpty { channel.close(promise: nil) }
+  }
+
+  /// Ends the connection with an error.
+  func finish(_ error: String) {
+    worker.executor.reply.removeAll(keepingCapacity: true)
+    worker.executor.reply.error(error)
+    session.closing = true
+    sendReplies()
+    closeAfterReplies()
+  }
+
+  // MARK: Waiting
+
+  private func hold(_ why: Suspension) {
+    suspension = why
+    worker.suspend(self)
+    if case .time(let until) = why { wake(at: until) }
+    if case .slaves(_, _, let deadline?) = why { wake(at: deadline) }
+    if case .visible(_, let deadline?) = why { wake(at: deadline) }
+  }
+
+  private func wake(at deadline: Tick) {
+    let milliseconds = Int64(clamping: deadline.since(Clocks.monotonic))
+    let this = NIOLoopBound(self, eventLoop: channel.eventLoop)
+    channel.eventLoop.scheduleTask(in: .milliseconds(min(milliseconds, 1 << 40) + 1)) { this.value.retry() }
+  }
+
+  /// The connection leaves the clients: `answer` is its last reply, then `next` handles its bytes.
+  func handOver(answer: ByteBuffer, to next: any ChannelHandler) {
+    suspension = nil
+    closed = true
+    worker.forget(self)
+    worker.server.closed(self)
+    channel.writeAndFlush(answer, promise: nil)
+    do {
+      try channel.pipeline.syncOperations.addHandler(next)
+      channel.pipeline.syncOperations.removeHandler(self, promise: nil)
+      if let rest = pending, rest.readableBytes > 0 { channel.pipeline.fireChannelRead(rest) }
+    } catch {
+      channel.close(promise: nil)
+    }
+  }
+
+  /// Answers a suspended command with an error from outside the executor.
+  func answerSuspended(_ error: String) {
+    guard suspension != nil, !closed else { return }
+    suspension = nil
+    worker.resumed(self)
+    var reply = channel.allocator.buffer(capacity: error.utf8.count + 3)
+    reply.writeString("-\(error)\r\n")
+    send(reply)
+    executePending()
+  }
+
+  /// While suspended, at most 64 KiB of further commands are taken from the socket.
+  private func holdBack() {
+    if isReading, pending?.readableBytes ?? 0 > 64 << 10 {
+      isReading = false
+      channel.setOption(.autoRead, value: false).whenFailure { _ in }
+    }
+  }
+
+  /// Looks whether the suspension is over, and goes on.
+  func retry() {
+    guard let suspension, !closed else { return worker.resumed(self) }
+    let now = Clocks.monotonic
+    guard channel.isWritable, heldBytes <= worker.outputBufferBytesMax / 2,
+      !worker.server.isOverloaded(worker.executor.store)
+    else {
+      return
+    }
+    guard let answer = worker.server.outcome(of: suspension, now: now) else { return }
+    self.suspension = nil
+    worker.resumed(self)
+    if let answer {
+      worker.executor.reply.removeAll(keepingCapacity: true)
+      worker.executor.reply.protocolVersion = session.protocolVersion
+      answer(worker.executor)
+      if session.replyMode == .off { worker.executor.reply.removeAll(keepingCapacity: true) }
+      sendReplies()
+    }
+    if !isReading {
+      isReading = true
+      channel.setOption(.autoRead, value: true).whenFailure { _ in }
+    }
+    executePending()
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    if channel.isWritable, suspension != nil { retry() }
+    context.fireChannelWritabilityChanged()
+  }
+}

@@ -1,0 +1,141 @@
+import Commands
+import LogStore
+import RESP
+
+/// MEMORY and LATENCY.
+extension ServerCore {
+  func serveMemory(
+    _ subcommand: Subcommand?, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
+  ) throws(CommandFailure) {
+    switch subcommand {
+    case .memoryUsage: try memoryUsage(arguments, executor, session)
+    case .memoryDoctor: executor.reply.verbatim(Self.healthyText)
+    case .memoryMallocStats:
+      executor.reply.verbatim("Stats not supported for the current allocator")
+    case .memoryPurge:
+      // Nothing is hoarded: segments are given back as they are dropped.
+      executor.reply.ok()
+    case .memoryStats: memoryStats(executor)
+    default:
+      executor.reply.help(
+        "MEMORY",
+        """
+        DOCTOR
+            Return memory problems reports.
+        MALLOC-STATS
+            Return internal statistics report from the memory allocator.
+        PURGE
+            Attempt to purge dirty pages for reclamation by the allocator.
+        STATS
+            Return information about the memory usage of the server.
+        USAGE <key> [SAMPLES <count>]
+            Return memory in bytes used by <key> and its value. Nested values are
+            sampled up to <count> times (default: 5, 0 means sample all).
+        """)
+    }
+  }
+
+  /// MEMORY USAGE key [SAMPLES count]: the record in the log, as it is stored, and its share of the key index.
+  private func memoryUsage(
+    _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
+  ) throws(CommandFailure) {
+    var i = 3
+    while i < arguments.count {
+      guard equalsIgnoringCase(arguments[i], "samples"), i + 1 < arguments.count else { throw .syntax }
+      guard let samples = parseInteger(arguments[i + 1]) else { throw .notInteger }
+      guard samples >= 0 else { throw .syntax }
+      i += 2
+    }
+    guard let record = try executor.readStored(arguments[2], in: session.database) else { return executor.reply.null() }
+    executor.reply.integer(Int64(record.recordBytes + Self.indexBytesPerKey))
+  }
+  /// An entry of 8 bytes in a table two thirds full.
+  private static let indexBytesPerKey = 12
+
+  private func memoryStats(_ executor: Executor) {
+    let memory = ProcessFigures.memory
+    let (figures, keys) = still(executor) { store in
+      (store.figures(), (0..<store.configuration.databases).map { store.keyCount($0) })
+    }
+    let total = keys.reduce(0, +)
+    let used = Int64(clamping: memory.used)
+    let peak = Int64(clamping: service.statistics.memoryPeak(atLeast: memory.used))
+    let data = Int64(figures.residentBytes)
+    let overhead = max(0, used - data)
+    func pair(_ name: StaticString, _ value: Int64) {
+      executor.reply.bulk(name)
+      executor.reply.integer(value)
+    }
+    func ratio(_ name: StaticString, _ value: Double) {
+      executor.reply.bulk(name)
+      executor.reply.double(value)
+    }
+    let filled = keys.indices.filter { keys[$0] > 0 }
+    executor.reply.map(18 + filled.count)
+    pair("peak.allocated", peak)
+    pair("total.allocated", used)
+    pair("startup.allocated", 0)
+    pair("replication.backlog", 0)
+    pair("clients.slaves", 0)
+    pair("clients.normal", 0)
+    pair("cluster.links", 0)
+    pair("aof.buffer", 0)
+    pair("lua.caches", 0)
+    pair("functions.caches", 0)
+    for database in filled {
+      executor.reply.bulk("db.\(database)")
+      executor.reply.map(3)
+      pair("overhead.hashtable.main", Int64(keys[database]) * Int64(Self.indexBytesPerKey))
+      pair("overhead.hashtable.expires", 0)
+      pair("overhead.hashtable.slot-to-keys", 0)
+    }
+    pair("overhead.total", overhead)
+    pair("keys.count", Int64(total))
+    pair("keys.bytes-per-key", total == 0 ? 0 : used / Int64(total))
+    pair("dataset.bytes", data)
+    ratio("dataset.percentage", used == 0 ? 0 : Double(data) * 100 / Double(used))
+    ratio("peak.percentage", peak == 0 ? 0 : Double(used) * 100 / Double(peak))
+    pair("index.bytes", Int64(figures.indexBytes))
+    ratio("fragmentation", used == 0 ? 0 : Double(memory.resident) / Double(used))
+    pair("fragmentation.bytes", Int64(clamping: memory.resident) - used)
+  }
+
+  private static let healthyText =
+    "Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n"
+
+  func serveLatency(_ subcommand: Subcommand?, _ arguments: borrowing ArgumentList, _ executor: Executor) {
+    switch subcommand {
+    case .latencyLatest, .latencyHistory: executor.reply.array(0)
+    case .latencyReset: executor.reply.integer(0)
+    case .latencyHistogram: executor.reply.map(0)
+    case .latencyGraph: executor.reply.error("ERR No samples available for event '", quoting: arguments[2], "'")
+    case .latencyDoctor:
+      executor.reply.verbatim(
+        """
+        I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You may use "CONFIG \
+        SET latency-monitor-threshold <milliseconds>." in order to enable it. If we weren't in a deep space mission I'd \
+        suggest to take a look at https://redis.io/topics/latency-monitor.
+
+        """)
+    default:
+      executor.reply.help(
+        "LATENCY",
+        """
+        DOCTOR
+            Return a human readable latency analysis report.
+        GRAPH <event>
+            Return an ASCII latency graph for the <event> class.
+        HISTORY <event>
+            Return time-latency samples for the <event> class.
+        LATEST
+            Return the latest latency samples for all events.
+        RESET [<event> ...]
+            Reset latency data of one or more <event> classes.
+            (default: reset all data for all event classes)
+        HISTOGRAM [COMMAND ...]
+            Return a cumulative distribution of latencies in the format of a histogram for the specified command names.
+            If no commands are specified then all histograms are replied.
+        """)
+    }
+  }
+}

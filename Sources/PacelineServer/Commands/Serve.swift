@@ -1,0 +1,148 @@
+// Raw memory: copies arguments and error lines out of the executor's memory.
+import Commands
+import Core
+import LogStore
+import RESP
+
+/// The commands of the server itself: from a command to its function.
+extension ServerCore {
+  package func serve(
+    _ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
+  ) throws(CommandFailure) -> Outcome {
+    var subcommand: Subcommand?
+    if !CommandTable.info(command).subcommands.isEmpty, arguments.count > 1 {
+      guard let info = CommandTable.subcommand(of: command, named: arguments[1]) else {
+        executor.reply.unknownCommand(arguments)
+        return .done
+      }
+      guard info.accepts(argumentCount: arguments.count) else {
+        executor.reply.wrongArgumentCount(info)
+        return .done
+      }
+      subcommand = info.subcommand
+      session.lastSubcommand = info.name
+    }
+    switch command {
+    case .client: return try serveClient(subcommand, arguments, executor, session)
+    case .command: try serveCommand(subcommand, arguments, executor)
+    case .config: return try serveConfig(subcommand, arguments, executor)
+    case .memory: try serveMemory(subcommand, arguments, executor, session)
+    case .slowlog: try serveSlowLog(subcommand, arguments, executor)
+    case .latency: serveLatency(subcommand, arguments, executor)
+    case .debug: return try serveDebug(arguments, executor, session)
+    case .info: info(arguments, executor)
+    case .time: time(executor)
+    case .lastsave: executor.reply.integer(Int64(clamping: lastSave.load(ordering: .relaxed)))
+    case .save: return save(executor)
+    case .bgsave: return try backgroundSave(arguments, executor)
+    case .bgrewriteaof: return rewriteLog(executor)
+    case .compact: return try compact(arguments, executor)
+    case .scrub: return scrub(executor)
+    case .msFetchRecords: return try fetchRecords(arguments, executor)
+    case .shutdown: return try shutdown(arguments, executor, session)
+    case .monitor: monitor(executor, session)
+    case .digest: try digest(arguments, executor)
+    case .lastlsn: lastLSN(executor, session)
+    default: return try replicationCommand(command, arguments, executor, session)
+    }
+    return .done
+  }
+
+  /// The loop that an executor belongs to.
+  func worker(of executor: Executor) -> LoopWorker {
+    guard let worker = workers.first(where: { $0.executor === executor }) else {
+      preconditionFailure("an executor of no event loop")
+    }
+    return worker
+  }
+
+  /// Runs `body` under the write lock, which the executor's batch may hold already.
+  func still<Result>(_ executor: Executor, _ body: (LogStore) throws -> Result) rethrows -> Result {
+    let store = executor.store
+    if executor.holdsLock { return try body(store) }
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    return try body(store)
+  }
+
+  // MARK: What Executor asks for
+
+  package var stopwatch: UInt64 { Clocks.monotonicNanoseconds / 1000 }
+
+  package func finished(
+    _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session, microseconds: UInt64
+  ) {
+    service.slowLog.note(command, arguments, session, microseconds: microseconds, wall: Clocks.wall)
+  }
+
+  package func noteError(_ line: UnsafeRawBufferPointer) { service.statistics.noteError(line) }
+
+  package func holdsBack(writes: Bool, now: Tick) -> Bool {
+    if service.pause.holdsBack(writes: writes, now: now) { return true }
+    if service.pause.current(now: now) == nil { service.ignore(.paused) }
+    return false
+  }
+
+  // MARK: Small ones
+
+  private func time(_ executor: Executor) {
+    let now = Clocks.wallMicroseconds
+    executor.reply.array(2)
+    executor.reply.bulk(integer: Int64(clamping: now / 1_000_000))
+    executor.reply.bulk(integer: Int64(clamping: now % 1_000_000))
+  }
+
+  /// LASTLSN: what WAITLSN elsewhere has to be given so that this connection's writes are seen there.
+  private func lastLSN(_ executor: Executor, _ session: Session) {
+    let own = max(session.lastWrite, executor.lastWrite)
+    executor.reply.integer(Int64(clamping: own > 0 ? own : executor.store.positions.applied.value))
+  }
+
+  /// DIGEST [db]: the LSN, then [db, digest, keys] of each database that has keys, or of the one asked for.
+  private func digest(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
+    guard arguments.count <= 2 else { throw .wrongArgumentCount(.digest) }
+    var only: Int?
+    if arguments.count == 2 {
+      guard let number = parseInteger(arguments[1]) else { throw .notInteger }
+      guard number >= 0, number < executor.store.configuration.databases else { throw .databaseOutOfRange }
+      only = Int(number)
+    }
+    let (lsn, digests) = still(executor) { store in
+      (store.isReplica ? store.positions.applied.value : store.lastAppended, store.digests())
+    }
+    // Nothing is told of what may still be undone.
+    executor.see(lsn)
+    let chosen = digests.filter { digest in only == nil ? digest.keys > 0 : digest.database == only }
+    executor.reply.array(chosen.count + 1)
+    executor.reply.integer(Int64(clamping: lsn))
+    for digest in chosen {
+      executor.reply.array(3)
+      executor.reply.integer(Int64(digest.database))
+      let digits = String(digest.sum, radix: 16)
+      executor.reply.bulk(String(repeating: "0", count: 16 - digits.count) + digits)
+      executor.reply.integer(Int64(digest.keys))
+    }
+  }
+}
+
+/// Text of an argument; bytes that are no UTF-8 become replacement characters.
+func decoded(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes, as: UTF8.self) }
+
+extension ReplyBuffer {
+  /// The lines of `<COMMAND> HELP`, as Redis frames them.
+  mutating func help(_ name: String, _ lines: String) {
+    let lines = lines.split(separator: "\n", omittingEmptySubsequences: false)
+    array(lines.count + 3)
+    simple("\(name) <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+    for line in lines { simple(String(line)) }
+    simple("HELP" as StaticString)
+    simple("    Prints this help." as StaticString)
+  }
+
+  /// `unknown subcommand or wrong number of arguments for 'x'. Try CLIENT HELP.`
+  mutating func subcommandSyntaxError(_ arguments: borrowing ArgumentList) {
+    let name = CommandTable.lookup(arguments[0]).map { CommandTable.info($0).name.uppercased() } ?? ""
+    let word = decoded(arguments[1]).prefix(128)
+    error("ERR unknown subcommand or wrong number of arguments for '\(word)'. Try \(name) HELP.")
+  }
+}

@@ -1,0 +1,177 @@
+extension Setting {
+  private static let sizesMax: ClosedRange<UInt64> = 0...(1 << 50)
+
+  /// All settings, in the order of the help. The only list of them: flags, environment, configuration file and CONFIG go by it.
+  package static let all: [Setting] = network + data + replication + limits + logs
+
+  private static let network: [Setting] = [
+    Setting(
+      "bind", "address",
+      help: """
+        The one IP address or host name to listen on. 0.0.0.0 or :: means all, so that other machines can connect: set \
+        --requirepass first.
+        """,
+      read: { $0.bind },
+      parse: { configuration, text throws(SettingText.Unreadable) in configuration.bind = try SettingText.host(text) }),
+    integer("port", "port", \.port, 1...65535, "TCP port for clients, slaves and tools, 1 to 65535."),
+    Setting(
+      "announce", "host[:port]",
+      help: """
+        The address that other nodes are told. Set it where they do not reach this server under the address that it \
+        listens on: behind NAT, in a container.
+        """,
+      read: { configuration in
+        guard let host = configuration.announceHost else { return "" }
+        guard let port = configuration.announcePort else { return host.contains(":") ? "[\(host)]" : host }
+        return ServerConfiguration.Upstream(host: host, port: port).description
+      },
+      parse: { configuration, text throws(SettingText.Unreadable) in
+        let address = text.isEmpty ? nil : try SettingText.address(text)
+        configuration.announceHost = address?.host
+        configuration.announcePort = address?.port
+      }),
+    optionalText(
+      "requirepass", "password", \.password, isSecret: true,
+      "Password that clients must give with AUTH. On the command line every user of the machine sees it; better in a file."
+    ),
+    optionalText(
+      "requirepass-file", "file", \.passwordFile, "File whose first line is the password: instead of --requirepass."),
+    yesNo(
+      "protected-mode", \.protectedMode,
+      "Without a password, refuse clients of other machines. No only where the network itself keeps strangers out."),
+    integer(
+      "loops", "threads", \.loops, 0...1024,
+      "Event loops (threads) that serve clients, 0 = one a core. Fewer leave cores to other programs."),
+  ]
+
+  private static let data: [Setting] = [
+    Setting(
+      "data", "directory",
+      help: "Where the data is: made if it does not exist. One running server per directory.",
+      read: { $0.dataDirectory },
+      parse: { configuration, text throws(SettingText.Unreadable) in
+        guard !text.isEmpty, !text.utf8.contains(0) else { throw SettingText.Unreadable("a path") }
+        configuration.dataDirectory = text
+      }),
+    choice(
+      "durability", \.durability,
+      """
+      When a write is acknowledged. fsync: when it is on disk, nothing acknowledged is lost. interval: at once, synced \
+      every --fsync-interval, a power cut loses that much. none: at once, the system decides when to sync.
+      """),
+    time(
+      "fsync-interval", \.fsyncIntervalMilliseconds, 1...3_600_000, unit: .millisecond,
+      "Time between two syncs with --durability interval, 1ms to 1h. Shorter loses less in a power cut."),
+    bytes(
+      "segment-bytes", \.store.segmentBytes, 4096...(64 << 20), multipleOf: 8,
+      "Size of one log file, 4kb to 64mb. Smaller ones free disk space sooner, but there are more of them."),
+    bytes(
+      "ops-buffer", \.store.opsBufferBytes, sizesMax,
+      """
+      Memory for the newest part of the log, which feeds slaves without disk reads. Raise it if slaves fall behind under \
+      bursts; it is never a limit for them.
+      """),
+    yesNo(
+      "compaction", \.compaction,
+      "Rewrite older log in the background without what is dead. No leaves it to COMPACT; the disk fills meanwhile."),
+    bytes(
+      "compaction-rate", \.compactionRateBytes, sizesMax,
+      "Bytes of log a second that compaction reads, 0 = no limit. Lower it if compaction takes the disk from clients."),
+    Setting(
+      "garbage-ratio", "ratio",
+      help: """
+        Dead bytes that may stay on disk for every live byte before older log is rewritten, 0.05 to 100. Smaller saves \
+        disk space and costs more rewriting.
+        """,
+      read: { "\($0.garbageRatio)" },
+      parse: { configuration, text throws(SettingText.Unreadable) in
+        guard let ratio = Double(text), ratio >= 0.05, ratio <= 100 else {
+          throw SettingText.Unreadable("a number from 0.05 to 100")
+        }
+        configuration.garbageRatio = ratio
+      }),
+    time(
+      "scrub-interval", \.scrubIntervalSeconds, 0...31_536_000_000, unit: .second,
+      "Time in which every sealed log file is read and checked once, slowly, 0 = only by SCRUB. Damage is repaired from another node."
+    ),
+    choice(
+      "compression", \.store.compression,
+      """
+      How values of 64 bytes to 1mb are stored where it saves an eighth. lz4: cheap, for memory, disk and slaves at once. \
+      zstd: as lz4, and with zstd and a dictionary a table in compacted files. none: as they are. Not that of the links.
+      """),
+    integer(
+      "databases", "count", \.store.databases, 1...65_535,
+      "Databases to SELECT from, 1 to 65535. Never fewer than the data has; the same on all nodes."),
+  ]
+
+  private static let replication: [Setting] = [
+    Setting(
+      "master", "host:port",
+      help: "The master to follow; without a port it is 7400. Any node with the data will do, a slave, too.",
+      read: { $0.upstream?.description ?? "" },
+      parse: { configuration, text throws(SettingText.Unreadable) in
+        let address = text.isEmpty ? nil : try SettingText.address(text)
+        configuration.upstream = address.map { ServerConfiguration.Upstream(host: $0.host, port: $0.port ?? 7400) }
+      }),
+    optionalText(
+      "masterauth", "password", \.masterPassword, isSecret: true,
+      "The master's --requirepass. On the command line every user of the machine sees it; better in a file."),
+    optionalText(
+      "masterauth-file", "file", \.masterPasswordFile,
+      "File whose first line is the master's password: instead of --masterauth."),
+    choice(
+      "sync-mode", \.syncMode,
+      """
+      How this server, as a slave, catches up. auto: the cheapest way by measured cost. full: always all the data. \
+      partial: only the missing log; an error if it is gone. delta: only what changed since; an error if deletions are \
+      forgotten already.
+      """),
+    yesNo(
+      "accept-data-loss", \.acceptDataLoss, isSwitch: true,
+      """
+      Let this server's data be replaced by that of a master that is empty: without this switch such a master is refused. \
+      A master that holds data replaces what a slave holds without asking, as REPLICAOF does in Redis.
+      """),
+    bytes(
+      "sync-rate", \.syncRateBytes, sizesMax,
+      "Bytes a second that one sync of a slave may take, 0 = no limit. Set it if syncs take the network from clients."),
+    integer("max-slaves", "count", \.slavesMax, 0...1024, "Slaves that may be connected at one time, 0 to 1024."),
+    time(
+      "slave-lease", \.slaveLeaseSeconds, 0...(3650 * 86_400_000), unit: .second,
+      """
+      How long the log is kept for a slave that is away. Longer than your longest repair: within it a slave comes back \
+      without a full sync.
+      """),
+    bytes(
+      "slave-pin-max", \.slavePinBytesMax, sizesMax,
+      "Most log that is kept for one slave that is away or slow. Bounds the disk space that it can cost."),
+    bytes(
+      "wal-keep", \.walKeepBytes, sizesMax,
+      "Log kept beyond what known slaves need, so that others can catch up from it."),
+  ]
+
+  private static let limits: [Setting] = [
+    integer("max-clients", "count", \.clientsMax, 1...1_000_000, "Client connections at one time, 1 to 1000000."),
+    bytes(
+      "query-buffer-max", \.queryBufferBytesMax, (1 << 20)...((1 << 32) - 1),
+      "Largest command that a client may send, 1mb to 4gb less 1 byte. Lower it to bound what clients can make the server hold."
+    ),
+    bytes(
+      "output-buffer-max", \.outputBufferBytesMax, (64 << 10)...(4 << 30),
+      "Replies kept for a client that does not read, 64kb to 4gb; its further commands wait until it reads."),
+    bytes("key-bytes-max", \.store.keyBytesMax, 1...65_535, "Longest key, 1 to 65535 bytes."),
+    bytes("value-bytes-max", \.store.valueBytesMax, 1...(512 << 20), "Longest value, 1 byte to 512mb."),
+    integer(
+      "slowlog-log-slower-than", "microseconds", \.slowlogMicroseconds, -1...Int.max,
+      "Commands that take at least so many microseconds go to SLOWLOG; 0 = all, -1 = none."),
+    integer("slowlog-max-len", "entries", \.slowlogEntriesMax, 0...1_000_000, "Entries that SLOWLOG keeps."),
+  ]
+
+  private static let logs: [Setting] = [
+    choice(
+      "loglevel", \.logLevel, aliases: ["verbose": .info],
+      "Least severe log line that is written. debug shows every step of a sync; notice is quiet."),
+    choice("log-format", \.logFormat, "Log lines for people (text) or programs (json); both go to standard output."),
+  ]
+}

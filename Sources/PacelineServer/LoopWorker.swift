@@ -1,0 +1,139 @@
+import Commands
+import Core
+import LogStore
+import NIOCore
+import NIOPosix
+import RESP
+import Synchronization
+
+/// What one event loop owns: its executor and the connections whose replies wait for a commit.
+///
+/// Everything but `releaseRequested` is touched on the loop only.
+final class LoopWorker: @unchecked Sendable {
+  // Safe to share: other threads only hand it to `eventLoop.execute`, and flip the atomic.
+  let eventLoop: any EventLoop
+  let server: ServerCore
+  let executor: Executor
+  let counters = LoopCounters()
+  var lookAhead = LookAhead()
+  /// False on a slave. A hint for quick refusals; what counts is the store's own flag, under its lock.
+  var takesWrites = true
+  /// Replies held for one client beyond which its commands wait.
+  var outputBufferBytesMax: Int
+  /// Invariant: exactly the handlers whose `isWaiting` is set, each once.
+  private var waiting: [ClientHandler] = []
+  /// Connections that stopped executing: suspended commands, and writers held back by a slow disk.
+  private var suspended: [ObjectIdentifier: ClientHandler] = [:]
+  var clients: [UInt64: ClientHandler] = [:]
+  private var commitIsAsked = false
+  private let releaseRequested = Atomic<Bool>(false)
+  /// How many connections wait; read by the commit thread to skip loops where nobody does.
+  private let waitingCount = Atomic<Int>(0)
+
+  init(eventLoop: any EventLoop, server: ServerCore, store: LogStore) {
+    self.eventLoop = eventLoop
+    self.server = server
+    executor = Executor(store: store, services: server)
+    outputBufferBytesMax = server.configuration.outputBufferBytesMax
+  }
+
+  // MARK: Batches
+
+  @inline(__always)
+  func beginBatch() {
+    executor.beginBatch(
+      now: server.clock, tick: Clocks.monotonic, good: server.goodLSN(of: executor.store), takesWrites: takesWrites)
+    executor.attention = server.service.attention
+  }
+
+  @inline(__always)
+  func endBatch() {
+    if executor.endBatch(), !commitIsAsked {
+      // Behind the connections that are ready in this round of the loop.
+      commitIsAsked = true
+      eventLoop.execute { [self] in
+        commitIsAsked = false
+        server.appended()
+      }
+    }
+    counters.publish(executor)
+  }
+
+  // MARK: The commit gate
+
+  func wait(_ handler: ClientHandler) {
+    guard !handler.isWaiting else { return }
+    handler.isWaiting = true
+    waiting.append(handler)
+    waitingCount.add(1, ordering: .sequentiallyConsistent)
+  }
+
+  /// Called by the commit thread: replies may go now.
+  func commitAdvanced() {
+    guard waitingCount.load(ordering: .sequentiallyConsistent) > 0 else { return }
+    if releaseRequested.exchange(true, ordering: .acquiringAndReleasing) { return }
+    eventLoop.execute { [self] in
+      releaseRequested.store(false, ordering: .releasing)
+      release()
+    }
+  }
+
+  /// Sends what has become good.
+  func release() {
+    let good = server.goodLSN(of: executor.store)
+    let isLost = executor.store.isClosedForGood
+    var left = 0
+    // In place: a handler that is released may be appended again by what its bytes bring, behind the ones looked at.
+    let count = waiting.count
+    for i in 0..<count {
+      let handler = waiting[i]
+      if handler.isWaiting, !handler.release(good: good) {
+        if isLost { handler.abandonHeld() }
+        waiting[left] = handler
+        left += 1
+      } else if handler.isWaiting {
+        handler.isWaiting = false
+        waitingCount.subtract(1, ordering: .sequentiallyConsistent)
+      }
+    }
+    waiting.removeSubrange(left..<count)
+    for handler in suspended.values { handler.retry() }
+  }
+
+  func forget(_ handler: ClientHandler) {
+    if handler.isWaiting {
+      // It leaves the list at the next release.
+      handler.isWaiting = false
+      waitingCount.subtract(1, ordering: .sequentiallyConsistent)
+    }
+    resumed(handler)
+    clients[handler.session.id] = nil
+  }
+
+  /// At the end of the server. What was released before leaves first: it is ahead in the loop's queue.
+  func closeClients() -> EventLoopFuture<Void> {
+    eventLoop.submit { [self] in for client in clients.values { client.channel.close(promise: nil) } }
+  }
+
+  // MARK: Suspended connections
+
+  func suspend(_ handler: ClientHandler) {
+    if suspended.updateValue(handler, forKey: ObjectIdentifier(handler)) == nil {
+      waitingCount.add(1, ordering: .sequentiallyConsistent)
+    }
+  }
+  func resumed(_ handler: ClientHandler) {
+    if suspended.removeValue(forKey: ObjectIdentifier(handler)) != nil {
+      waitingCount.subtract(1, ordering: .sequentiallyConsistent)
+    }
+  }
+
+  /// Several times a second, from the maintenance thread: deadlines of suspended commands.
+  func tickIfNeeded() { stateChanged() }
+
+  /// The state of the row changed (acks, role, positions): whoever waits for it looks again.
+  func stateChanged() {
+    guard waitingCount.load(ordering: .sequentiallyConsistent) > 0 else { return }
+    eventLoop.execute { [self] in release() }
+  }
+}

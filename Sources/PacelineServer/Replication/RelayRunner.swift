@@ -1,0 +1,402 @@
+// Raw memory: log and file bytes are read into one buffer that the runner owns.
+import Core
+import LogStore
+import Logging
+import NIOCore
+import NIOPosix
+import Replication
+
+/// Does what one slave's `Relay` decides: reads log and files, makes frames, writes them to the connection.
+///
+/// Lives on a background loop, where blocking reads are allowed; the connection's handler on its own loop hands acks over.
+final class RelayRunner: @unchecked Sendable {
+  // Safe to share: everything but the constants is touched on `loop` only.
+  let link: LinkID
+  let slave: NodeID
+  let store: LogStore
+  private let loop: any EventLoop
+  private let channel: any Channel
+  private let service: ReplicationService
+  private let logger: Logger
+  private var relay: Relay
+  private var files: SnapshotFiles?
+  private var cursor: LogCursor
+  /// Walks the log for a delta; nil before and after it.
+  private var delta: DeltaReader?
+  private var participant: EpochDomain.Participant?
+  private var compressor = BodyCompressor()
+  private var logCompression: CompressionChooser
+  private var fileCompression: LinkCompression
+  private var buffer: UnsafeMutableRawBufferPointer
+  private var openFile: (number: UInt64, file: MappedFile)?
+  /// What was read last: in `buffer`, or in the mapping of `openFile`.
+  private var lastRead = UnsafeRawBufferPointer(start: nil, count: 0)
+  private var ticking: RepeatedTask?
+  private var wakeAt: Tick?
+  private var isClosed = false
+  private var wire = WireCount()
+  private let startedAt = Clocks.monotonic
+  private let mode: SyncMode
+  private let startLSN: LSN
+  private let estimatedBytes: UInt64
+
+  init(
+    link: LinkID, slave: NodeID, plan: RelayPlan, estimatedBytes: UInt64, files: SnapshotFiles?,
+    capabilities: Capabilities, store: LogStore, config: RelayConfig, loop: any EventLoop, channel: any Channel,
+    service: ReplicationService, logger: Logger
+  ) {
+    self.link = link
+    self.slave = slave
+    self.files = files
+    self.store = store
+    self.loop = loop
+    self.channel = channel
+    self.service = service
+    self.logger = logger
+    mode = plan.begin.mode
+    self.estimatedBytes = estimatedBytes
+    relay = Relay(config: config, now: Clocks.monotonic)
+    startLSN = plan.begin.startLSN
+    cursor = LogCursor(startingAt: plan.begin.startLSN)
+    logCompression = CompressionChooser(negotiated: capabilities, preferRatio: false)
+    fileCompression = LinkCompression(
+      negotiated: capabilities, isRateLimited: config.syncBytesPerSecond > 0, now: Clocks.monotonic)
+    buffer = .allocate(byteCount: config.readBytesMax + 4096, alignment: 64)
+  }
+  deinit { buffer.deallocate() }
+
+  // MARK: From other threads
+
+  /// Begins to send. To be called once, when the service knows this runner: what it broadcasts from then on arrives.
+  func start(_ plan: RelayPlan) {
+    loop.execute { [self] in begin(plan) }
+  }
+  /// The log has more to send.
+  func logAdvanced() {
+    loop.execute { [self] in
+      guard !isClosed else { return }
+      step(advance())
+    }
+  }
+  func acked(_ ack: Ack) { loop.execute { [self] in step(.acked(ack)) } }
+  func writable(_ isWritable: Bool) { loop.execute { [self] in step(.writable(isWritable)) } }
+  func broadcast(_ type: FrameType, _ body: [UInt8], at lsn: LSN) {
+    loop.execute { [self] in step(.broadcast(type, body, at: lsn)) }
+  }
+  func peerFailed(_ error: ReplicationError) { loop.execute { [self] in step(.peerFailed(error)) } }
+  func rateChanged(_ bytesPerSecond: UInt64) {
+    loop.execute { [self] in step(.rateChanged(bytesPerSecond: bytesPerSecond)) }
+  }
+  func linkLost() {
+    loop.execute { [self] in
+      step(.linkLost)
+      finish()
+    }
+  }
+  /// The server ends: the slave comes back when it is up again.
+  func end() {
+    loop.execute { [self] in
+      step(.linkLost)
+      finish()
+      channel.close(promise: nil)
+    }
+  }
+  /// Closes the stream with an error that the slave is told: it comes back and is planned anew.
+  func close(_ error: ReplicationError) { peerFailed(error) }
+
+  // MARK: On the loop
+
+  private func begin(_ plan: RelayPlan) {
+    participant = store.epochs.join()
+    ticking = loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { [weak self] _ in
+      guard let self, !self.isClosed else { return }
+      self.step(self.advance())
+      self.step(.tick(masterClock: self.service.masterClock))
+    }
+    step(.start(plan))
+    step(advance())
+  }
+
+  private func advance() -> RelayEvent {
+    let view = service.sendable(store)
+    return .logAdvanced(last: view.last, committed: view.committed, term: view.term, masterClock: service.masterClock)
+  }
+
+  private func step(_ event: RelayEvent) {
+    guard !isClosed else { return }
+    var queue = [event]
+    while !queue.isEmpty {
+      let actions = relay.step(queue.removeFirst(), now: Clocks.monotonic)
+      // The registry hears of it first: the slave's ack may be back before this thread goes on.
+      for case .sent(let lsn, let fileBytes) in actions { service.relaySent(link, upTo: lsn, fileBytes: fileBytes) }
+      for action in actions { if let next = perform(action) { queue.append(next) } }
+    }
+  }
+
+  /// Carries out one action; a read answers with the next event.
+  private func perform(_ action: RelayAction) -> RelayEvent? {
+    switch action {
+    case .sendControl(let header, let body): send(ByteBuffer(bytes: header.frame(body: body)))
+    case .readLog(let from, let bytesMax): return readLog(from, bytesMax)
+    case .readFile(let number, let offset, let bytes): return readFile(number, offset, bytes)
+    case .readDelta(let upTo, let bytesMax):
+      // Behind what other slaves on this loop wait for: much of the log may be looked at for one frame.
+      loop.execute { [self] in
+        guard !isClosed else { return }
+        step(readDelta(upTo, bytesMax))
+      }
+    case .sendRead(let header): sendRead(header)
+    case .sent: break  // done before the frames left
+    case .progress(let progress): service.relayProgress(link, progress)
+    case .streaming:
+      delta = nil
+      service.relayStreaming(link)
+      let seconds = Double(Clocks.monotonic.since(startedAt)) / 1000
+      service.measured(mode, bytes: relay.progress.bytesDone, seconds: seconds)
+      service.relaySynced(
+        link,
+        SyncRecord(mode: mode, estimatedBytes: estimatedBytes, bytes: wire.wireBytes, seconds: seconds), wire.ratios)
+      logger.info(
+        "slave caught up",
+        metadata: [
+          "replication.slave.id": "\(slave)", "sync.seconds": "\(seconds)", "sync.wire.bytes": "\(wire.wireBytes)",
+        ])
+    case .releaseFiles:
+      files = nil
+      openFile = nil
+    case .wake(let at): wake(at)
+    case .close(let error):
+      logger.warning(
+        "slave stream closed", metadata: ["replication.slave.id": "\(slave)", "replication.error": "\(error)"])
+      channel.eventLoop.execute { [channel] in channel.close(promise: nil) }
+      finish()
+    }
+    return nil
+  }
+
+  private func wake(_ at: Tick) {
+    let now = Clocks.monotonic
+    if let wakeAt, wakeAt <= at, wakeAt > now { return }
+    wakeAt = at
+    loop.scheduleTask(in: .milliseconds(Int64(at.since(now)) + 1)) { [weak self] in
+      guard let self, !self.isClosed else { return }
+      self.wakeAt = nil
+      self.step(self.advance())
+    }
+  }
+
+  private func readLog(_ from: LSN, _ bytesMax: Int) -> RelayEvent {
+    guard let participant else { return .readFailed(ReplicationError(.storeFailed, "too many readers of the store")) }
+    store.epochs.enter(participant)
+    defer { store.epochs.leave(participant) }
+    do throws(LogReadError) {
+      if cursor.next != from { cursor = LogCursor(startingAt: from) }
+      let last = service.sendable(store).last
+      var needed = 0
+      let room = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<min(bytesMax, buffer.count)])
+      if let run = try store.read(&cursor, upTo: last, into: room, bytesNeeded: &needed) {
+        // A piece that was dropped between the plan and its pin leaves a gap, which no raw stream may have.
+        guard run.first == from else { return gap(from) }
+        lastRead = UnsafeRawBufferPointer(rebasing: buffer[0..<run.bytes])
+        return .logRead(firstLSN: run.first, lastLSN: run.last, term: run.term, bytes: run.bytes)
+      }
+      guard needed > 0 else {
+        return .readFailed(ReplicationError(.storeFailed, "LSN \(from) was announced and is not in the log"))
+      }
+      grow(needed)
+      let larger = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<needed])
+      guard let run = try store.read(&cursor, upTo: last, into: larger, bytesNeeded: &needed) else {
+        return .readFailed(ReplicationError(.storeFailed, "the record \(from) cannot be read"))
+      }
+      guard run.first == from else { return gap(from) }
+      lastRead = UnsafeRawBufferPointer(rebasing: buffer[0..<run.bytes])
+      return .logRead(firstLSN: run.first, lastLSN: run.last, term: run.term, bytes: run.bytes)
+    } catch {
+      switch error {
+      case .dropped(_, let start):
+        return .logGone(availableFrom: start, ReplicationError(.needPlan, error.description))
+      case .damaged: return .readFailed(ReplicationError(.storeFailed, error.description))
+      }
+    }
+  }
+
+  private func readDelta(_ upTo: LSN, _ bytesMax: Int) -> RelayEvent {
+    guard let participant else { return .readFailed(ReplicationError(.storeFailed, "too many readers of the store")) }
+    let reader = delta ?? DeltaReader(store: store, after: startLSN.previous)
+    delta = reader
+    do throws(LogReadError) {
+      store.epochs.enter(participant)
+      defer { store.epochs.leave(participant) }
+      var run = try reader.read(
+        upTo: upTo, into: UnsafeMutableRawBufferPointer(rebasing: buffer[0..<min(bytesMax, buffer.count)]))
+      if reader.bytesNeeded > 0 {
+        let needed = reader.bytesNeeded
+        grow(needed)
+        run = try reader.read(upTo: upTo, into: UnsafeMutableRawBufferPointer(rebasing: buffer[0..<needed]))
+      }
+      lastRead = UnsafeRawBufferPointer(rebasing: buffer[0..<run.bytes])
+      store.writeLock.lock()
+      let (tombstonesFrom, terms) = (store.tombstonesFrom, store.terms)
+      store.writeLock.unlock()
+      guard tombstonesFrom <= startLSN else {
+        return .logGone(
+          availableFrom: tombstonesFrom,
+          ReplicationError(.needPlan, "deletions before LSN \(tombstonesFrom) were forgotten meanwhile"))
+      }
+      return .deltaRead(
+        DeltaPiece(
+          records: run.records == 0
+            ? nil
+            : .init(firstLSN: run.first, lastLSN: run.last, term: run.term, count: run.records, bytes: run.bytes),
+          scannedTo: run.scannedTo, checksum: reader.checksum,
+          endHistory: run.reachedEnd ? TermHistory(terms.entries.filter { $0.firstLSN <= upTo }) : nil))
+    } catch {
+      switch error {
+      case .dropped(_, let start):
+        return .logGone(availableFrom: start, ReplicationError(.needPlan, error.description))
+      case .damaged: return .readFailed(ReplicationError(.storeFailed, error.description))
+      }
+    }
+  }
+
+  private func gap(_ from: LSN) -> RelayEvent {
+    cursor = LogCursor(startingAt: from)
+    let start = store.firstRetainedLSN
+    let reason = "LSN \(from) is not in the log any more, it is complete from \(start) on"
+    return .logGone(availableFrom: start, ReplicationError(.needPlan, reason))
+  }
+
+  private func grow(_ bytes: Int) {
+    guard bytes > buffer.count else { return }
+    buffer.deallocate()
+    buffer = .allocate(byteCount: bytes, alignment: 64)
+  }
+
+  private func readFile(_ number: UInt64, _ offset: UInt64, _ bytes: Int) -> RelayEvent {
+    guard let files, let entry = files.manifest.files.first(where: { $0.number == number }),
+      let path = files.path(entry)
+    else {
+      return .readFailed(ReplicationError(.unknownFile, "file \(number) is not in the snapshot"))
+    }
+    do {
+      let mapped: MappedFile
+      if let open = openFile, open.number == number {
+        mapped = open.file
+      } else {
+        mapped = try store.fileSystem.map(path)
+        openFile = (number, mapped)
+      }
+      guard mapped.count == Int(entry.bytes), offset + UInt64(bytes) <= entry.bytes else {
+        return .readFailed(
+          ReplicationError(.storeFailed, "file \(number) has \(mapped.count) bytes, not \(entry.bytes)"))
+      }
+      lastRead = UnsafeRawBufferPointer(rebasing: mapped.bytes[Int(offset)..<Int(offset) + bytes])
+      return .fileRead(number: number, offset: offset, bytes: bytes)
+    } catch {
+      return .readFailed(ReplicationError(.storeFailed, "\(error)"))
+    }
+  }
+
+  private func sendRead(_ header: FrameHeader) {
+    for (part, range) in header.parts() {
+      let body = UnsafeRawBufferPointer(rebasing: lastRead[range])
+      var out = channel.allocator.buffer(capacity: FrameHeader.byteCount + body.count)
+      out.writeWithUnsafeMutableBytes(minimumWritableBytes: FrameHeader.byteCount + body.count) { space in
+        if part.type != .log {
+          compressor.writeFrame(part, body: body, chooser: &fileCompression.chooser, into: space)
+        } else {
+          compressor.writeFrame(part, body: body, chooser: &logCompression, into: space)
+        }
+      }
+      wire.sentBulk(part.type, rawBytes: body.count, bodyBytes: out.readableBytes - FrameHeader.byteCount)
+      if part.type != .log {
+        fileCompression.sent(
+          wireBytes: out.readableBytes, linkIsFull: !channel.isWritable, now: Clocks.monotonic)
+      }
+      send(out)
+    }
+  }
+
+  private func send(_ bytes: ByteBuffer) {
+    wire.sent(wireBytes: bytes.readableBytes)
+    service.wireBytesSent.wrappingAdd(UInt64(bytes.readableBytes), ordering: .relaxed)
+    channel.writeAndFlush(bytes, promise: nil)
+  }
+
+  private func finish() {
+    guard !isClosed else { return }
+    isClosed = true
+    ticking?.cancel()
+    files = nil
+    openFile = nil
+    delta = nil
+    if let participant { store.epochs.resign(participant) }
+    participant = nil
+  }
+}
+
+/// The slave's side of the connection on its event loop: frames in, mostly acks.
+final class RelayHandler: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  private let runner: RelayRunner
+  private let service: ReplicationService
+  private var decoder = FrameDecoder()
+  private var unread = ByteBuffer()
+  private var failed = false
+
+  init(runner: RelayRunner, service: ReplicationService) {
+    self.runner = runner
+    self.service = service
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard !failed else { return }
+    var bytes = unwrapInboundIn(data)
+    unread.writeBuffer(&bytes)
+    do throws(FrameError) {
+      while true {
+        var found: FrameDecoder.Frame?
+        var failure: FrameError?
+        var body: [UInt8] = []
+        unread.withUnsafeReadableBytes { raw in
+          do throws(FrameError) {
+            found = try decoder.next(raw)
+            if let found { body = Array(raw[found.body]) }
+          } catch { failure = error }
+        }
+        if let failure { throw failure }
+        guard let frame = found else { break }
+        unread.moveReaderIndex(forwardBy: frame.consumed)
+        try receive(frame.header, body)
+      }
+      if unread.readableBytes == 0 { unread.clear() } else { unread.discardReadBytes() }
+    } catch {
+      failed = true
+      runner.peerFailed(error.asReplicationError)
+    }
+  }
+
+  private func receive(_ header: FrameHeader, _ body: [UInt8]) throws(FrameError) {
+    guard header.type.mayComeFromSlave, header.compression == .none else {
+      throw FrameError(.badFlags, "a slave sent a \(header.type) frame")
+    }
+    switch try FrameBody.decode(header, body) {
+    case .ack(let ack):
+      service.slaveAcked(runner.link, ack)
+      runner.acked(ack)
+    case .error(let error):
+      runner.peerFailed(ReplicationError(.peerRefused, "\(error.code) \(error.message)"))
+      failed = true
+    default: throw FrameError(.badFlags, "a slave sent a \(header.type) frame")
+    }
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    runner.writable(context.channel.isWritable)
+  }
+  func channelInactive(context: ChannelHandlerContext) {
+    runner.linkLost()
+    service.linkClosed(runner.link)
+  }
+  func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

@@ -1,0 +1,104 @@
+import Core
+import LogStore
+import Replication
+
+extension ServerCore {
+  /// The lines of INFO's replication section: Redis's names, and Paceline's beside them.
+  func replicationInfo() -> [(String, String)] {
+    let positions = store.positions
+    var lines: [(String, String)] = []
+    switch role {
+    case .master: lines.append(("role", "master"))
+    case .slave(let master):
+      lines.append(("role", "slave"))
+      lines.append(contentsOf: slaveLines(master))
+    }
+    let slaves = replication.slaves
+    lines.append(("connected_slaves", String(slaves.count { $0.state.link != nil })))
+    for (number, slave) in slaves.enumerated() { lines.append(("slave\(number)", line(of: slave))) }
+    lines.append(contentsOf: [
+      ("master_failover_state", "no-failover"), ("master_replid", directory.lineage.description),
+      ("master_replid2", String(repeating: "0", count: 40)), ("master_repl_offset", positions.appended.description),
+      ("second_repl_offset", "-1"), ("repl_backlog_active", "1"),
+      ("repl_backlog_size", String(configuration.walKeepBytes)),
+      ("repl_backlog_first_byte_offset", store.firstRetainedLSN.description),
+      ("repl_backlog_histlen", String(positions.appended.value &- store.firstRetainedLSN.previous.value)),
+      ("node_id", directory.node.description), ("lineage", directory.lineage.description), ("term", term.description),
+      ("appended_lsn", positions.appended.description), ("written_lsn", positions.written.description),
+      ("durable_lsn", positions.durable.description), ("committed_lsn", positions.committed.description),
+      ("applied_lsn", positions.applied.description), ("log_start_lsn", store.firstRetainedLSN.description),
+      ("sync_full", String(replication.counters.full.load(ordering: .relaxed))),
+      ("sync_delta", String(replication.counters.delta.load(ordering: .relaxed))),
+      ("sync_partial_ok", String(replication.counters.partial.load(ordering: .relaxed))),
+      ("sync_bytes_sent", String(replication.wireBytesSent.load(ordering: .relaxed))),
+    ])
+    return lines
+  }
+
+  private func slaveLines(_ master: NodeAddress) -> [(String, String)] {
+    let view = replication.upstream.view
+    let now = Clocks.monotonic
+    let applied = store.positions.applied
+    let behind = view.masterLastLSN > applied ? view.masterLastLSN.value - applied.value : 0
+    var lines: [(String, String)] = [
+      ("master_host", master.host), ("master_port", String(master.port)),
+      ("master_link_status", view.isLinkUp && view.isInSync ? "up" : "down"),
+      (
+        "master_last_io_seconds_ago", view.lastHeard.milliseconds == 0 ? "-1" : String(now.since(view.lastHeard) / 1000)
+      ),
+      ("master_sync_in_progress", view.isLinkUp && !view.isInSync ? "1" : "0"),
+      ("slave_read_repl_offset", applied.description), ("slave_repl_offset", applied.description),
+      ("slave_priority", "100"), ("slave_read_only", "1"), ("replica_announced", "1"),
+    ]
+    if !view.isLinkUp { lines.append(("master_link_down_since_seconds", String(now.since(view.downSince) / 1000))) }
+    lines.append(contentsOf: [
+      ("sync_state", view.state), ("lag_records", String(behind)),
+      ("last_sync_plan", view.lastPlan), ("last_sync_reason", view.lastReason),
+      ("last_sync_estimated_bytes", String(view.lastEstimatedBytes)), ("last_sync_bytes", String(view.lastBytes)),
+      ("last_sync_seconds", String(view.lastSeconds)), ("last_sync_error", view.lastError ?? ""),
+      ("syncs", String(view.syncCount)),
+      ("digest_state", view.digest), ("digest_lsn", view.digestLSN.description),
+      ("sync_bytes_done", String(view.progress?.bytesDone ?? 0)),
+      ("sync_bytes_total", String(view.progress?.bytesTotal ?? 0)),
+    ])
+    return lines
+  }
+
+  /// As of now: the registry's own figure is measured once a second.
+  func lag(of slave: Slave) -> Lag {
+    let store = self.store
+    var lag = slave.lag(masterLast: store.positions.appended, masterClock: clock)
+    if lag.records > 0 {
+      store.writeLock.lock()
+      lag.bytes = UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart)))
+      store.writeLock.unlock()
+    }
+    return lag
+  }
+
+  private func line(of slave: Slave) -> String {
+    let lag = lag(of: slave)
+    let state: String
+    var progress = SyncProgress()
+    switch slave.state {
+    case .registered: state = "wait_bgsave"
+    case .syncing(_, _, let now):
+      state = "send_bulk"
+      progress = now
+    case .streaming: state = "online"
+    case .disconnected: state = "offline"
+    }
+    return [
+      "ip=\(slave.address.host)", "port=\(slave.address.port)", "state=\(state)", "offset=\(slave.ack.appliedLSN)",
+      "lag=\((lag.milliseconds ?? 0) / 1000)", "node=\(slave.id)", "durable_lsn=\(slave.ack.durableLSN)",
+      "lag_records=\(lag.records)", "lag_bytes=\(lag.bytes)", "lag_ms=\(lag.milliseconds.map(String.init) ?? "-1")",
+      "plan=\(slave.plan?.mode?.name ?? "none")", "last_sync_plan=\(slave.lastSync?.mode.name ?? "none")",
+      "last_sync_estimated_bytes=\(slave.lastSync?.estimatedBytes ?? 0)",
+      "last_sync_bytes=\(slave.lastSync?.bytes ?? 0)", "last_sync_seconds=\(slave.lastSync?.seconds ?? 0)",
+      "sync_bytes_done=\(progress.bytesDone)",
+      "sync_bytes_total=\(progress.bytesTotal)", "sync_rate=\(progress.bytesPerSecond)",
+      "sync_eta_ms=\(progress.etaMilliseconds.map(String.init) ?? "-1")",
+      "reason=\((slave.plan?.reason ?? "").replacing(",", with: ";"))",
+    ].joined(separator: ",")
+  }
+}

@@ -1,0 +1,355 @@
+import Core
+import LogStore
+import Logging
+import NIOCore
+import NIOPosix
+import Node
+import Replication
+import Synchronization
+
+/// Replication of one node, both ways: the registry and relays of its slaves, the link to its master.
+///
+/// Decisions are in `Replication`; this class carries them out. Background work (log reads, file reads, building a
+/// snapshot) runs on loops of its own, where blocking is allowed; the loops that serve clients are never blocked.
+final class ReplicationService: @unchecked Sendable {
+  // Safe to share: mutexes and atomics; `core` outlives it.
+  unowned let core: ServerCore
+  let logger: Logger
+  private let background: MultiThreadedEventLoopGroup
+  private let nextLoop = Atomic<Int>(0)
+  private let registry: Mutex<Registry>
+  private let runners = Mutex<[LinkID: RelayRunner]>([:])
+  let wireBytesSent = Atomic<UInt64>(0)
+  let counters = SyncCounters()
+  let upstream: UpstreamLink
+  private let rates = Mutex(WriteRateMeter())
+  /// What syncs reached, for the next plan.
+  private let reached = Mutex(MeasuredRates())
+  /// Of all slaves together: for one that has no finished sync yet.
+  private let ratios = Mutex(LinkRatios())
+
+  init(core: ServerCore, configuration: ServerConfiguration, logger: Logger) {
+    self.core = core
+    self.logger = logger
+    // One loop for the link to the master, the others for slaves' relays.
+    background = MultiThreadedEventLoopGroup(numberOfThreads: 1 + max(1, min(4, System.coreCount)))
+    let config = Self.registryConfig(configuration, ownID: core.directory.node)
+    let now = Clocks.monotonic
+    let saved = core.directory.current.registry
+    if let records = try? Registry.decode(saved), !saved.isEmpty {
+      registry = Mutex(Registry(config: config, restored: records, now: now))
+    } else {
+      if !saved.isEmpty { logger.warning("the saved list of slaves cannot be read; it begins empty") }
+      registry = Mutex(Registry(config: config, now: now))
+    }
+    upstream = UpstreamLink(core: core, loop: background.next(), logger: logger)
+  }
+
+  private static func registryConfig(_ configuration: ServerConfiguration, ownID: NodeID) -> RegistryConfig {
+    var config = RegistryConfig(ownID: ownID)
+    config.slavesMax = configuration.slavesMax
+    config.leaseMilliseconds = UInt64(configuration.slaveLeaseSeconds) * 1000
+    config.pinBytesMax = configuration.slavePinBytesMax
+    return config
+  }
+
+  func shutdown() async {
+    upstream.stop()
+    for runner in runners.withLock({ Array($0.values) }) { runner.end() }
+    try? await background.shutdownGracefully()
+  }
+
+  // MARK: What relays may send
+
+  /// Up to where records may leave this node, and what slaves may show.
+  func sendable(_ store: LogStore) -> (last: LSN, committed: LSN, term: Term) {
+    let committed = store.positions.committed
+    let last = core.durability == .fsync ? store.positions.durable : store.positions.written
+    return (last, min(committed, last), core.term)
+  }
+
+  var masterClock: WallClock { core.clock }
+
+  /// After a commit: the relays have something to send.
+  func logAdvanced() {
+    for runner in runners.withLock({ Array($0.values) }) { runner.logAdvanced() }
+  }
+
+  // MARK: Registry events from relays
+
+  func relaySent(_ link: LinkID, upTo lsn: LSN, fileBytes: UInt64) {
+    step(.sent(link, upTo: lsn, fileBytes: fileBytes))
+  }
+  func relayProgress(_ link: LinkID, _ progress: SyncProgress) { step(.progress(link, progress)) }
+  func relayStreaming(_ link: LinkID) { step(.streaming(link)) }
+  func relaySynced(_ link: LinkID, _ record: SyncRecord, _ measured: LinkRatios) {
+    ratios.withLock { $0 = measured.completed(by: $0) }
+    step(.synced(link, record, measured))
+  }
+  func slaveAcked(_ link: LinkID, _ ack: Ack) {
+    step(.acked(link, ack))
+    core.stateChanged()
+  }
+  func linkClosed(_ link: LinkID) {
+    runners.withLock { $0[link] = nil }
+    step(.linkClosed(link))
+    core.stateChanged()
+  }
+
+  /// Steps the registry and carries out what can be done at once. Replies and refusals come back to the caller.
+  @discardableResult
+  private func step(_ event: RegistryEvent) -> [RegistryAction] {
+    let now = Clocks.monotonic
+    let actions = registry.withLock { $0.step(event, now: now) }
+    for action in actions {
+      switch action {
+      case .persist: persist()
+      case .broadcastSlaveList(let list):
+        let body = list.encoded()
+        for runner in runners.withLock({ Array($0.values) }) { runner.broadcast(.slaveList, body, at: .none) }
+      case .disconnect(let link, let error): disconnect(link, error)
+      case .pinReleased(let id, let pin, let error):
+        logger.warning(
+          "the log held for a slave was let go",
+          metadata: ["replication.slave.id": "\(id)", "pin.lsn": "\(pin.fromLSN)", "replication.reason": "\(error)"])
+      case .reply, .refuse: break
+      }
+    }
+    return actions
+  }
+
+  private func disconnect(_ link: LinkID, _ error: ReplicationError) {
+    let runner = runners.withLock { $0[link] }
+    if let runner { runner.close(error) } else { core.closeClient(link.value) }
+  }
+
+  /// Writes the registry with the next generation. Blocking; never on a loop that serves clients.
+  private func persist() {
+    let bytes = registry.withLock { $0.encoded(now: Clocks.monotonic) }
+    guard bytes != core.directory.current.registry else { return }
+    do {
+      try core.directory.change { $0.registry = bytes }
+    } catch {
+      logger.error("the list of slaves cannot be saved", metadata: ["error": "\(error)"])
+    }
+  }
+
+  // MARK: MS_REGISTER_SLAVE
+
+  /// Off the clients' loops: it writes the registry to disk.
+  func register(_ link: LinkID, _ request: RegisterRequest) -> Result<RegisterReply, ReplicationError> {
+    let facts = masterFacts()
+    for action in step(.register(link, request, facts)) {
+      switch action {
+      case .reply(_, let reply):
+        logger.info(
+          "slave registered",
+          metadata: ["replication.slave.id": "\(request.id)", "replication.slave.address": "\(request.address)"])
+        return .success(reply)
+      case .refuse(_, let error):
+        logger.warning(
+          "slave refused",
+          metadata: [
+            "replication.slave.id": "\(request.id)", "replication.slave.address": "\(request.address)",
+            "replication.error": "\(error)",
+          ])
+        return .failure(error)
+      case .persist, .disconnect, .broadcastSlaveList, .pinReleased: break
+      }
+    }
+    return .failure(ReplicationError(.syntax, "the registration was not answered"))
+  }
+
+  private func masterFacts() -> MasterFacts {
+    let store = core.store
+    store.writeLock.lock()
+    let last = store.positions.appended
+    let terms = store.terms
+    let hasData = core.hasData(store)
+    store.writeLock.unlock()
+    return MasterFacts(
+      address: core.ownAddress, term: core.term, last: Position(term: terms.term(of: last) ?? .none, lsn: last),
+      history: terms, lineage: core.directory.lineage, hasData: hasData, upstream: upstream.view.upstream)
+  }
+
+  // MARK: MS_SYNC_SLAVE and MS_PLAN
+
+  struct Planned {
+    let report: PlanReport
+    let input: PlannerInput
+    let files: SnapshotFiles
+    let store: LogStore
+  }
+
+  /// Measures and plans. Off the clients' loops: it looks at files.
+  func plan(_ request: SyncRequest) throws -> Planned {
+    let store = core.store
+    let settings = core.configuration
+    let files = try SnapshotFiles.pin(store, fileSystem: core.fileSystem, resuming: request.resume?.snapshot)
+    var input = PlannerInput(masterLineage: core.directory.lineage, manifest: files.manifest)
+    let own = RequestedSyncMode(rawValue: settings.syncMode.rawValue) ?? .auto
+    input.mode = request.mode == .auto ? own : request.mode
+    input.slavePosition = request.position
+    input.slaveHistory = request.history
+    input.slaveLineage = request.lineage
+    input.resume = request.resume
+    store.writeLock.lock()
+    input.masterHistory = store.terms
+    input.masterLast = sendable(store).last
+    input.masterCommitted = sendable(store).committed
+    input.logRawFrom = store.logStart
+    let common = SyncPlanner.commonLSN(
+      slavePosition: input.slavePosition, slaveHistory: input.slaveHistory, slaveLineage: input.slaveLineage,
+      masterLast: input.masterLast, masterHistory: input.masterHistory, masterLineage: input.masterLineage)
+    input.logBytesAfterCommon = UInt64(store.logBytes(from: common.next))
+    let figures = store.deltaFigures(after: common)
+    input.delta = PlannerInput.DeltaOffer(
+      liveBytes: UInt64(max(0, figures.bytes)), liveRecords: UInt64(max(0, figures.records)),
+      tombstonesFrom: figures.tombstonesFrom, indexBytes: UInt64(figures.indexBytes))
+    input.logBytesAfterFiles = UInt64(store.logBytes(from: files.manifest.lastLSN.next))
+    let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
+    store.writeLock.unlock()
+    let now = Clocks.monotonic
+    let rate = rates.withLock { $0.rate(totals, now: now) }
+    input.expectedBytesPerSecond = rate.bytesPerSecond
+    input.expectedRecordsPerSecond = rate.recordsPerSecond
+    let slave = registry.withLock { $0.slave(request.id) }
+    input.isDeltaNegotiated = slave?.capabilities.contains(.delta) ?? false
+    let anySlave = ratios.withLock { $0 }
+    input.ratios = slave?.ratios.completed(by: anySlave) ?? anySlave
+    input.syncRateBytesMax = settings.syncRateBytes
+    input.rates = reached.withLock { $0 }
+    return Planned(report: SyncPlanner.plan(input), input: input, files: files, store: store)
+  }
+
+  /// Takes a plan into the registry: from here on the slave's log is held. nil if the slave is not registered.
+  func adopt(_ link: LinkID, _ planned: Planned) -> ReplicationError? {
+    for action in step(.planned(link, planned.report, pinFrom: planned.report.startLSN)) {
+      if case .refuse(_, let error) = action { return error }
+    }
+    return nil
+  }
+
+  /// Starts the stream on a connection that has answered MS_SYNC_SLAVE.
+  func startRelay(_ link: LinkID, _ planned: Planned, channel: any Channel) -> RelayRunner? {
+    guard let plan = RelayPlan(planned.report, planned.input),
+      let slave = registry.withLock({ $0.slave(on: link) })
+    else { return nil }
+    var config = RelayConfig()
+    config.syncBytesPerSecond = core.configuration.syncRateBytes
+    counters.count(plan.begin.mode)
+    logger.info(
+      "sync begins",
+      metadata: [
+        "replication.slave.id": "\(slave.id)", "sync.plan": "\(planned.report.summary)",
+        "sync.start.lsn": "\(plan.begin.startLSN)",
+        "sync.barrier.lsn": "\(plan.begin.barrierLSN)",
+      ])
+    let loops = Array(background.makeIterator())
+    let number = nextLoop.wrappingAdd(1, ordering: .relaxed).oldValue
+    let loop = loops[1 + number % (loops.count - 1)]
+    let runner = RelayRunner(
+      link: link, slave: slave.id, plan: plan, estimatedBytes: planned.report.chosenCost?.bytes ?? 0,
+      files: plan.manifest == nil ? nil : planned.files,
+      capabilities: slave.capabilities, store: planned.store, config: config, loop: loop, channel: channel,
+      service: self,
+      logger: logger)
+    runners.withLock { $0[link] = runner }
+    runner.start(plan)
+    return runner
+  }
+
+  // MARK: Questions
+
+  var slaves: [Slave] { registry.withLock { $0.slaves } }
+  var slaveList: SlaveList { registry.withLock { $0.list } }
+  /// Nodes that get their data through this one, for the cycle check further up.
+  var chain: [NodeID] { registry.withLock { $0.slaveIDs } }
+  var ackedDurableLSNs: [LSN] { registry.withLock { $0.ackedDurableLSNs } }
+  /// The lowest LSN that slaves hold; nil if none does.
+  var pinnedLSN: LSN? {
+    let now = Clocks.monotonic
+    return registry.withLock { $0.pinnedLSN(now: now) }
+  }
+
+  /// A slave that is away holds log.
+  var holdsForAbsent: Bool {
+    let now = Clocks.monotonic
+    return registry.withLock { $0.holdsForAbsent(now: now) }
+  }
+
+  /// This node's data was replaced or its role changed: every slave below must be planned anew.
+  func restartRelays(_ reason: String) {
+    for runner in runners.withLock({ Array($0.values) }) { runner.close(ReplicationError(.needPlan, reason)) }
+  }
+
+  func upstreamChanged(_ nodes: [NodeID]) { step(.upstreamChanged(nodes)) }
+  func rateChanged(_ bytesPerSecond: UInt64) {
+    for runner in runners.withLock({ Array($0.values) }) { runner.rateChanged(bytesPerSecond) }
+  }
+
+  /// What a finished sync took, if it was long enough to tell.
+  func measured(_ mode: SyncMode, bytes: UInt64, seconds: Double) {
+    guard bytes > 8 << 20, seconds > 0.05, core.configuration.syncRateBytes == 0 else { return }
+    let rate = UInt64(Double(bytes) / seconds)
+    reached.withLock {
+      switch mode {
+      case .full: $0.networkBytes = rate
+      case .partial, .delta: $0.applyBytes = rate
+      }
+    }
+  }
+
+  // MARK: On the maintenance thread
+
+  /// In every round.
+  func sampleWrites() {
+    let now = Clocks.monotonic
+    guard rates.withLock({ $0.wantsSample(now: now) }) else { return }
+    let store = core.store
+    store.writeLock.lock()
+    let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
+    store.writeLock.unlock()
+    rates.withLock { $0.sample(totals, now: now) }
+  }
+
+  /// Every second.
+  func measure() {
+    let store = core.store
+    store.writeLock.lock()
+    let lags = slaves.map { slave in
+      (slave.id, UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart))))
+    }
+    store.writeLock.unlock()
+    for (id, lag) in lags { step(.measured(id, lagBytes: lag)) }
+    step(.leaseTick)
+  }
+
+  /// Sends the digest of this moment to the slaves that follow the stream.
+  func sendDigest() {
+    let streaming = runners.withLock { Array($0.values) }
+    guard !streaming.isEmpty else { return }
+    let digest = core.digest()
+    let body = digest.encoded()
+    for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
+  }
+}
+
+/// How many syncs of each kind this node served.
+final class SyncCounters: Sendable {
+  let full = Atomic<Int>(0)
+  let delta = Atomic<Int>(0)
+  let partial = Atomic<Int>(0)
+  func count(_ mode: SyncMode) {
+    switch mode {
+    case .full: full.add(1, ordering: .relaxed)
+    case .delta: delta.add(1, ordering: .relaxed)
+    case .partial: partial.add(1, ordering: .relaxed)
+    }
+  }
+  func reset() {
+    full.store(0, ordering: .relaxed)
+    delta.store(0, ordering: .relaxed)
+    partial.store(0, ordering: .relaxed)
+  }
+}

@@ -1,0 +1,494 @@
+// Raw memory: frames are opened into a buffer of the link's own.
+import Core
+import LogStore
+import Logging
+import NIOCore
+import NIOPosix
+import Node
+import Replication
+import Synchronization
+
+/// The slave's side of replication: carries out what the `Applier` decides.
+///
+/// Lives on a background loop of its own: appending, applying and writing files block it and nothing else, and TCP holds
+/// the master back meanwhile.
+final class UpstreamLink: @unchecked Sendable {
+  // Safe to share: everything but `viewBox` is touched on `loop` only.
+  unowned let core: ServerCore
+  private let loop: any EventLoop
+  let logger: Logger
+  var applier: Applier
+  private var channel: (any Channel)?
+  /// Raised with every connection, so that what comes late from an old one is dropped.
+  private var connection = 0
+  private var compressor = BodyCompressor()
+  private var opened: [UInt8] = []
+  var parts: [UInt8] = []
+  var staged: StagedStore?
+  var delta: DeltaStage?
+  private var lastAck: [UInt8] = []
+  private var ticking: RepeatedTask?
+  private var pendingDigest: Digest?
+  private var syncStartedAt = Tick(milliseconds: 0)
+  private var bytesReceived: UInt64 = 0
+  /// Of them, until the frame that ended the sync.
+  private var syncBytes: UInt64 = 0
+  private var isStopped = false
+  /// The disk keeps the link closed.
+  var hold: DiskHold?
+
+  private let viewBox = Mutex(UpstreamView())
+  var view: UpstreamView { viewBox.withLock { $0 } }
+
+  init(core: ServerCore, loop: any EventLoop, logger: Logger) {
+    self.core = core
+    self.loop = loop
+    self.logger = logger
+    applier = Applier()
+  }
+
+  // MARK: From other threads
+
+  func attach(_ master: NodeAddress) {
+    viewBox.withLock {
+      $0 = UpstreamView()
+      $0.master = master
+      $0.state = "connecting"
+      $0.downSince = Clocks.monotonic
+    }
+    loop.execute { [self] in
+      startTicking()
+      if hold != nil { endHold() }
+      step(.attach(master))
+    }
+  }
+
+  /// Calls `done` on the link's loop when no record comes from the old master any more.
+  func detach(then done: @escaping @Sendable () -> Void) {
+    loop.execute { [self] in
+      step(.detach)
+      if hold != nil { endHold() }
+      ticking?.cancel()
+      ticking = nil
+      viewBox.withLock { $0 = UpstreamView() }
+      done()
+    }
+  }
+
+  func stop() {
+    loop.execute { [self] in
+      isStopped = true
+      ticking?.cancel()
+      channel?.close(promise: nil)
+    }
+  }
+
+  /// The commit thread synced this node's own log.
+  func durableAdvanced(_ lsn: LSN) {
+    loop.execute { [self] in
+      // An event of a store that was replaced meanwhile says nothing about the present one.
+      let positions = core.store.positions
+      let reached = core.durability == .fsync ? positions.durable : positions.written
+      guard case .own? = target, reached >= lsn else { return }
+      step(.durableAdvanced(lsn))
+    }
+  }
+
+  // MARK: Steps
+
+  private func startTicking() {
+    guard ticking == nil else { return }
+    let pause = TimeAmount.milliseconds(50)
+    ticking = loop.scheduleRepeatedTask(initialDelay: pause, delay: pause) { [weak self] _ in self?.tick() }
+  }
+
+  private var target: LogTarget? {
+    switch applier.state {
+    case .receivingLog(let log), .swapping(let log), .inSync(let log): log.target
+    default: nil
+    }
+  }
+
+  /// The body of the frame that is being worked on.
+  var body = UnsafeRawBufferPointer(start: nil, count: 0)
+
+  func step(_ event: ApplierEvent) {
+    guard !isStopped else { return }
+    var queue = [event]
+    while !queue.isEmpty {
+      let next = queue.removeFirst()
+      let before = connection
+      for action in applier.step(next, now: Clocks.monotonic) {
+        do {
+          if let answer = try perform(action) { queue.append(answer) }
+        } catch {
+          logger.error("sync stopped", metadata: ["replication.error": "\(error)"])
+          holdIfDisk(error)
+          queue = [.storeFailed("\(error)")]
+          break
+        }
+        // After `closeLink` nothing of the old connection counts.
+        if connection != before { queue.removeAll() }
+      }
+    }
+    publish()
+  }
+
+  private func publish() {
+    let isFull = DiskHold(core.store.writeRefusal) != nil
+    let hold = hold
+    let state = hold?.stateName ?? (isFull ? "disk full" : applier.stateName)
+    let inSync = applier.isInSync
+    let progress = applier.fileProgress
+    let upstream = applier.upstream
+    let error = applier.lastError?.description
+    viewBox.withLock {
+      $0.state = state
+      $0.isInSync = inSync
+      $0.progress = progress
+      $0.upstream = upstream
+      $0.lastError = error
+      $0.hold = hold
+    }
+  }
+
+  private func perform(_ action: ApplierAction) throws -> ApplierEvent? {
+    switch action {
+    case .connect(let master): connect(master)
+    case .sendRegister(let request): send(["MS_REGISTER_SLAVE"] + request.arguments)
+    case .sendSync(let request):
+      syncStartedAt = Clocks.monotonic
+      bytesReceived = 0
+      syncBytes = 0
+      send(["MS_SYNC_SLAVE"] + request.arguments)
+    case .sendAck(let ack):
+      lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
+      channel?.writeAndFlush(ByteBuffer(bytes: lastAck), promise: nil)
+    case .beginSnapshot(let begin, let manifest, let keep):
+      staged?.abandon()
+      if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.store != nil {
+        // The same snapshot in the same process: files and staged log are as they were left.
+        return nil
+      }
+      staged = try StagedStore(
+        begin: begin, manifest: manifest, keep: keep, directory: core.directory,
+        configuration: core.configuration.store, workers: System.coreCount, run: BackgroundThread.parallel)
+      try staged?.requireRoom()
+    case .dropSnapshot:
+      staged?.abandon()
+      staged = nil
+      core.directory.removeStore(core.directory.current.storeNumber + 1)
+    case .openFile(let number, let offset): try stagedStore().openFile(number, offset: offset)
+    case .writeChunk(let number, let offset, let bytes):
+      try stagedStore().write(number, offset: offset, body)
+      return .fileStored(number: number, bytes: offset + UInt64(bytes))
+    case .verifyFile(let number, let bytes, let checksum):
+      return .fileVerified(number: number, isGood: try stagedStore().verify(number, bytes: bytes, checksum: checksum))
+    case .keepRecordPart: parts.append(contentsOf: body)
+    case .appendRecords(let target, _, _, _): return try append(target)
+    case .applyUpTo(let lsn, let clock): return try apply(upTo: lsn, clock: clock)
+    case .swapIn(_, let lsn, _, let history): return try swapIn(applyUpTo: lsn, history: history)
+    case .beginDelta(let after, _): delta = DeltaStage(store: core.store, after: after)
+    case .keepDeltaPart: parts.append(contentsOf: body)
+    case .stageDelta(let first, let last, let term): return try stageDelta(first, last, term)
+    case .installDelta(let end, let clock): return try installDelta(end, clock: clock)
+    case .abandonDelta:
+      delta?.discard()
+      delta = nil
+      parts = []
+    case .adoptLineage(let lineage): try core.adoptLineage(lineage)
+    case .markOutOfSync: logger.warning("out of sync with the master")
+    case .markInSync(let lsn): inSync(lsn)
+    case .slaveListChanged(let list): viewBox.withLock { $0.slaves = list }
+    case .compareDigest(let digest): receive(digest)
+    case .masterSeen(let lsn, let clock):
+      viewBox.withLock {
+        $0.masterLastLSN = lsn
+        $0.masterClock = clock
+        $0.lastHeard = Clocks.monotonic
+      }
+      core.followClock(clock)
+    case .closeLink(let error): closeLink(error)
+    case .scheduleRetry: break  // the tick comes every 50 ms
+    }
+    return nil
+  }
+
+  /// The last ack once more: this node is busy, not gone.
+  func repeatAck() {
+    guard !lastAck.isEmpty else { return }
+    channel?.writeAndFlush(ByteBuffer(bytes: lastAck), promise: nil)
+  }
+
+  private func stagedStore() throws -> StagedStore {
+    guard let staged else { throw OpenError("no snapshot is being received") }
+    return staged
+  }
+
+  // MARK: The connection
+
+  private func connect(_ master: NodeAddress) {
+    connection += 1
+    let number = connection
+    let bootstrap = ClientBootstrap(group: loop)
+      .connectTimeout(.seconds(5))
+      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .channelOption(.maxMessagesPerRead, value: 1)
+      .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 1 << 20))
+      .channelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(UpstreamHandler(link: self, connection: number))
+        }
+      }
+    bootstrap.connect(host: master.host, port: Int(master.port)).whenFailure { [self] error in
+      loop.execute { [self] in
+        guard number == connection else { return }
+        step(.linkLost("cannot connect to \(master): \(error)"))
+      }
+    }
+  }
+
+  func connected(_ number: Int, _ channel: any Channel) {
+    guard number == connection else { return channel.close(promise: nil) }
+    self.channel = channel
+    viewBox.withLock { $0.isLinkUp = true }
+    if let password = core.configuration.masterPassword { send(["AUTH", password]) } else { registered(number) }
+  }
+
+  /// Authenticated, or no password is needed: tell who we are.
+  func registered(_ number: Int) {
+    guard number == connection else { return }
+    // A position that the log has passed already would make the master send records twice.
+    core.commitNow()
+    if let refused = DiskHold(core.store.writeRefusal) { return stop(for: refused) }
+    step(.connected(core.localFacts(resume: staged == nil ? StagedStore.resumable(core.directory) : nil)))
+  }
+
+  func lost(_ number: Int, _ reason: String) {
+    guard number == connection else { return }
+    step(.linkLost(reason))
+  }
+
+  private func send(_ arguments: [String]) {
+    channel?.writeAndFlush(ByteBuffer(bytes: HandshakeDecoder.encode(arguments)), promise: nil)
+  }
+
+  private func closeLink(_ error: ReplicationError) {
+    connection += 1
+    parts = []
+    pendingDigest = nil
+    channel?.close(promise: nil)
+    channel = nil
+    if error.code != .detached {
+      logger.warning("link to the master is down", metadata: ["replication.error": "\(error)"])
+    }
+    viewBox.withLock {
+      if $0.isLinkUp { $0.downSince = Clocks.monotonic }
+      $0.isLinkUp = false
+    }
+  }
+
+  func handshake(_ number: Int, _ reply: HandshakeDecoder.Reply) {
+    guard number == connection else { return }
+    do throws(ReplicationError) {
+      switch (reply, applier.state) {
+      case (.error(let text), .connecting): step(.linkLost("the master refused the password: \(text)"))
+      case (.error(let text), _): step(.refused(text))
+      case (.status, .connecting): registered(number)
+      case (.elements(let elements), .registering):
+        let parsed = try RegisterReply(parsing: elements)
+        step(.registerReply(parsed))
+        core.upstreamChanged()
+      case (.elements(let elements), .requestingPlan):
+        let parsed = try SyncReply(parsing: elements)
+        viewBox.withLock {
+          $0.lastPlan = parsed.mode.name
+          $0.lastReason = parsed.reason
+          $0.lastEstimatedBytes = parsed.wireBytes
+          $0.lastBytes = 0
+          $0.lastSeconds = 0
+          $0.syncCount += 1
+        }
+        logger.info(
+          "sync planned",
+          metadata: [
+            "sync.plan": "\(parsed.mode.name)", "sync.reason": "\(parsed.reason)",
+            "sync.barrier.lsn": "\(parsed.barrierLSN)",
+          ])
+        step(.syncReply(parsed))
+      default: throw ReplicationError(.syntax, "an unexpected reply while \(applier.stateName)")
+      }
+    } catch {
+      step(.refused(error.description))
+    }
+  }
+
+  /// Whether replies or frames are due.
+  var expectsFrames: Bool {
+    switch applier.state {
+    case .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta, .receivingLog,
+      .swapping, .inSync:
+      true
+    default: false
+    }
+  }
+
+  func frame(_ number: Int, _ header: FrameHeader, _ wire: UnsafeRawBufferPointer) {
+    guard number == connection else { return }
+    bytesReceived &+= UInt64(FrameHeader.byteCount + wire.count)
+    if header.type == .syncEnd || header.type == .deltaEnd { syncBytes = bytesReceived }
+    do throws(FrameError) {
+      var failure: FrameError?
+      if header.compression == .none {
+        try take(header, wire)
+      } else {
+        opened = [UInt8](unsafeUninitializedCapacity: header.uncompressedBytes) { space, count in
+          count = header.uncompressedBytes
+          do throws(FrameError) {
+            try compressor.open(
+              header.compression, wire, into: UnsafeMutableRawBufferPointer(start: space.baseAddress, count: count))
+          } catch { failure = error }
+        }
+        if let failure { throw failure }
+        let bytes = opened
+        opened = []
+        bytes.withUnsafeBytes { raw in
+          do throws(FrameError) { try take(header, raw) } catch { failure = error }
+        }
+        if let failure { throw failure }
+      }
+    } catch {
+      step(.frameFailed(error))
+    }
+  }
+
+  private func take(_ header: FrameHeader, _ bytes: UnsafeRawBufferPointer) throws(FrameError) {
+    body = bytes
+    defer { body = UnsafeRawBufferPointer(start: nil, count: 0) }
+    let isBulk = header.carriesRecords || header.type == .fileChunk
+    let decoded = try FrameBody.decode(header, isBulk ? [] : Array(bytes))
+    step(.frame(header, decoded))
+  }
+
+  func frameFailed(_ number: Int, _ error: FrameError) {
+    guard number == connection else { return }
+    step(.frameFailed(error))
+  }
+
+  // MARK: The log
+
+  private func append(_ target: LogTarget) throws -> ApplierEvent? {
+    switch target {
+    case .own:
+      let store = core.store
+      try appendBody(to: store)
+      core.appended()
+      return nil
+    case .staged:
+      let store = try stagedStore().opened()
+      try appendBody(to: store)
+      let result = store.commit(sync: true)
+      if let refusal = store.writeRefusal { throw LogRefused(refusal: refusal) }
+      _ = store.maintain(neededFrom: .none)
+      return .durableAdvanced(result.durable)
+    }
+  }
+
+  private func appendBody(to store: LogStore) throws {
+    var whole = parts
+    parts = []
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    if whole.isEmpty {
+      try store.appendReplicated(body)
+    } else {
+      whole.append(contentsOf: body)
+      try whole.withUnsafeBytes { try store.appendReplicated($0) }
+    }
+  }
+
+  private func apply(upTo limit: LSN, clock: WallClock) throws -> ApplierEvent? {
+    let store = core.store
+    core.followClock(clock)
+    store.writeLock.lock()
+    defer {
+      store.writeLock.unlock()
+      core.applied()
+    }
+    store.wallClock = clock.milliseconds
+    if let digest = pendingDigest, digest.lsn <= limit {
+      pendingDigest = nil
+      if store.positions.applied <= digest.lsn {
+        let reached = try store.apply(upTo: digest.lsn)
+        if reached == digest.lsn { compare(digest, store) }
+      }
+    }
+    return .appliedAdvanced(try store.apply(upTo: limit))
+  }
+
+  // MARK: The swap
+
+  private func swapIn(applyUpTo limit: LSN, history: TermHistory) throws -> ApplierEvent? {
+    let staged = try stagedStore()
+    let store = try staged.opened()
+    store.writeLock.lock()
+    store.wallClock = core.clock.milliseconds
+    let applied: LSN
+    do {
+      applied = try store.apply(upTo: limit)
+      store.writeLock.unlock()
+    } catch {
+      store.writeLock.unlock()
+      throw error
+    }
+    let fresh = try staged.commitSwap(history)
+    core.replaceStore(with: fresh, keepingFilesOfOld: false)
+    self.staged = nil
+    logger.notice("the new copy is in place", metadata: ["sync.applied.lsn": "\(applied)"])
+    return .swappedIn(appliedLSN: applied)
+  }
+
+  private func inSync(_ lsn: LSN) {
+    let seconds = Double(Clocks.monotonic.since(syncStartedAt)) / 1000
+    let bytes = syncBytes
+    viewBox.withLock {
+      $0.lastBytes = bytes
+      $0.lastSeconds = seconds
+    }
+    logger.notice(
+      "in sync with the master",
+      metadata: ["sync.lsn": "\(lsn)", "sync.wire.bytes": "\(bytes)", "sync.seconds": "\(seconds)"])
+    core.stateChanged()
+  }
+
+  // MARK: Digests
+
+  /// The master's digest at an LSN. If this node is not there yet, it compares when it passes.
+  private func receive(_ digest: Digest) {
+    let store = core.store
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    let applied = store.positions.applied
+    if applied == digest.lsn { compare(digest, store) } else if applied < digest.lsn { pendingDigest = digest }
+  }
+
+  private func compare(_ digest: Digest, _ store: LogStore) {
+    let own = core.digestLocked(store)
+    switch DigestComparison.compare(own: own, master: digest) {
+    case .equal:
+      viewBox.withLock {
+        $0.digest = "equal"
+        $0.digestLSN = digest.lsn
+      }
+    case .notComparable: break
+    case .different(let ranges):
+      viewBox.withLock {
+        $0.digest = "different"
+        $0.digestLSN = digest.lsn
+      }
+      logger.error(
+        "DATA DIFFERS FROM THE MASTER",
+        metadata: ["digest.lsn": "\(digest.lsn)", "digest.ranges": "\(ranges)"])
+    }
+  }
+}

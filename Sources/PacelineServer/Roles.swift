@@ -1,0 +1,226 @@
+import Core
+import LogStore
+import NIOCore
+import Node
+import Replication
+import Synchronization
+
+/// What this node is at present.
+enum Role: Equatable, Sendable {
+  case master
+  case slave(of: NodeAddress)
+}
+
+extension ServerCore {
+  var role: Role { roleBox.withLock { $0 } }
+  var isMaster: Bool { role == .master }
+  var term: Term { Term(termValue.load(ordering: .acquiring)) }
+
+  /// The address that other nodes are told.
+  var ownAddress: NodeAddress {
+    let settings = configuration
+    let host =
+      settings.announceHost ?? (settings.bind == "0.0.0.0" || settings.bind == "::" ? "127.0.0.1" : settings.bind)
+    // The port was checked with the configuration.
+    return NodeAddress(host: host, port: settings.announcePort ?? settings.port) ?? NodeAddress(
+      host: "localhost", port: 7400)!
+  }
+
+  /// Whether a store holds anything but the no-op records that begin terms. Under the write lock.
+  func hasData(_ store: LogStore) -> Bool { store.positions.appended.value > UInt64(store.terms.entries.count) }
+
+  // MARK: Master
+
+  /// Begins a new term: every reign has its own, so a position names one history. Off the clients' loops.
+  func beginReign() throws {
+    try cutUnfinishedUnit()
+    let store = self.store
+    store.writeLock.lock()
+    let newest = max(store.terms.last?.term ?? .none, directory.current.vote.term)
+    store.writeLock.unlock()
+    let next = Term(newest.value + 1)
+    // The term is taken on disk before any record carries it: after a crash the next reign has a higher one.
+    try directory.change { $0.vote = .init(term: next, candidate: $0.node) }
+    store.writeLock.lock()
+    let applied = try? store.apply(upTo: store.positions.appended)
+    let began = applied != nil && store.beginTerm(next)
+    if began { store.isReplica = false }
+    let terms = store.terms
+    store.writeLock.unlock()
+    guard began else { throw OpenError("no new term can be begun: the log takes no records") }
+    try directory.change { $0.terms = terms }
+    termValue.store(next.value, ordering: .releasing)
+    clockOffset.store(0, ordering: .relaxed)
+    roleBox.withLock { $0 = .master }
+    tellWorkers(takesWrites: true)
+    commitNow()
+  }
+
+  /// A slave's log may end in the middle of a transaction. Nothing of it was ever visible; recovery cuts it off, so the
+  /// store is opened anew. Without this the new term's first record would complete half a transaction.
+  private func cutUnfinishedUnit() throws {
+    let store = self.store
+    guard store.isReplica else { return }
+    store.writeLock.lock()
+    let applied = Result { try store.apply(upTo: store.positions.appended) }
+    let appended = store.positions.appended
+    store.writeLock.unlock()
+    guard try applied.get() < appended else { return }
+    commitNow()
+    try maintaining.withLock { _ in
+      let (reopened, report) = try directory.openStore(
+        configuration: configuration.store, workers: System.coreCount, run: BackgroundThread.parallel)
+      for note in report.notes { logger.warning("\(note)") }
+      reopened.isReplica = true
+      replaceStore(with: reopened, keepingFilesOfOld: true)
+    }
+  }
+
+  /// REPLICAOF NO ONE.
+  func becomeMaster(then done: @escaping @Sendable ((any Error)?) -> Void) {
+    guard !isMaster else { return done(nil) }
+    replication.upstream.detach { [self] in
+      do {
+        try beginReign()
+        replication.upstreamChanged([])
+        logger.notice("this node is a master now", metadata: ["term": "\(term)"])
+        done(nil)
+      } catch {
+        done(error)
+      }
+      stateChanged()
+    }
+  }
+
+  // MARK: Slave
+
+  /// REPLICAOF host port, and the start of a slave. Writes are refused from here on.
+  func becomeSlave(of master: NodeAddress) {
+    let store = self.store
+    store.writeLock.lock()
+    store.isReplica = true
+    store.positions.set(committed: store.positions.applied)
+    store.writeLock.unlock()
+    roleBox.withLock { $0 = .slave(of: master) }
+    tellWorkers(takesWrites: false)
+    commitNow()
+    replication.upstream.attach(master)
+    logger.notice("this node is a slave now", metadata: ["replication.master": "\(master)"])
+    stateChanged()
+  }
+
+  private func tellWorkers(takesWrites: Bool) {
+    for worker in workers { worker.eventLoop.execute { worker.takesWrites = takesWrites } }
+  }
+
+  func localFacts(resume: ResumeState?) -> LocalFacts {
+    let store = self.store
+    var facts = LocalFacts(id: directory.node, address: ownAddress)
+    facts.chain = replication.chain
+    facts.lineage = directory.lineage
+    facts.mode = RequestedSyncMode(rawValue: configuration.syncMode.rawValue) ?? .auto
+    facts.acceptDataLoss = configuration.acceptDataLoss
+    facts.resume = resume
+    store.writeLock.lock()
+    if hasData(store) {
+      facts.history = store.terms
+      facts.durableLSN = store.positions.durable
+      facts.appliedLSN = store.positions.applied
+    } else if store.positions.appended > .none {
+      // Nothing but beginnings of terms: the log cannot go on in it, and nothing is lost with it. Without a data set of
+      // its own the node takes over the master's, in a new store.
+      facts.lineage = nil
+    }
+    store.writeLock.unlock()
+    return facts
+  }
+
+  /// The master's clock decides what has expired.
+  func followClock(_ clock: WallClock) {
+    guard clock.milliseconds > 0, !isMaster else { return }
+    clockOffset.store(Int64(clock.milliseconds) &- Int64(Clocks.wall.milliseconds), ordering: .relaxed)
+  }
+
+  /// Records became visible on a slave: its own slaves may have them.
+  func applied() {
+    let store = self.store
+    store.positions.set(committed: store.positions.applied)
+    if let newest = store.positions.applied.value == 0 ? nil : store.newestTerm {
+      termValue.store(newest.value, ordering: .releasing)
+    }
+    replication.logAdvanced()
+    stateChanged()
+  }
+
+  func upstreamChanged() { replication.upstreamChanged(replication.upstream.view.upstream) }
+
+  /// An empty node takes over the master's data set id: a new store, under a new number.
+  func adoptLineage(_ lineage: NodeID) throws {
+    let number = directory.current.storeNumber + 1
+    directory.removeStore(number)
+    let fresh = try LogStore.create(
+      fileSystem: fileSystem, directory: directory.storePath(number), lineage: lineage,
+      configuration: configuration.store)
+    fresh.isReplica = true
+    try directory.change {
+      $0.lineage = lineage
+      $0.storeNumber = number
+      $0.terms = TermHistory()
+      $0.segments = []
+      $0.logStart = LSN(1)
+    }
+    replaceStore(with: fresh, keepingFilesOfOld: false)
+  }
+
+  /// Every loop goes over to another store between two batches; then the old one's files are removed. Blocks until
+  /// all have: never on a loop that serves clients.
+  func replaceStore(with fresh: LogStore, keepingFilesOfOld keep: Bool) {
+    fresh.positions.set(committed: fresh.positions.applied)
+    let old = swapStore(fresh)
+    termValue.store(fresh.newestTerm?.value ?? 0, ordering: .releasing)
+    let allOver = Signal()
+    let latch = Latch(count: workers.count)
+    for worker in workers {
+      worker.eventLoop.execute {
+        worker.executor.use(fresh)
+        latch.countDown(allOver)
+      }
+    }
+    while !latch.isOpen { allOver.wait(milliseconds: 100) }
+    replication.restartRelays("the data of this node was replaced")
+    if !keep {
+      for name in (try? fileSystem.list(old.directory)) ?? [] { try? fileSystem.unlink("\(old.directory)/\(name)") }
+      try? fileSystem.removeDirectory(old.directory)
+    }
+    stateChanged()
+  }
+
+  // MARK: Digests
+
+  /// The digest of this node at its applied LSN.
+  func digest() -> Digest {
+    let store = self.store
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    return digestLocked(store)
+  }
+
+  func digestLocked(_ store: LogStore) -> Digest {
+    Digest(
+      lsn: store.positions.applied,
+      ranges: store.digests().filter { $0.keys > 0 }.map {
+        Digest.Range(
+          id: .init(database: UInt32($0.database), table: $0.table), sum: $0.sum, liveRecords: UInt64($0.keys))
+      })
+  }
+}
+
+/// Counts down to zero from several threads.
+final class Latch: Sendable {
+  private let left: Atomic<Int>
+  init(count: Int) { left = Atomic(count) }
+  var isOpen: Bool { left.load(ordering: .acquiring) <= 0 }
+  func countDown(_ signal: Signal) {
+    if left.subtract(1, ordering: .acquiringAndReleasing).newValue <= 0 { signal.raise() }
+  }
+}

@@ -1,0 +1,84 @@
+import Commands
+import Core
+import LogStore
+import Logging
+import NIOCore
+import NIOPosix
+import Node
+import RESP
+import Replication
+import ServiceLifecycle
+
+/// A running Paceline server: opens the data directory, listens, and serves until it is told to stop.
+package struct Server: Service {
+  private let configuration: ServerConfiguration
+  private let logger: Logger
+
+  package init(configuration: ServerConfiguration, logger: Logger) {
+    self.configuration = configuration
+    self.logger = logger
+  }
+
+  package func run() async throws {
+    let cores = System.coreCount
+    var configuration = configuration
+    let loops = configuration.loops > 0 ? configuration.loops : cores
+    configuration.clientsMax = try FileHandles.clients(wanted: configuration.clientsMax, loops: loops, logger: logger)
+    let fileSystem = RealFileSystem()
+    try fileSystem.makeDirectory(configuration.dataDirectory)
+    guard let lock = try fileSystem.lock(configuration.dataDirectory + "/lock") else {
+      throw OpenError("\(configuration.dataDirectory) is in use by another server")
+    }
+    defer { lock.close() }
+    let (directory, notes) = try DataDirectory.open(configuration.dataDirectory, fileSystem: fileSystem) { count in
+      var generator = SystemRandomNumberGenerator()
+      return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    }
+    for note in notes { logger.warning("\(note)") }
+    let (store, report) = try directory.openStore(
+      configuration: configuration.store, workers: cores, run: BackgroundThread.parallel)
+    for note in report.notes { logger.warning("\(note)") }
+    for note in report.rebuiltIndexes { logger.warning("index file rebuilt", metadata: ["store.file": "\(note)"]) }
+    logger.info(
+      "store opened",
+      metadata: [
+        "store.records": "\(report.records)", "store.replayed": "\(report.replayedRecords)",
+        "store.segments": "\(report.segments)", "store.last.lsn": "\(store.positions.appended)",
+      ])
+    let core = ServerCore(
+      configuration: configuration, directory: directory, fileSystem: fileSystem, store: store, logger: logger)
+
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
+    core.start(loops: Array(group.makeIterator()))
+    // The port first, so that a start on a used one changes nothing; nobody is let in before the role is taken.
+    let channel = try await ServerBootstrap(group: group)
+      .serverChannelOption(.autoRead, value: false)
+      .serverChannelOption(.backlog, value: 1024)
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .childChannelOption(.maxMessagesPerRead, value: 1)
+      .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 64 << 10))
+      .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          let worker = core.worker(for: channel.eventLoop)
+          let session = Session(id: core.nextClientID.wrappingAdd(1, ordering: .relaxed).oldValue, authenticated: true)
+          let handler = ClientHandler(
+            worker: worker, session: session, channel: channel, limits: RequestLimits(authenticated: true))
+          try channel.pipeline.syncOperations.addHandler(handler)
+        }
+      }
+      .bind(host: configuration.bind, port: configuration.port).get()
+    if let upstream = configuration.upstream, let master = NodeAddress(host: upstream.host, port: upstream.port) {
+      core.becomeSlave(of: master)
+    } else {
+      try core.beginReign()
+    }
+    try await channel.setOption(.autoRead, value: true).get()
+    logger.info("ready", metadata: ["server.port": "\(configuration.port)"])
+    try await gracefulShutdown()
+    // Nobody new; what was appended is synced and its replies leave; then the connections end.
+    try await channel.close()
+    await core.stop()
+    try await group.shutdownGracefully()
+  }
+}

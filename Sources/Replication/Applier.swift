@@ -1,0 +1,234 @@
+import Core
+
+/// The slave's side of replication: connects, registers, receives, acknowledges, and starts again after anything.
+/// Owned by the node's control thread. Believes the master's numbers only after checking them against its own; whatever
+/// a master sends, the old data stays until a whole, verified copy takes its place.
+///
+/// Order of actions: to be done in the order given. An ack names only what events have said to be durable and applied.
+/// After `closeLink` the shell gives no more events of that link: neither its frames nor what their writes led to.
+package struct Applier: Sendable {
+  package let config: ApplierConfig
+  package internal(set) var state = ApplierState.detached
+  package internal(set) var local: LocalFacts?
+  package internal(set) var lastError: ReplicationError?
+  package internal(set) var lastReply: SyncReply?
+  package internal(set) var upstream: [NodeID] = []
+  package internal(set) var slaves: SlaveList?
+  /// The master that was registered with last.
+  package internal(set) var masterID: NodeID?
+
+  var master: NodeAddress?
+  var received: ReceivedSnapshot?
+  var clocks = AppliedClock()
+  var lastAck: Ack?
+  var ackedAt = Tick(milliseconds: 0)
+  var heardAt = Tick(milliseconds: 0)
+  var backoffMilliseconds: UInt64
+
+  package init(config: ApplierConfig = ApplierConfig()) {
+    self.config = config
+    backoffMilliseconds = config.backoffMillisecondsMin
+  }
+
+  package mutating func step(_ event: ApplierEvent, now: Tick) -> [ApplierAction] {
+    var actions: [ApplierAction] = []
+    do {
+      try handle(event, now, &actions)
+      try advance(now, &actions)
+    } catch {
+      fail(error, now, &actions)
+    }
+    return actions
+  }
+
+  package var isInSync: Bool {
+    switch state {
+    case .inSync: true
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+      .receivingFiles, .receivingDelta, .installingDelta, .receivingLog, .swapping:
+      false
+    }
+  }
+
+  /// What MS_SYNC_SLAVE would ask to resume.
+  package var resume: ResumeState? { received?.resume }
+
+  /// Bytes stored of those planned, of files or of a delta; nil when neither is under way.
+  package var fileProgress: SyncProgress? {
+    switch state {
+    case .receivingFiles(let files):
+      SyncProgress(bytesDone: received?.heldBytes ?? 0, bytesTotal: files.manifest.totalBytes)
+    case .receivingDelta(let delta), .installingDelta(let delta, _):
+      // What will come is an estimate until the end is here.
+      SyncProgress(
+        bytesDone: delta.staged.bytes, bytesTotal: delta.end?.bytes ?? max(delta.begin.logBytes, delta.receivedBytes))
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+      .receivingLog, .swapping, .inSync:
+      nil
+    }
+  }
+
+  // MARK: events
+
+  private mutating func handle(
+    _ event: ApplierEvent, _ now: Tick, _ actions: inout [ApplierAction]
+  ) throws(ReplicationError) {
+    switch event {
+    case .attach(let master): attach(master, now, &actions)
+    case .detach: detach(&actions)
+    case .connected(let facts):
+      guard case .connecting = state else { return }
+      let local = facts
+      self.local = facts
+      if received == nil { received = facts.resume.map { ReceivedSnapshot($0) } }
+      heardAt = now
+      state = .registering(since: now)
+      actions.append(
+        .sendRegister(
+          RegisterRequest(
+            id: local.id, address: local.address, capabilities: local.capabilities, hasData: local.hasData,
+            last: local.position, chain: local.chain, lineage: local.lineage, acceptDataLoss: local.acceptDataLoss)))
+    case .registerReply(let reply): try registered(reply, now, &actions)
+    case .syncReply(let reply):
+      guard case .requestingPlan = state else { return }
+      heardAt = now
+      lastReply = reply
+      state = .awaitingBegin(reply)
+    case .refused(let text):
+      guard isConnected else { return }
+      throw ReplicationError(.peerRefused, singleLine(text, bytesMax: 512))
+    case .frame(let header, let body):
+      guard isConnected else { return }
+      heardAt = now
+      try frame(header, body, now, &actions)
+    case .frameFailed(let error):
+      guard isConnected else { return }
+      throw error.asReplicationError
+    case .fileStored(let number, let bytes):
+      if received != nil { received?.setBytes(bytes, of: number) }
+    case .fileVerified(let number, let isGood):
+      guard isGood else {
+        received?.forget(number)
+        guard isConnected else { return }
+        throw ReplicationError(.fileChecksum, "file \(number) did not arrive as its checksum says")
+      }
+      received?.markVerified(number)
+    case .durableAdvanced(let lsn): durableAdvanced(lsn)
+    case .appliedAdvanced(let lsn): appliedAdvanced(lsn)
+    case .swappedIn(let applied): swappedIn(applied)
+    case .deltaStaged(let staged): deltaStaged(staged)
+    case .deltaInstalled(let barrier):
+      // It may have taken long, and the shell heard nothing meanwhile: that was not the master's silence.
+      heardAt = now
+      deltaInstalled(barrier)
+    case .storeFailed(let text):
+      guard isConnected else { return }
+      backoffMilliseconds = config.backoffMillisecondsMax
+      throw ReplicationError(.storeFailed, singleLine(text, bytesMax: 512))
+    case .linkLost(let text):
+      guard isConnected else { return }
+      throw ReplicationError(.linkLost, singleLine(text, bytesMax: 512))
+    case .tick: try tick(now, &actions)
+    }
+  }
+
+  private mutating func attach(_ master: NodeAddress, _ now: Tick, _ actions: inout [ApplierAction]) {
+    abandonDelta(&actions)
+    if isConnected { actions.append(.closeLink(ReplicationError(.detached, "this node follows \(master) now"))) }
+    self.master = master
+    slaves = nil
+    upstream = []
+    masterID = nil
+    lastError = nil
+    backoffMilliseconds = config.backoffMillisecondsMin
+    actions.append(.markOutOfSync)
+    connect(now, &actions)
+  }
+
+  private mutating func detach(_ actions: inout [ApplierAction]) {
+    abandonDelta(&actions)
+    if isConnected { actions.append(.closeLink(ReplicationError(.detached, "this node follows no master any more"))) }
+    state = .detached
+    master = nil
+    lastAck = nil
+  }
+
+  private mutating func connect(_ now: Tick, _ actions: inout [ApplierAction]) {
+    guard let master else { return }
+    clocks = AppliedClock()
+    lastAck = nil
+    heardAt = now
+    state = .connecting(since: now)
+    actions.append(.connect(master))
+  }
+
+  private mutating func registered(
+    _ reply: RegisterReply, _ now: Tick, _ actions: inout [ApplierAction]
+  ) throws(ReplicationError) {
+    guard case .registering = state, let local else { return }
+    heardAt = now
+    guard reply.id != local.id else {
+      throw ReplicationError(.selfRegister, "the master at \(reply.address) is this node itself")
+    }
+    let below = [local.id] + local.chain
+    if let node = ([reply.id] + reply.upstream).first(where: { below.contains($0) }) {
+      throw ReplicationError(.cycle, "the master gets its data through \(node), which is this node or below it")
+    }
+    // The master checks this too; but it is this node's data that would go.
+    guard reply.hasData || !local.hasData || local.acceptDataLoss else {
+      throw ReplicationError(.dataLoss, "the master is empty and this node is not: attaching would delete its data")
+    }
+    masterID = reply.id
+    upstream = [reply.id] + reply.upstream
+    state = .requestingPlan(since: now)
+    actions.append(
+      .sendSync(
+        SyncRequest(
+          id: local.id, position: local.position, history: local.history, lineage: local.lineage, mode: local.mode,
+          resume: received?.resume)))
+  }
+
+  // MARK: time and failure
+
+  /// A connection exists or is being made.
+  var isConnected: Bool {
+    switch state {
+    case .detached, .disconnected: false
+    case .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest, .receivingFiles,
+      .receivingDelta, .installingDelta, .receivingLog, .swapping, .inSync:
+      true
+    }
+  }
+
+  private mutating func tick(_ now: Tick, _ actions: inout [ApplierAction]) throws(ReplicationError) {
+    switch state {
+    case .detached: return
+    case .disconnected(let retryAt):
+      if now >= retryAt { connect(now, &actions) }
+    case .connecting(let since):
+      guard now.since(since) <= config.connectMillisecondsMax else {
+        throw ReplicationError(.timeout, "no connection to the master after \(now.since(since)) ms")
+      }
+    case .registering, .requestingPlan, .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta,
+      .installingDelta, .receivingLog, .swapping, .inSync:
+      guard now.since(heardAt) <= config.silenceMillisecondsMax else {
+        throw ReplicationError(.timeout, "the master was silent for \(now.since(heardAt)) ms")
+      }
+    }
+  }
+
+  /// Closes the link and plans the next try. What was received stays for it; the node's own data is untouched.
+  private mutating func fail(_ error: ReplicationError, _ now: Tick, _ actions: inout [ApplierAction]) {
+    lastError = error
+    abandonDelta(&actions)
+    if isInSync { actions.append(.markOutOfSync) }
+    // The swap may still happen or fail: what is on disk at the next connection says which.
+    if case .swapping = state { received = nil }
+    let retryAt = now.advanced(by: backoffMilliseconds)
+    backoffMilliseconds = min(backoffMilliseconds * 2, config.backoffMillisecondsMax)
+    state = .disconnected(retryAt: retryAt)
+    lastAck = nil
+    actions.append(.closeLink(error))
+    actions.append(.scheduleRetry(at: retryAt))
+  }
+}

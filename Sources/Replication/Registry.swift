@@ -1,0 +1,316 @@
+import Core
+
+/// The master's list of slaves: who may attach, what each one holds, and how much log must be kept for them.
+/// Owned by the node's control thread; knows nothing of sockets or files.
+///
+/// Invariants: slaves are sorted by id, each id once; a link belongs to at most one slave; a connected slave's pin has
+/// no lease running. Order of actions: `persist` comes before every answer that depends on it.
+package struct Registry: Sendable {
+  package private(set) var config: RegistryConfig
+  package private(set) var slaves: [Slave] = []
+  /// Rises at every change that slaves are told of.
+  package private(set) var revision: UInt64 = 0
+  private var pinsMoved = false
+  private var persistedAt: Tick
+
+  package init(config: RegistryConfig, now: Tick) {
+    self.config = config
+    persistedAt = now
+  }
+
+  /// Restores what `encoded` wrote: every slave is disconnected, leases go on with what was left of them.
+  package init(config: RegistryConfig, restored: [RegistryRecord], now: Tick) {
+    self.init(config: config, now: now)
+    for record in restored.sorted(by: { $0.id < $1.id }) where record.id != slaves.last?.id {
+      var pin = record.pin
+      pin?.leaseExpiry = now.advanced(by: min(record.leaseMillisecondsLeft, config.leaseMilliseconds))
+      slaves.append(
+        Slave(
+          id: record.id, address: record.address, capabilities: record.capabilities, state: .disconnected(since: now),
+          ack: Ack(durableLSN: record.durableLSN, appliedLSN: .none), heardAt: now, pin: pin))
+    }
+  }
+
+  package mutating func step(_ event: RegistryEvent, now: Tick) -> [RegistryAction] {
+    switch event {
+    case .register(let link, let request, let master): return register(link, request, master, now)
+    case .planned(let link, let plan, let pinFrom): return planned(link, plan, pinFrom, now)
+    case .progress(let link, let progress):
+      guard let index = index(of: link) else { return [] }
+      switch slaves[index].state {
+      case .syncing(_, let mode, _): slaves[index].state = .syncing(link, mode, progress)
+      case .registered, .streaming, .disconnected: break
+      }
+      return []
+    case .sent(let link, let lsn, let fileBytes):
+      guard let index = index(of: link) else { return [] }
+      slaves[index].sentLSN = max(slaves[index].sentLSN, lsn)
+      slaves[index].sentFileBytes = max(slaves[index].sentFileBytes, fileBytes)
+      return []
+    case .streaming(let link):
+      guard let index = index(of: link) else { return [] }
+      slaves[index].state = .streaming(link)
+      return [broadcast()]
+    case .synced(let link, let record, let ratios):
+      guard let index = index(of: link) else { return [] }
+      slaves[index].lastSync = record
+      slaves[index].ratios = ratios.completed(by: slaves[index].ratios)
+      return []
+    case .acked(let link, let ack): return acked(link, ack, now)
+    case .linkClosed(let link):
+      guard let index = index(of: link) else { return [] }
+      detach(index, now)
+      return [.persist, broadcast()]
+    case .unregister(let id): return unregister(id)
+    case .measured(let id, let lagBytes): return measured(id, lagBytes)
+    case .upstreamChanged(let nodes): return upstreamChanged(nodes, now)
+    case .leaseTick: return leaseTick(now)
+    }
+  }
+
+  // MARK: questions
+
+  /// The lowest LSN that the log must keep for slaves; nil if nobody holds it.
+  package func pinnedLSN(now: Tick) -> LSN? {
+    slaves.compactMap { slave in
+      guard let pin = slave.pin else { return nil }
+      if let expiry = pin.leaseExpiry, expiry <= now { return nil }
+      return pin.fromLSN
+    }.min()
+  }
+
+  /// A slave that is away has a pin: the log stays unsettled until it is back or its lease is over.
+  package func holdsForAbsent(now: Tick) -> Bool {
+    slaves.contains { slave in
+      guard slave.state.link == nil, let pin = slave.pin else { return false }
+      return pin.leaseExpiry.map { $0 > now } ?? true
+    }
+  }
+
+  /// Durable LSNs of the slaves whose acks count for a commit: only those that follow the stream. A slave that still
+  /// builds its copy would not have the records if it had to take over.
+  package var ackedDurableLSNs: [LSN] {
+    slaves.compactMap {
+      switch $0.state {
+      case .streaming:
+        $0.plan?.mode == .full && $0.ack.appliedLSN < ($0.plan?.barrierLSN ?? .none) ? nil : $0.ack.durableLSN
+      case .registered, .syncing, .disconnected: nil
+      }
+    }
+  }
+
+  package func slave(_ id: NodeID) -> Slave? { slaves.first { $0.id == id } }
+  package func slave(on link: LinkID) -> Slave? { index(of: link).map { slaves[$0] } }
+
+  package var list: SlaveList {
+    SlaveList(
+      revision: revision,
+      slaves: slaves.map {
+        SlaveList.Entry(
+          id: $0.id, address: $0.address, state: $0.state.listState, durableLSN: $0.ack.durableLSN,
+          appliedLSN: $0.ack.appliedLSN)
+      })
+  }
+
+  /// This node's own slaves, as its own registration's `chain` names them.
+  package var slaveIDs: [NodeID] { slaves.filter { $0.state.link != nil }.map(\.id) }
+
+  private func index(of link: LinkID) -> Int? { slaves.firstIndex { $0.state.link == link } }
+
+  private mutating func broadcast() -> RegistryAction {
+    revision += 1
+    return .broadcastSlaveList(list)
+  }
+
+  // MARK: registration
+
+  private mutating func register(
+    _ link: LinkID, _ request: RegisterRequest, _ master: MasterFacts, _ now: Tick
+  ) -> [RegistryAction] {
+    if let refusal = refusal(link, request, master, now) { return [.refuse(link, refusal)] }
+
+    var actions: [RegistryAction] = []
+    let capabilities = request.capabilities.intersection(master.capabilities)
+    let index: Int
+    if let known = slaves.firstIndex(where: { $0.id == request.id }) {
+      if let old = slaves[known].state.link, old != link {
+        // The slave reconnected before its old connection was seen to be dead.
+        let error = ReplicationError(.replaced, "slave \(request.id) registered on another connection")
+        actions.append(.disconnect(old, error))
+      }
+      index = known
+    } else {
+      actions += makeRoom()
+      index = slaves.firstIndex { request.id < $0.id } ?? slaves.count
+      slaves.insert(
+        Slave(
+          id: request.id, address: request.address, capabilities: capabilities, state: .registered(link), heardAt: now),
+        at: index)
+    }
+    slaves[index].address = request.address
+    slaves[index].capabilities = capabilities
+    slaves[index].state = .registered(link)
+    slaves[index].sentLSN = .none
+    slaves[index].sentFileBytes = 0
+    slaves[index].ack = Ack(durableLSN: .none, appliedLSN: .none)
+    slaves[index].heardAt = now
+    slaves[index].pin?.leaseExpiry = nil
+    let list = broadcast()
+    let reply = RegisterReply(
+      id: config.ownID, address: master.address, term: master.term, last: master.last, history: master.history,
+      lineage: master.lineage, hasData: master.hasData, capabilities: capabilities, upstream: master.upstream,
+      slaves: slaves.map { RegisterReply.Slave(id: $0.id, address: $0.address) })
+    return actions + [.persist, .reply(link, reply), list]
+  }
+
+  /// Why this slave may not attach; nil if it may. Nothing has changed yet.
+  private func refusal(
+    _ link: LinkID, _ request: RegisterRequest, _ master: MasterFacts, _ now: Tick
+  ) -> ReplicationError? {
+    if request.id == config.ownID || request.address == master.address {
+      return ReplicationError(.selfRegister, "\(request.id) at \(request.address) is this node itself")
+    }
+    let below = [request.id] + request.chain
+    if below.contains(config.ownID) {
+      return ReplicationError(.cycle, "this node already gets its data through \(request.id)")
+    }
+    if let both = master.upstream.first(where: { below.contains($0) }) {
+      return ReplicationError(.cycle, "this node gets its data from \(both), which is at or below \(request.id)")
+    }
+    if let other = slave(on: link), other.id != request.id {
+      return ReplicationError(.duplicateID, "this connection is already slave \(other.id)")
+    }
+    if !master.hasData, request.hasData, !request.acceptDataLoss {
+      return ReplicationError(
+        .dataLoss,
+        "this master is empty and slave \(request.id) is not: attaching would delete its data; allow it with "
+          + "accept-data-loss yes")
+    }
+    if let known = slave(request.id), let old = known.state.link, old != link {
+      let isAlive = now.since(known.heardAt) < config.silenceMilliseconds
+      if isAlive, known.address != request.address {
+        return ReplicationError(
+          .duplicateID,
+          "slave \(request.id) is connected from \(known.address); a copied data directory needs a new node id")
+      }
+      return nil
+    }
+    let others = slaves.filter { $0.state.link != nil && $0.id != request.id }.count
+    if others >= config.slavesMax {
+      return ReplicationError(.maxSlaves, "\(others) slaves are connected, at most \(config.slavesMax) are allowed")
+    }
+    return nil
+  }
+
+  /// The list of known slaves is bounded too: the one that has been away longest is forgotten.
+  private mutating func makeRoom() -> [RegistryAction] {
+    guard slaves.count >= min(max(config.slavesMax, 1) * 4, SlaveList.slavesMax) else { return [] }
+    var oldest: (index: Int, since: Tick)?
+    for (index, slave) in slaves.enumerated() {
+      switch slave.state {
+      case .disconnected(let since):
+        if oldest.map({ since < $0.since }) ?? true { oldest = (index, since) }
+      case .registered, .syncing, .streaming: continue
+      }
+    }
+    guard let oldest else { return [] }
+    let slave = slaves.remove(at: oldest.index)
+    let error = ReplicationError(.maxSlaves, "slave \(slave.id) has been away longest and was forgotten for a new one")
+    return slave.pin.map { [.pinReleased(slave.id, $0, error)] } ?? []
+  }
+
+  // MARK: the life of a slave
+
+  private mutating func planned(_ link: LinkID, _ plan: PlanReport, _ pinFrom: LSN, _ now: Tick) -> [RegistryAction] {
+    guard let index = index(of: link) else {
+      return [.refuse(link, ReplicationError(.notRegistered, "MS_REGISTER_SLAVE comes before MS_SYNC_SLAVE"))]
+    }
+    slaves[index].plan = plan
+    slaves[index].heardAt = now
+    guard let mode = plan.mode else { return [] }
+    let total = (plan.chosenCost?.bytes ?? 0)
+    slaves[index].state = .syncing(link, mode, SyncProgress(bytesTotal: total))
+    // A partial sync begins with what both hold. A full one begins with nothing: what the slave had does not count.
+    slaves[index].sentLSN = mode == .full ? .none : plan.startLSN.previous
+    slaves[index].sentFileBytes = mode == .full ? plan.heldBytes : 0
+    slaves[index].pin = Pin(fromLSN: pinFrom)
+    return [.persist, broadcast()]
+  }
+
+  private mutating func acked(_ link: LinkID, _ ack: Ack, _ now: Tick) -> [RegistryAction] {
+    guard let index = index(of: link) else { return [] }
+    do {
+      try ack.check(
+        sentLSN: slaves[index].sentLSN, sentFileBytes: slaves[index].sentFileBytes, previous: slaves[index].ack)
+    } catch {
+      detach(index, now)
+      return [.disconnect(link, error), .persist, broadcast()]
+    }
+    slaves[index].ack = ack
+    slaves[index].ackedAt = now
+    slaves[index].heardAt = now
+    switch slaves[index].state {
+    case .streaming, .syncing:
+      if let pin = slaves[index].pin, ack.durableLSN.next > pin.fromLSN {
+        slaves[index].pin?.fromLSN = ack.durableLSN.next
+        pinsMoved = true
+      }
+    case .registered, .disconnected: break
+    }
+    return []
+  }
+
+  private mutating func detach(_ index: Int, _ now: Tick) {
+    slaves[index].state = .disconnected(since: now)
+    slaves[index].pin?.leaseExpiry = now.advanced(by: config.leaseMilliseconds)
+    slaves[index].heardAt = now
+  }
+
+  private mutating func unregister(_ id: NodeID) -> [RegistryAction] {
+    guard let index = slaves.firstIndex(where: { $0.id == id }) else { return [] }
+    let slave = slaves.remove(at: index)
+    let error = ReplicationError(.detached, "slave \(id) was removed from this master")
+    var actions: [RegistryAction] = [.persist]
+    if let link = slave.state.link { actions.append(.disconnect(link, error)) }
+    if let pin = slave.pin { actions.append(.pinReleased(id, pin, error)) }
+    return actions + [broadcast()]
+  }
+
+  private mutating func measured(_ id: NodeID, _ lagBytes: UInt64) -> [RegistryAction] {
+    guard let index = slaves.firstIndex(where: { $0.id == id }) else { return [] }
+    slaves[index].lagBytes = lagBytes
+    guard let pin = slaves[index].pin, lagBytes > config.pinBytesMax else { return [] }
+    slaves[index].pin = nil
+    let error = ReplicationError(
+      .pinLost,
+      "slave \(id) is \(Readable.bytes(lagBytes)) behind, at most \(Readable.bytes(config.pinBytesMax)) of log are kept for it"
+    )
+    return [.persist, .pinReleased(id, pin, error)]
+  }
+
+  private mutating func upstreamChanged(_ nodes: [NodeID], _ now: Tick) -> [RegistryAction] {
+    var actions: [RegistryAction] = []
+    for index in slaves.indices {
+      guard nodes.contains(slaves[index].id), let link = slaves[index].state.link else { continue }
+      let error = ReplicationError(.cycle, "this node now gets its data from its slave \(slaves[index].id)")
+      detach(index, now)
+      actions.append(.disconnect(link, error))
+    }
+    return actions.isEmpty ? [] : [.persist] + actions + [broadcast()]
+  }
+
+  private mutating func leaseTick(_ now: Tick) -> [RegistryAction] {
+    var released: [RegistryAction] = []
+    for index in slaves.indices {
+      guard let pin = slaves[index].pin, let expiry = pin.leaseExpiry, expiry <= now else { continue }
+      slaves[index].pin = nil
+      let error = ReplicationError(.pinLost, "slave \(slaves[index].id) has been away longer than its lease")
+      released.append(.pinReleased(slaves[index].id, pin, error))
+    }
+    let isDue = pinsMoved && now.since(persistedAt) >= config.persistIntervalMilliseconds
+    guard !released.isEmpty || isDue else { return [] }
+    pinsMoved = false
+    persistedAt = now
+    return [.persist] + released
+  }
+}

@@ -1,0 +1,260 @@
+// Raw memory: a mapping is a copy, freed with its `MappedFile`.
+import LogStore
+import Synchronization
+
+/// A file system in memory that can lose power.
+///
+/// It knows which bytes and which directory entries a crash would keep: written bytes are safe after `sync` of their
+/// file, creations, renames and unlinks after `syncDirectory`. Everything random comes from one seed. One lock guards
+/// all of it: tests use it from one thread or from few.
+package final class SimulatedFileSystem: FileSystem {
+  /// The kinds of calls that can be counted and made to fail.
+  package enum Call: Hashable, Sendable, CaseIterable {
+    case open, map, rename, unlink, makeDirectory, removeDirectory, list, syncDirectory, freeBytes
+    case write, read, sync, reserve, truncate, size
+  }
+
+  /// What to do to one call: the n-th of its kind, or the n-th of all.
+  package struct Fault: Sendable {
+    package var call: Call?
+    /// Counted from 1, from the moment when the fault is set.
+    package var number: Int
+    package var errno: Int32
+    /// Later calls that match fail too.
+    package var stays: Bool
+    package init(call: Call? = nil, number: Int, errno: Int32, stays: Bool = false) {
+      self.call = call
+      self.number = number
+      self.errno = errno
+      self.stays = stays
+    }
+    package static let inputOutput: Int32 = 5  // EIO
+    package static let noSpace: Int32 = FileError.noSpaceCode
+  }
+
+  struct State {
+    var random: SplitMix64
+    var directories: [String: SimulatedDirectory] = [:]
+    /// Goes up when the process ends: handles opened before are dead.
+    var life = 0
+    var capacityBytes = Int.max
+    var counts: [Call: Int] = [:]
+    var calls = 0
+    var fault: (fault: Fault, seen: Int)?
+    var faultFired = false
+  }
+  let state: Mutex<State>
+
+  package init(seed: UInt64 = 0) {
+    state = Mutex(State(random: SplitMix64(seed: seed)))
+  }
+
+  // MARK: What tests ask for
+
+  /// Sets the fault, and forgets the one before; nil for none.
+  package func setFault(_ fault: Fault?) {
+    state.withLock {
+      $0.fault = fault.map { ($0, 0) }
+      $0.faultFired = false
+    }
+  }
+  /// The fault that was set has made a call fail.
+  package var faultFired: Bool { state.withLock { $0.faultFired } }
+  /// Calls so far, of one kind or of all.
+  package func callCount(_ call: Call? = nil) -> Int {
+    state.withLock { state in call.map { state.counts[$0] ?? 0 } ?? state.calls }
+  }
+  /// Bytes that all files together may take; `Int.max` for no limit.
+  package func limitCapacity(_ bytes: Int) { state.withLock { $0.capacityBytes = bytes } }
+  package var usedBytes: Int { state.withLock { $0.usedBytes } }
+
+  /// The process ends at once: what was written stays, open files are dead.
+  package func killProcess() { state.withLock { $0.life += 1 } }
+
+  /// The power goes: of what was not synced every part is kept or lost, page by page and sector by sector; of every
+  /// directory's unsynced changes the first few are kept.
+  package func crash() {
+    state.withLock { state in
+      state.life += 1
+      var random = state.random
+      for path in state.directories.keys.sorted() {
+        state.directories[path]!.crash(&random)
+      }
+      var done: Set<ObjectIdentifier> = []
+      for path in state.directories.keys.sorted() {
+        let files = state.directories[path]!.entries
+        for name in files.keys.sorted() where done.insert(ObjectIdentifier(files[name]!)).inserted {
+          files[name]!.crash(&random)
+        }
+      }
+      state.random = random
+    }
+  }
+
+  /// Turns one bit over, on disk and for every later read.
+  package func flipBit(_ path: String, offset: Int, bit: Int = 0) {
+    state.withLock { $0.file(path)!.flip(offset: offset, bit: bit) }
+  }
+  /// The file as a reader sees it now; nil if there is none.
+  package func contents(_ path: String) -> [UInt8]? { state.withLock { $0.file(path)?.data } }
+  /// Puts a file there, synced.
+  package func setContents(_ path: String, _ bytes: [UInt8]) {
+    state.withLock { state in
+      let (directory, name) = Self.split(path)
+      let file = SimulatedContent()
+      file.data = bytes
+      file.syncedBytes = bytes.count
+      state.directories[directory, default: SimulatedDirectory()].put(name, file)
+      state.directories[directory]!.sync()
+    }
+  }
+  /// Every file, by path.
+  package var paths: [String] {
+    state.withLock { state in
+      state.directories.flatMap { directory, content in content.entries.keys.map { directory + "/" + $0 } }.sorted()
+    }
+  }
+  /// A separate file system with the same content, all of it synced.
+  package func copy(seed: UInt64 = 0) -> SimulatedFileSystem {
+    let copy = SimulatedFileSystem(seed: seed)
+    for path in paths { copy.setContents(path, contents(path)!) }
+    return copy
+  }
+
+  // MARK: FileSystem
+
+  package func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any OpenFile {
+    try call(.open, path) { (state) throws(FileError) -> any OpenFile in
+      let (directory, name) = Self.split(path)
+      guard state.directories[directory] != nil else { throw Self.failure("open", path, 2) }
+      if let file = state.directories[directory]!.entries[name] {
+        if mode == .create { file.truncate(0) }
+        return SimulatedFile(self, file, path: path, life: state.life)
+      }
+      guard mode != .read else { throw Self.failure("open", path, 2) }
+      let file = SimulatedContent()
+      state.directories[directory]!.put(name, file)
+      return SimulatedFile(self, file, path: path, life: state.life)
+    }
+  }
+
+  package func map(_ path: String) throws(FileError) -> MappedFile {
+    let bytes = try call(.map, path) { (state) throws(FileError) -> [UInt8] in
+      guard let file = state.file(path) else { throw Self.failure("map", path, 2) }
+      return file.data
+    }
+    // A copy with nothing behind it: address sanitizers see every read beyond the end.
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: max(bytes.count, 8), alignment: 8)
+    bytes.withUnsafeBytes { if let base = $0.baseAddress { memory.copyMemory(from: base, byteCount: $0.count) } }
+    let address = UInt(bitPattern: memory)
+    return MappedFile(start: UnsafeRawPointer(memory), count: bytes.count) {
+      UnsafeMutableRawPointer(bitPattern: address)!.deallocate()
+    }
+  }
+
+  package func rename(_ from: String, to: String) throws(FileError) {
+    try call(.rename, from) { (state) throws(FileError) in
+      let (directory, name) = Self.split(from)
+      let (other, newName) = Self.split(to)
+      precondition(directory == other, "renames stay inside one directory, not \(from) to \(to)")
+      guard state.directories[directory]?.entries[name] != nil else { throw Self.failure("rename", from, 2) }
+      state.directories[directory]!.rename(name, to: newName)
+    }
+  }
+  package func unlink(_ path: String) throws(FileError) {
+    try call(.unlink, path) { (state) throws(FileError) in
+      let (directory, name) = Self.split(path)
+      guard state.directories[directory]?.entries[name] != nil else { throw Self.failure("remove", path, 2) }
+      state.directories[directory]!.remove(name)
+    }
+  }
+  /// Directories themselves are durable at once.
+  package func makeDirectory(_ path: String) throws(FileError) {
+    try call(.makeDirectory, path) { (state) throws(FileError) in
+      if state.directories[path] == nil { state.directories[path] = SimulatedDirectory() }
+    }
+  }
+  package func removeDirectory(_ path: String) throws(FileError) {
+    try call(.removeDirectory, path) { (state) throws(FileError) in
+      guard let directory = state.directories[path] else { throw Self.failure("remove", path, 2) }
+      guard directory.entries.isEmpty else { throw Self.failure("remove", path, 39) }
+      state.directories[path] = nil
+    }
+  }
+  package func list(_ path: String) throws(FileError) -> [String] {
+    try call(.list, path) { (state) throws(FileError) -> [String] in
+      var names = Set((state.directories[path]?.entries.keys).map(Array.init) ?? [])
+      for other in state.directories.keys where other.hasPrefix(path + "/") {
+        names.insert(String(other.dropFirst(path.count + 1).prefix { $0 != "/" }))
+      }
+      return names.sorted()
+    }
+  }
+  package func exists(_ path: String) -> Bool {
+    state.withLock { $0.file(path) != nil || $0.directories[path] != nil }
+  }
+  package func syncDirectory(_ path: String) throws(FileError) {
+    try call(.syncDirectory, path) { (state) throws(FileError) in
+      guard state.directories[path] != nil else { throw Self.failure("sync", path, 2) }
+      state.directories[path]!.sync()
+    }
+  }
+  package func freeBytes(_ path: String) throws(FileError) -> UInt64 {
+    try call(.freeBytes, path) { (state) throws(FileError) -> UInt64 in
+      UInt64(max(0, state.capacityBytes - state.usedBytes))
+    }
+  }
+
+  // MARK: Inside
+
+  /// Counts a call, makes it fail if it is its turn, runs it under the lock.
+  func call<R>(
+    _ call: Call, _ path: String, onFault: (inout State) -> Void = { _ in },
+    _ body: (inout State) throws(FileError) -> sending R
+  ) throws(FileError) -> sending R {
+    let result = state.withLock { state -> Result<R, FileError> in
+      state.calls += 1
+      state.counts[call, default: 0] += 1
+      if let fault = state.takeFault(call) {
+        onFault(&state)
+        return .failure(Self.failure("\(call)", path, fault))
+      }
+      do throws(FileError) { return .success(try body(&state)) } catch { return .failure(error) }
+    }
+    return try result.get()
+  }
+
+  static func failure(_ operation: String, _ path: String, _ errno: Int32) -> FileError {
+    let reason =
+      switch errno {
+      case 2: "No such file or directory"
+      case 5: "Input/output error (simulated)"
+      case 9: "Bad file descriptor"
+      case 28: "No space left on device (simulated)"
+      default: "error \(errno)"
+      }
+    return FileError(operation: operation, path: path, errno: errno, reason: reason)
+  }
+
+  static func split(_ path: String) -> (directory: String, name: String) {
+    guard let slash = path.lastIndex(of: "/") else { return ("", path) }
+    return (String(path[..<slash]), String(path[path.index(after: slash)...]))
+  }
+}
+
+extension SimulatedFileSystem.State {
+  func file(_ path: String) -> SimulatedContent? {
+    let (directory, name) = SimulatedFileSystem.split(path)
+    return directories[directory]?.entries[name]
+  }
+  var usedBytes: Int {
+    directories.values.reduce(0) { $0 + $1.entries.values.reduce(0) { $0 + $1.data.count } }
+  }
+  mutating func takeFault(_ call: SimulatedFileSystem.Call) -> Int32? {
+    guard let (fault, seen) = fault, fault.call == nil || fault.call == call else { return nil }
+    self.fault = (fault, seen + 1)
+    guard seen + 1 == fault.number || (fault.stays && seen + 1 > fault.number) else { return nil }
+    faultFired = true
+    return fault.errno
+  }
+}

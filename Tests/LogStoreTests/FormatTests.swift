@@ -1,0 +1,102 @@
+import Core
+import LogStore
+import Simulator
+import Testing
+
+/// The bytes of every format as version 1 writes them. When one of these changes, raise the format's version and keep
+/// the old fixture beside the new one.
+@Suite struct FormatTests {
+  private func hex(_ bytes: some Sequence<UInt8>) -> String {
+    let digits = Array("0123456789abcdef")
+    return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+  }
+
+  private func store() throws -> (TestDisk, LogStore) {
+    let disk = TestDisk(databases: 2)
+    let store = try disk.create()
+    _ = store.beginTerm(Term(3))
+    store.put("key", "value")
+    store.put("exp", "x", db: 1, expiry: 0x0102_0304_0506)
+    store.remove("key")
+    store.put("k", "in a unit")
+    _ = store.swapDatabases(0, 1)
+    return (disk, store)
+  }
+
+  @Test func aSegmentIsByteForByteTheFixture() throws {
+    let (disk, store) = try store()
+    _ = store.commit(sync: true)
+    let bytes = try #require(disk.files.contents(disk.path(LSN(1), ".wal")))
+    let used = Int(store.figures().dataBytes)
+    #expect(hex(bytes.prefix(used + TailMark.bytes)) == Fixtures.segment)
+    #expect(bytes.dropFirst(used + TailMark.bytes).allSatisfy { $0 == 0 })
+    _ = store.commit(sync: true)
+    let quiet = try #require(disk.files.contents(disk.path(LSN(1), ".wal")))
+    #expect(TailMark.synced(quiet.withUnsafeBytes { UnsafeRawBufferPointer($0) }, at: used) == used)
+  }
+
+  @Test func anIndexFileIsByteForByteTheFixture() throws {
+    let (disk, store) = try store()
+    store.put("next", String(repeating: "v", count: 4000))
+    try disk.settle(store)
+    let bytes = try #require(disk.files.contents(disk.path(LSN(1), ".idx")))
+    #expect(hex(bytes) == Fixtures.index)
+  }
+
+  @Test func aDirectoryFileIsByteForByteTheFixture() throws {
+    let id = NodeID(random: (0..<20).map { UInt8($0) })
+    var file = DirectoryFile(node: id, lineage: NodeID(random: (20..<40).map { UInt8($0) }))
+    file.generation = 7
+    file.storeNumber = 2
+    file.vote = .init(term: Term(4), candidate: id)
+    file.terms = try #require(
+      TermHistory([.init(term: Term(1), firstLSN: LSN(1)), .init(term: Term(4), firstLSN: LSN(90))]))
+    file.segments = [.init(name: LogFileName(firstLSN: LSN(1)), lastLSN: LSN(50), bytes: 4096, checksum: 0xDEAD_BEEF)]
+    file.logStart = LSN(1)
+    file.registry = [1, 2, 3]
+    #expect(hex(file.encoded()) == Fixtures.directory)
+    #expect(try DirectoryFile(decoding: file.encoded()) == file)
+    #expect(DirectoryFile.name(7) == "00000000000000000007.dir")
+    #expect(DirectoryFile.generation(inName: "00000000000000000007.dir") == 7)
+    for bad in [
+      "7.dir", "+0000000000000000007.dir", "0000000000000000000a.dir", "00000000000000000007.wal",
+      "99999999999999999999.dir",
+    ] {
+      #expect(DirectoryFile.generation(inName: bad) == nil)
+    }
+  }
+
+  @Test func aCatalogIsReadBackAndOddBytesAreNot() throws {
+    let catalog = Catalog(databases: 3)
+    let bytes = catalog.encoded(.flushAll)
+    #expect(hex(bytes) == "0200030004000000010000000200000003000000")
+    #expect(Catalog(bytes) == catalog)
+    for count in bytes.indices { #expect(Catalog(Array(bytes.prefix(count))) == nil) }
+    #expect(Catalog(bytes + [0]) == nil)
+    for (offset, value) in [(0, 0), (0, 9), (1, 1), (2, 2), (4, 3), (8, 0), (8, 2)] {
+      var odd = bytes
+      odd[offset] = UInt8(value)
+      #expect(Catalog(odd) == nil, "byte \(offset) = \(value)")
+    }
+  }
+
+  @Test func verifyNeverReadsBehindTheBytesItIsGiven() throws {
+    let (_, store) = try store()
+    let records = try store.records(from: LSN(1), to: LSN(.max)).map(\.bytes)
+    for record in records {
+      for count in 0...record.count {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 8)
+        defer { memory.deallocate() }
+        memory.copyBytes(from: record.prefix(count))
+        guard let base = memory.baseAddress else { continue }
+        let verdict = RecordView(UnsafeRawPointer(base)).verify(available: count)
+        #expect((verdict == .good) == (count == record.count))
+      }
+      for bit in 0..<32 * 8 {
+        var flipped = record
+        flipped[bit / 8] ^= 1 << UInt8(bit % 8)
+        flipped.withUnsafeBytes { #expect(RecordView($0.baseAddress!).verify(available: $0.count) != .good) }
+      }
+    }
+  }
+}

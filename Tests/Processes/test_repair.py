@@ -1,0 +1,177 @@
+"""Damage in sealed files: never a wrong answer, repaired online from another node, named when nobody has a copy."""
+
+import json
+import subprocess
+
+import pytest
+
+import logfile
+from harness import in_sync, same_state, wait_until
+from load import fill
+from wire import ErrorReply
+
+pytestmark = pytest.mark.timeout(120)
+
+SMALL = ("--segment-bytes", 1 << 20, "--ops-buffer", 0, "--compaction", "no")
+
+
+def sealed(server):
+    """The first sealed segment and some of its records that hold keys."""
+    wait_until(lambda: len(server.files("idx")) >= 3 and int(server.info()["resident_bytes"]) < 3 << 20)
+    path = server.files("wal")[0]
+    return path, [r for r in logfile.records(path) if r.key.startswith(b"key:")]
+
+
+def damage(path, records):
+    for record in records:
+        logfile.flip(path, record.value_offset + 10)
+
+
+def ask(server, key):
+    with server.wire() as wire:
+        return wire.ask("GET", key)
+
+
+def repaired(server, count):
+    wait_until(
+        lambda: int(server.info()["repaired_records"]) >= count and server.info()["damaged_files"] == "0",
+        what=f"{server.name} repairs {count} records",
+    )
+
+
+def pair(cluster):
+    master = cluster.master(*SMALL)
+    fill(master, 4000, value_bytes=1000)
+    slave = cluster.slave(master, *SMALL)
+    in_sync(master, slave)
+    return master, slave
+
+
+class TestWithACopy:
+    @pytest.mark.parametrize("damaged", ["slave", "master"])
+    def test_damage_that_a_read_meets_is_repaired_online(self, cluster, damaged):
+        master, slave = pair(cluster)
+        server, other = (slave, master) if damaged == "slave" else (master, slave)
+        path, records = sealed(server)
+        victims = [records[3], records[4], records[200]]
+        right = {r.key: other.call("GET", r.key) for r in victims}
+        damage(path, victims)
+        started = server.pid
+        for record in victims:
+            answer = ask(server, record.key)
+            assert answer == right[record.key] or isinstance(answer, ErrorReply) and str(answer).startswith("CORRUPT")
+        assert ask(server, records[100].key) == other.call("GET", records[100].key)
+        repaired(server, 3)
+        for record in victims:
+            assert ask(server, record.key) == right[record.key]
+        assert server.info()["damaged_records"] == "0"
+        server.said("a damaged file of the log was repaired")
+        master.call("SET", "after", "1")
+        in_sync(master, slave)
+        same_state(master, slave)
+        assert server.pid == started
+        # What was repaired is on disk.
+        server.kill()
+        server.start()
+        assert ask(server, victims[0].key) == right[victims[0].key]
+        in_sync(master, slave)
+        same_state(master, slave)
+
+    @pytest.mark.parametrize("change", ["overwrite", "delete"])
+    def test_a_key_that_changed_while_its_record_was_damaged_does_not_come_back(self, cluster, change):
+        master, slave = pair(cluster)
+        path, records = sealed(slave)
+        victim = records[7]
+        slave.stop()
+        damage(path, [victim])
+        slave.start()
+        in_sync(master, slave)
+        # Nobody to fetch from until the change has been applied.
+        if change == "overwrite":
+            master.call("SET", victim.key, "newer")
+        else:
+            master.call("DEL", victim.key)
+        in_sync(master, slave)
+        slave.call("SCRUB")
+        repaired(slave, 1)
+        assert ask(slave, victim.key) == (b"newer" if change == "overwrite" else None)
+        same_state(master, slave)
+
+    def test_scrub_finds_what_nobody_reads(self, cluster):
+        master, slave = pair(cluster)
+        path, records = sealed(slave)
+        damage(path, records[10:40])
+        report = slave.call("SCRUB")
+        report = dict(zip(report[::2], report[1::2]))
+        assert int(report[b"damaged_records"]) == 30 and int(report[b"repaired_records"]) == 30, report
+        again = slave.call("SCRUB")
+        assert int(dict(zip(again[::2], again[1::2]))[b"damaged_files"]) == 0
+        same_state(master, slave)
+
+
+class TestWithoutACopy:
+    def test_only_that_key_is_refused_and_the_damage_is_named(self, cluster):
+        master = cluster.master(*SMALL)
+        fill(master, 4000, value_bytes=1000)
+        path, records = sealed(master)
+        damage(path, [records[5]])
+        master.call("SCRUB")
+        answer = ask(master, records[5].key)
+        assert isinstance(answer, ErrorReply) and str(answer).startswith("CORRUPT"), answer
+        assert len(ask(master, records[6].key)) == 1000
+        master.call("SET", "new", "1")
+        info = master.info()
+        assert info["damaged_files"] == "1" and info["damaged_records"] == "1"
+        assert path.name in info["damage0"] and f"lsn={records[5].lsn}" in info["damage0"], info["damage0"]
+        assert "no other node" in info["damage0"]
+        assert path.name in info["damaged_places"]
+        master.said(f"FILE OF THE LOG IS DAMAGED.*{path.name}")
+        # A slave that comes later cannot help, and the damage is no reason to end.
+        assert master.running
+
+
+class TestVerify:
+    def verify(self, server, *flags):
+        command = [server.command()[0], "inspect", "--verify", str(server.directory), *flags]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    def test_every_damage_is_listed(self, cluster):
+        master = cluster.master(*SMALL)
+        fill(master, 4000, value_bytes=1000)
+        path, records = sealed(master)
+        master.call("SAVE")
+        master.stop()
+        good = self.verify(master)
+        assert good.returncode == 0 and "all good" in good.stdout, good.stdout + good.stderr
+        damage(path, [records[5], records[9]])
+        bad = self.verify(master)
+        assert bad.returncode == 1
+        for record in (records[5], records[9]):
+            assert f"DAMAGED {path} at offset {record.offset}, LSN {record.lsn}" in bad.stdout, bad.stdout
+        assert "2 DAMAGED places" in bad.stdout
+        found = json.loads(self.verify(master, "--json").stdout)
+        assert [d["first_lsn"] for d in found["damage"]] == [records[5].lsn, records[9].lsn]
+        assert found["damage"][0]["file"] == str(path)
+
+    def test_compacted_files_and_flushed_databases(self, cluster):
+        master = cluster.master(*SMALL)
+        fill(master, 3000, value_bytes=1000)
+        fill(master, 50, prefix="other", database=3)
+        master.client(db=3).flushdb()
+        master.call("COMPACT")
+        assert master.files("dat")
+        master.stop()
+        assert self.verify(master).returncode == 0
+        text = subprocess.run(
+            [master.command()[0], "inspect", str(master.directory)], capture_output=True, text=True, timeout=60
+        )
+        assert text.returncode == 0 and "keys alive by these files: 3000," in text.stdout, text.stdout[-2000:]
+        logfile.flip(master.files("dat")[0], 5000)
+        bad = self.verify(master)
+        assert bad.returncode == 1 and master.files("dat")[0].name in bad.stdout
+
+    def test_what_is_no_data_directory(self, cluster, tmp_path):
+        master = cluster.master()
+        command = [master.command()[0], "inspect", "--verify", str(tmp_path)]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert answer.returncode == 1 and "no generation" in answer.stderr

@@ -1,0 +1,321 @@
+import Core
+import Testing
+
+@testable import Replication
+
+@Suite struct RegistryTests {
+  static let a = LinkID(1)
+  static let b = LinkID(2)
+  var registry = Registry(config: Self.config(), now: at(0))
+
+  static func config(_ change: (inout RegistryConfig) -> Void = { _ in }) -> RegistryConfig {
+    var config = RegistryConfig(ownID: node(100))
+    change(&config)
+    return config
+  }
+  static func master(_ change: (inout MasterFacts) -> Void = { _ in }) -> MasterFacts {
+    var facts = MasterFacts(
+      address: place(7400), term: Term(2), last: position(2, 1000), history: terms((1, 1), (2, 500)), lineage: node(9),
+      hasData: true)
+    change(&facts)
+    return facts
+  }
+  static func request(_ n: UInt8, port: Int? = nil, _ change: (inout RegisterRequest) -> Void = { _ in })
+    -> RegisterRequest
+  {
+    var request = RegisterRequest(
+      id: node(n), address: place(port ?? 7400 + Int(n)), hasData: true, last: position(2, 900), lineage: node(9))
+    change(&request)
+    return request
+  }
+  static func plan(_ mode: RequestedSyncMode = .auto) -> PlanReport {
+    SyncPlanner.plan(PlannerTests.input { $0.mode = mode })
+  }
+
+  func refusal(
+    _ registry: inout Registry, _ link: LinkID, _ request: RegisterRequest, _ facts: MasterFacts = master(),
+    now: Tick = at(10)
+  ) -> ReplicationError.Code? {
+    let before = registry.slaves
+    let actions = registry.step(.register(link, request, facts), now: now)
+    guard case .refuse(let refused, let error)? = actions.first else { return nil }
+    #expect(actions.count == 1 && refused == link && registry.slaves == before)
+    return error.code
+  }
+
+  @Test func aFinishedSyncIsKeptOverReconnectionsAndRatiosAddUp() {
+    var registry = registry
+    _ = registry.step(.register(Self.a, Self.request(1), Self.master()), now: at(5))
+    let record = SyncRecord(mode: .delta, estimatedBytes: 1000, bytes: 1100, seconds: 0.4)
+    #expect(registry.step(.synced(Self.a, record, LinkRatios(log: 0.5, delta: 0.25)), now: at(6)) == [])
+    _ = registry.step(.linkClosed(Self.a), now: at(7))
+    #expect(registry.step(.synced(Self.a, record, LinkRatios(log: 0.1)), now: at(7)) == [])  // of a link that is gone
+    _ = registry.step(.register(LinkID(9), Self.request(1), Self.master()), now: at(8))
+    #expect(registry.slave(node(1))?.lastSync == record)
+    _ = registry.step(.synced(LinkID(9), record, LinkRatios(log: 0.75)), now: at(9))
+    #expect(registry.slave(node(1))?.ratios == LinkRatios(log: 0.75, delta: 0.25))
+    #expect(record.line == "delta, 1.1 KB sent, 1.0 KB estimated, 0.4 s")
+  }
+
+  /// A cut full sync's bytes are none of a delta's: an ack that names them would be believed.
+  @Test func aDeltaBeginsWithTheSlavesLSNAndNoBytes() {
+    var registry = registry
+    _ = registry.step(.register(Self.a, Self.request(1), Self.master()), now: at(5))
+    let plan = SyncPlanner.plan(
+      PlannerTests.input {
+        $0.mode = .delta
+        $0.delta = .init(liveBytes: 10, liveRecords: 1, tombstonesFrom: LSN(1))
+        $0.resume = ResumeState(snapshot: SnapshotID(7), files: [.init(number: 1, bytes: 60_000_000)])
+      })
+    #expect(plan.mode == .delta)
+    _ = registry.step(.planned(Self.a, plan, pinFrom: plan.startLSN), now: at(6))
+    #expect(registry.slave(node(1))?.sentLSN == LSN(900) && registry.slave(node(1))?.sentFileBytes == 0)
+    #expect(registry.slave(node(1))?.pin?.fromLSN == LSN(901))
+  }
+
+  @Test func aSlaveIsRegisteredPersistedAnsweredAndAnnounced() {
+    var registry = registry
+    let actions = registry.step(
+      .register(Self.a, Self.request(1), Self.master { $0.upstream = [node(50)] }), now: at(5))
+    let list = SlaveList(
+      revision: 1,
+      slaves: [.init(id: node(1), address: place(7401), state: .registered, durableLSN: .none, appliedLSN: .none)])
+    #expect(
+      actions == [
+        .persist,
+        .reply(
+          Self.a,
+          RegisterReply(
+            id: node(100), address: place(7400), term: Term(2), last: position(2, 1000),
+            history: terms((1, 1), (2, 500)),
+            lineage: node(9), hasData: true, capabilities: .all, upstream: [node(50)],
+            slaves: [.init(id: node(1), address: place(7401))])),
+        .broadcastSlaveList(list),
+      ])
+  }
+
+  @Test func refusalsAreNamed() {
+    var registry = registry
+    _ = registry.step(.register(Self.a, Self.request(1), Self.master()), now: at(5))
+    #expect(refusal(&registry, Self.b, Self.request(100)) == .selfRegister)
+    #expect(refusal(&registry, Self.b, Self.request(2, port: 7400)) == .selfRegister)
+    #expect(refusal(&registry, Self.b, Self.request(2) { $0.chain = [node(3), node(100)] }) == .cycle)
+    #expect(refusal(&registry, Self.b, Self.request(2), Self.master { $0.upstream = [node(40), node(2)] }) == .cycle)
+    #expect(
+      refusal(&registry, Self.b, Self.request(2) { $0.chain = [node(40)] }, Self.master { $0.upstream = [node(40)] })
+        == .cycle)
+    #expect(refusal(&registry, Self.b, Self.request(2), Self.master { $0.hasData = false }) == .dataLoss)
+    #expect(refusal(&registry, Self.a, Self.request(2)) == .duplicateID)  // one connection, two ids
+    #expect(
+      refusal(&registry, Self.b, Self.request(2) { $0.acceptDataLoss = true }, Self.master { $0.hasData = false })
+        == nil)
+  }
+
+  @Test func twoHellosWithOneID() {
+    var registry = registry
+    _ = registry.step(.register(Self.a, Self.request(1), Self.master()), now: at(0))
+    // Another address while the old one is heard of: a copied data directory.
+    #expect(refusal(&registry, Self.b, Self.request(1, port: 9999), now: at(29_999)) == .duplicateID)
+    // The same address: it reconnected.
+    let taken = registry.step(.register(Self.b, Self.request(1), Self.master()), now: at(29_999))
+    #expect(
+      taken.first
+        == .disconnect(Self.a, ReplicationError(.replaced, "slave \(node(1)) registered on another connection")))
+    #expect(registry.slave(on: Self.b)?.id == node(1) && registry.slave(on: Self.a) == nil)
+    // The old link's end does not touch the new one.
+    #expect(registry.step(.linkClosed(Self.a), now: at(30_000)) == [])
+    // Another address after silence: the slave moved.
+    #expect(refusal(&registry, LinkID(3), Self.request(1, port: 9999), now: at(60_000)) == nil)
+    #expect(registry.slave(node(1))?.address == place(9999))
+  }
+
+  @Test func theNumberOfConnectedSlavesIsBoundedAndTheListToo() {
+    var registry = Registry(config: Self.config { $0.slavesMax = 2 }, now: at(0))
+    for n in UInt8(1)...2 { #expect(refusal(&registry, LinkID(UInt64(n)), Self.request(n)) == nil) }
+    #expect(refusal(&registry, LinkID(9), Self.request(9)) == .maxSlaves)
+    _ = registry.step(.linkClosed(LinkID(1)), now: at(20))
+    #expect(refusal(&registry, LinkID(9), Self.request(9)) == nil)
+    for n in UInt8(10)...40 {
+      _ = registry.step(.linkClosed(registry.slaves.compactMap(\.state.link).max()!), now: at(UInt64(n)))
+      #expect(refusal(&registry, LinkID(UInt64(n)), Self.request(n)) == nil)
+    }
+    #expect(registry.slaves.count == 8)
+    #expect(registry.slaves.map(\.id) == registry.slaves.map(\.id).sorted())
+  }
+
+  @Test func syncNeedsARegistration() {
+    var registry = registry
+    let actions = registry.step(.planned(Self.a, Self.plan(), pinFrom: LSN(901)), now: at(0))
+    guard case .refuse(_, let error)? = actions.first else {
+      Issue.record("\(actions)")
+      return
+    }
+    #expect(error.code == .notRegistered)
+  }
+
+  func streaming(_ registry: inout Registry, _ link: LinkID, _ n: UInt8) {
+    _ = registry.step(.register(link, Self.request(n), Self.master()), now: at(0))
+    _ = registry.step(.planned(link, Self.plan(), pinFrom: LSN(901)), now: at(0))
+    _ = registry.step(.sent(link, upTo: LSN(1000), fileBytes: 0), now: at(0))
+    _ = registry.step(.streaming(link), now: at(0))
+  }
+
+  @Test func anAckBeyondWhatWasSentEndsTheLinkAndCountsNothing() {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    #expect(registry.step(.acked(Self.a, Ack(durableLSN: LSN(950), appliedLSN: LSN(940))), now: at(1)) == [])
+    let actions = registry.step(.acked(Self.a, Ack(durableLSN: LSN(1001), appliedLSN: LSN(940))), now: at(2))
+    guard case .disconnect(Self.a, let error)? = actions.first else {
+      Issue.record("\(actions)")
+      return
+    }
+    #expect(error.code == .badAck)
+    #expect(registry.slave(node(1))?.ack.durableLSN == LSN(950) && registry.ackedDurableLSNs.isEmpty)
+  }
+
+  @Test(arguments: [
+    Ack(durableLSN: LSN(949), appliedLSN: LSN(940)), Ack(durableLSN: LSN(950), appliedLSN: LSN(939)),
+    Ack(durableLSN: LSN(950), appliedLSN: LSN(940), fileBytes: 1), Ack(durableLSN: LSN(.max), appliedLSN: LSN(940)),
+  ]) func anAckThatGoesBackOrTooFarIsBad(ack: Ack) {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    _ = registry.step(.acked(Self.a, Ack(durableLSN: LSN(950), appliedLSN: LSN(940))), now: at(1))
+    guard case .disconnect(_, let error)? = registry.step(.acked(Self.a, ack), now: at(2)).first else {
+      Issue.record("accepted")
+      return
+    }
+    #expect(error.code == .badAck)
+  }
+
+  @Test func inAFullSyncNothingCountsBeforeTheFilesAndTheBarrierArePassed() {
+    var registry = registry
+    _ = registry.step(.register(Self.a, Self.request(1), Self.master()), now: at(0))
+    _ = registry.step(.planned(Self.a, Self.plan(.full), pinFrom: LSN(901)), now: at(0))
+    _ = registry.step(.sent(Self.a, upTo: LSN(1000), fileBytes: 100_000_000), now: at(0))
+    _ = registry.step(.streaming(Self.a), now: at(0))
+    #expect(
+      registry.step(.acked(Self.a, Ack(durableLSN: LSN(1000), appliedLSN: .none, fileBytes: 100_000_000)), now: at(1))
+        == [])
+    #expect(registry.ackedDurableLSNs.isEmpty)
+    #expect(
+      registry.step(
+        .acked(Self.a, Ack(durableLSN: LSN(1000), appliedLSN: LSN(1000), fileBytes: 100_000_000)), now: at(1)) == [])
+    #expect(registry.ackedDurableLSNs == [LSN(1000)])
+    // And a full sync's slave may not claim its old LSNs before anything was sent.
+    _ = registry.step(.register(Self.b, Self.request(2), Self.master()), now: at(0))
+    _ = registry.step(.planned(Self.b, Self.plan(.full), pinFrom: LSN(901)), now: at(0))
+    guard
+      case .disconnect? = registry.step(.acked(Self.b, Ack(durableLSN: LSN(900), appliedLSN: .none)), now: at(2)).first
+    else {
+      Issue.record("accepted")
+      return
+    }
+  }
+
+  @Test func theLowestPinHoldsTheLogUntilItsLeaseEnds() {
+    var registry = registry
+    let lease = registry.config.leaseMilliseconds
+    streaming(&registry, Self.a, 1)
+    streaming(&registry, Self.b, 2)
+    #expect(registry.pinnedLSN(now: at(0)) == LSN(901))
+    _ = registry.step(.acked(Self.a, Ack(durableLSN: LSN(950), appliedLSN: LSN(940))), now: at(1))
+    _ = registry.step(.acked(Self.b, Ack(durableLSN: LSN(1000), appliedLSN: LSN(1000))), now: at(1))
+    #expect(registry.pinnedLSN(now: at(1)) == LSN(951))
+    #expect(!registry.holdsForAbsent(now: at(1)))
+    _ = registry.step(.linkClosed(Self.a), now: at(100))
+    #expect(registry.pinnedLSN(now: at(100 + lease - 1)) == LSN(951))
+    #expect(registry.holdsForAbsent(now: at(100 + lease - 1)))
+    #expect(registry.pinnedLSN(now: at(100 + lease)) == LSN(1001))
+    #expect(!registry.holdsForAbsent(now: at(100 + lease)))
+    let actions = registry.step(.leaseTick, now: at(100 + lease))
+    #expect(actions.first == .persist)
+    guard case .pinReleased(let id, let pin, let error)? = actions.last else {
+      Issue.record("\(actions)")
+      return
+    }
+    #expect(id == node(1) && pin.fromLSN == LSN(951) && error.code == .pinLost)
+    #expect(registry.step(.leaseTick, now: at(101 + lease)) == [])
+  }
+
+  @Test func aPinBeyondItsByteBudgetIsReleased() {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    let budget = registry.config.pinBytesMax
+    #expect(registry.step(.measured(node(1), lagBytes: budget), now: at(1)) == [])
+    let actions = registry.step(.measured(node(1), lagBytes: budget + 1), now: at(1))
+    #expect(actions.count == 2 && registry.pinnedLSN(now: at(1)) == nil)
+  }
+
+  @Test func movedPinsArePersistedNowAndThen() {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    _ = registry.step(.acked(Self.a, Ack(durableLSN: LSN(950), appliedLSN: LSN(940))), now: at(1))
+    #expect(registry.step(.leaseTick, now: at(9_999)) == [])
+    #expect(registry.step(.leaseTick, now: at(10_000)) == [.persist])
+    #expect(registry.step(.leaseTick, now: at(30_000)) == [])
+  }
+
+  @Test func lagIsThreeNumbers() {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    #expect(registry.slave(node(1))?.lag(masterLast: LSN(1000), masterClock: wall(5000)).milliseconds == nil)
+    _ = registry.step(
+      .acked(Self.a, Ack(durableLSN: LSN(950), appliedLSN: LSN(940), appliedClock: wall(4000))), now: at(1))
+    _ = registry.step(.measured(node(1), lagBytes: 6000), now: at(1))
+    let slave = registry.slave(node(1))
+    #expect(
+      slave?.lag(masterLast: LSN(1000), masterClock: wall(5000)) == Lag(records: 60, bytes: 6000, milliseconds: 1000))
+    #expect(slave?.lag(masterLast: LSN(940), masterClock: wall(5000)) == Lag(records: 0, bytes: 0, milliseconds: 0))
+  }
+
+  @Test func aRemovedSlaveIsToldAndForgotten() {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    let actions = registry.step(.unregister(node(1)), now: at(1))
+    #expect(actions.count == 4 && actions.first == .persist && registry.slaves.isEmpty)
+    #expect(registry.step(.unregister(node(1)), now: at(1)) == [])
+  }
+
+  @Test func aRingThatClosesLaterIsOpened() {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    #expect(registry.step(.upstreamChanged([node(7)]), now: at(1)) == [])
+    let actions = registry.step(.upstreamChanged([node(7), node(1)]), now: at(1))
+    guard case .disconnect(Self.a, let error)? = actions.dropFirst().first else {
+      Issue.record("\(actions)")
+      return
+    }
+    #expect(error.code == .cycle)
+  }
+
+  @Test func aRestartedMasterStillKnowsItsSlavesAndTheirPins() throws {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    streaming(&registry, Self.b, 2)
+    _ = registry.step(.linkClosed(Self.b), now: at(1000))
+    let bytes = registry.encoded(now: at(61_000))
+    let again = Registry(config: Self.config(), restored: try Registry.decode(bytes), now: at(5))
+    #expect(again.slaves.map(\.id) == [node(1), node(2)])
+    #expect(again.slaves.map(\.address) == [place(7401), place(7402)])
+    #expect(again.slaves.map { $0.pin?.fromLSN } == [LSN(901), LSN(901)])
+    let lease = registry.config.leaseMilliseconds
+    #expect(again.slaves.map { $0.pin?.leaseExpiry } == [at(5 + lease), at(5 + lease - 60_000)])
+    #expect(again.slaves.allSatisfy { $0.state.link == nil })
+  }
+
+  @Test func aDamagedRegistryIsSaidToBeDamaged() throws {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    let bytes = registry.encoded(now: at(0))
+    for index in bytes.indices {
+      var bad = bytes
+      bad[index] ^= 1
+      #expect(throws: RegistryFileError.self) { try Registry.decode(bad) }
+    }
+    for end in 0..<bytes.count {
+      #expect(throws: RegistryFileError.self) { try Registry.decode(Array(bytes[0..<end])) }
+    }
+    let empty = try Registry.decode(Registry(config: Self.config(), now: at(0)).encoded(now: at(0)))
+    #expect(empty.isEmpty)
+  }
+}
