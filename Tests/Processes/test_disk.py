@@ -552,14 +552,14 @@ class TestFlippedBytes:
                 kinds.setdefault(path.suffix, []).append(path)
         assert {".wal", ".idx", ".dir"} <= set(kinds)
         original = {path: path.read_bytes() for paths in kinds.values() for path in paths}
+        # Bytes that mean something: not the reserved space behind the log.
+        used = {p: logfile.end_of_log(p) if p.suffix == ".wal" else len(data) for p, data in original.items()}
         served = corrupt = refusals = 0
         for paths in kinds.values():
             # The newest generation; of the others the oldest, which is sealed, and the newest, which may not be.
-            for path, offset in (
-                (path, offset)
-                for path in ([paths[-1]] if paths[0].suffix == ".dir" else sorted({paths[0], paths[-1]}))
-                for offset in sorted(rng.sample(range(used(path)), min(used(path), 5 * SCALE)))
-            ):
+            chosen = [paths[-1]] if paths[0].suffix == ".dir" else sorted({paths[0], paths[-1]})
+            flips = [(path, at) for path in chosen for at in sorted(rng.sample(range(used[path]), min(used[path], 5 * SCALE)))]
+            for path, offset in flips:
                 for old in list(master.directory.rglob("*")):
                     if old.is_file() and old not in original and old.name != "lock":
                         old.unlink()
@@ -589,11 +589,6 @@ class TestFlippedBytes:
                 served += 1
                 master.kill()
         assert served and refusals + corrupt
-
-
-def used(path):
-    """Bytes that mean something: not the reserved space behind the log."""
-    return logfile.end_of_log(path) if path.suffix == ".wal" else path.stat().st_size
 
 
 def settled(server):
