@@ -96,6 +96,9 @@ package struct Registry: Sendable {
     slaves.compactMap { $0.countsForCommit ? SlaveAck(id: $0.id, durableLSN: $0.ack.durableLSN) : nil }
   }
 
+  /// For WAIT: their durable LSNs alone.
+  package var ackedDurableLSNs: [LSN] { countingAcks.map(\.durableLSN) }
+
   /// Slaves that may be added to the voters.
   package var voterCandidates: [NodeID] { slaves.filter { $0.isVoter && $0.countsForCommit }.map(\.id) }
 
