@@ -104,6 +104,12 @@ package final class ReplicationService: @unchecked Sendable {
         logger.warning(
           "the log held for a slave was let go",
           metadata: ["replication.slave.id": "\(id)", "pin.lsn": "\(pin.fromLSN)", "replication.reason": "\(error)"])
+      case .newerTermSeen(let term, let id, let address):
+        logger.error(
+          "a slave knows of a newer term than this node",
+          metadata: [
+            "replication.term": "\(term)", "replication.slave.id": "\(id)", "replication.slave.address": "\(address)",
+          ])
       case .reply, .refuse: break
       }
     }
@@ -146,7 +152,7 @@ package final class ReplicationService: @unchecked Sendable {
             "replication.error": "\(error)",
           ])
         return .failure(error)
-      case .persist, .disconnect, .broadcastSlaveList, .pinReleased: break
+      case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerTermSeen: break
       }
     }
     return .failure(ReplicationError(.syntax, "the registration was not answered"))
