@@ -503,7 +503,7 @@ package final class Executor {
   func wrote() {
     let lsn = store.lastAppended
     if lsn > good.durable { gate.durable = lsn }
-    if _slowPath(store.level != .async) { gate.committed = lsn }
+    if _slowPath(!store.isAsync) { gate.committed = lsn }
     lastWrite = lsn
   }
   /// LSN of the newest write of the present session.

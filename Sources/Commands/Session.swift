@@ -122,6 +122,8 @@ package struct WatchedKey {
 package enum Suspension: Sendable {
   /// WAIT: until `slaves` slaves have acknowledged `lsn`.
   case slaves(count: Int, lsn: LSN, deadline: Tick?)
+  /// WAITAOF: until this node (if `local` is 1) and so many slaves have `lsn` on disk.
+  case disks(local: Int, slaves: Int, lsn: LSN, deadline: Tick?)
   /// WAITLSN: until `lsn` is visible here.
   case visible(lsn: LSN, deadline: Tick?)
   /// DEBUG SLEEP and the like: only time.

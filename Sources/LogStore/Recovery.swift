@@ -478,6 +478,7 @@ struct Recovery {
     store.levelFlags = store.levels.level.flags
     store.positions.set(committed: store.committable(durable: last, fullsync: .none, quorum: .none))
     store.positions.set(applied: min(good, last))
+    store.gated.store(store.positions.applied > store.positions.committed, ordering: .releasing)
   }
 
   // MARK: What stands behind the end

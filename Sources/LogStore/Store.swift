@@ -123,6 +123,7 @@ public final class LogStore: @unchecked Sendable {
   @usableFromInline var lastRecordBytes = 0
   /// The commit level of what is appended next, as flag bits. Always that of `levels`.
   @usableFromInline var levelFlags: UInt8 = 0
+  @usableFromInline let gated = Atomic<Bool>(false)
   /// Which levels the end of the log waits for.
   var levels = PendingLevels()
   @usableFromInline var lastLandmark = 0

@@ -13,6 +13,22 @@ extension LogStore {
   func changeLevel(_ level: RecordLevel) {
     levels.change(to: level, after: LSN(lastLSN))
     levelFlags = level.flags
+    // Before the first record of this level is visible.
+    if level > .async, !isReplica { gated.store(true, ordering: .releasing) }
+  }
+
+  /// The level of the records appended now. Under the write lock.
+  @inlinable @inline(__always) public var isAsync: Bool { levelFlags == 0 }
+
+  /// Something that reads find may not be committed although it is durable: they have to look at levels. Any thread, one
+  /// load; false in a node where every record has the level `async`.
+  @inlinable @inline(__always) public var isGated: Bool { gated.load(ordering: .acquiring) }
+
+  /// Looks anew whether reads have to look at levels. Under the write lock, after the committed LSN has moved.
+  public func reviewGate() {
+    let waits =
+      isReplica ? positions.applied > positions.committed : levelFlags != 0 || strictestPending > .async
+    gated.store(waits, ordering: .releasing)
   }
 
   /// The log begins anew behind `lsn`, which is good.
@@ -61,4 +77,20 @@ extension LogStore {
 
   /// The voters of the newest catalog that is applied. Under the write lock.
   public var voters: [NodeID] { catalog.voters }
+
+  /// The strictest level that any database asks for.
+  public var strictestTableLevel: RecordLevel {
+    (0..<configuration.databases).reduce(.async) { max($0, tableLevel($1) ?? .async) }
+  }
+
+  /// LSN of the newest catalog record that is applied; 0 if there is none.
+  public var catalogRecordLSN: LSN { LSN(newestCatalogLSN) }
+
+  /// On a slave: the master says that everything up to here is good. Under the write lock, before it is applied.
+  public func follow(committed lsn: LSN) {
+    guard isReplica else { return }
+    let reached = committable(durable: lsn, fullsync: lsn, quorum: lsn)
+    if reached > positions.committed { positions.set(committed: reached) }
+    reviewGate()
+  }
 }
