@@ -189,7 +189,7 @@ extension NodeCore {
       store.writeLock.unlock()
       return false
     }
-    store.setLevel(.quorum)
+    store.setLevel(max(configuration.commit.level, store.strictestTableLevel))
     let isDone = store.setVoters(ids)
     if isDone { commitment.votersAppended(VoterList(ids, at: LSN(store.lastAppended))) }
     store.setLevel(configuration.commit.level)

@@ -33,18 +33,21 @@ extension NodeCore {
     let next = Term(newest.value + 1)
     // The term is taken on disk before any record carries it: after a crash the next reign has a higher one.
     try directory.change { $0.vote = .init(term: next, candidate: $0.node) }
+    // Not under the write lock: generations are written the other way round.
+    let own = directory.node
+    let settings = configuration
     store.writeLock.lock()
     let applied = try? store.apply(upTo: store.positions.appended)
     // What this node holds of older terms becomes good with the new term's first record: it has the strictest level.
-    let level = max(configuration.commit.level, store.strictestPending, store.strictestTableLevel)
+    let level = max(settings.commit.level, store.strictestPending, store.strictestTableLevel)
     let began = applied != nil && store.beginTerm(next, level: level)
     if began {
       store.isReplica = false
       commitment.beginReign(
-        own: directory.node, isVoter: configuration.isVoter, termStart: LSN(store.lastAppended),
+        own: own, isVoter: settings.isVoter, termStart: LSN(store.lastAppended),
         voters: VoterList(store.votersInLog, at: store.catalogRecordLSN), committed: store.positions.committed,
-        config: configuration.sync)
-      store.setLevel(configuration.commit.level)
+        config: settings.sync)
+      store.setLevel(settings.commit.level)
       store.reviewGate()
     }
     let terms = store.terms
