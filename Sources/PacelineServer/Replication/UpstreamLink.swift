@@ -164,6 +164,7 @@ final class UpstreamLink: @unchecked Sendable {
     case .sendAck(let ack):
       lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
       channel?.writeAndFlush(ByteBuffer(bytes: lastAck), promise: nil)
+    case .rewind(let lsn): return .storeFailed("this store cannot cut its log back to LSN \(lsn)")
     case .beginSnapshot(let begin, let manifest, let keep):
       staged?.abandon()
       if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.store != nil {
@@ -326,7 +327,8 @@ final class UpstreamLink: @unchecked Sendable {
   /// Whether replies or frames are due.
   var expectsFrames: Bool {
     switch applier.state {
-    case .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta, .receivingLog,
+    case .rewinding, .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta,
+      .receivingLog,
       .swapping, .inSync:
       true
     default: false
