@@ -27,10 +27,7 @@ extension NodeCore {
   package func beginReign() throws {
     try cutUnfinishedUnit()
     let store = self.store
-    store.writeLock.lock()
-    let newest = max(store.terms.last?.term ?? .none, directory.current.vote.term)
-    store.writeLock.unlock()
-    let next = Term(newest.value + 1)
+    let next = Term(knownTerm.value + 1)
     // The term is taken on disk before any record carries it: after a crash the next reign has a higher one.
     try directory.change { $0.vote = .init(term: next, candidate: $0.node) }
     // Not under the write lock: generations are written the other way round.

@@ -19,6 +19,8 @@ package struct Applier: Sendable {
 
   var master: NodeAddress?
   var masterLineage: NodeID?
+  var masterHistory = TermHistory()
+  var masterLast = LSN.none
   /// As the master of this connection last said.
   var masterTerm = Term.none
   var received: ReceivedSnapshot?
@@ -47,7 +49,8 @@ package struct Applier: Sendable {
   package var isInSync: Bool {
     switch state {
     case .inSync: true
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+      .awaitingManifest,
       .receivingFiles, .receivingDelta, .installingDelta, .receivingLog, .swapping:
       false
     }
@@ -65,7 +68,8 @@ package struct Applier: Sendable {
       // What will come is an estimate until the end is here.
       SyncProgress(
         bytesDone: delta.staged.bytes, bytesTotal: delta.end?.bytes ?? max(delta.begin.logBytes, delta.receivedBytes))
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+      .awaitingManifest,
       .receivingLog, .swapping, .inSync:
       nil
     }
@@ -98,7 +102,11 @@ package struct Applier: Sendable {
       heardAt = now
       if reply.term > .none { try seen(reply.term) }
       lastReply = reply
-      state = .awaitingBegin(reply)
+      if let target = reply.rewindTo { try rewind(reply, to: target, &actions) } else { state = .awaitingBegin(reply) }
+    case .rewound(let facts):
+      // It may have taken long, and the shell heard nothing meanwhile: that was not the master's silence.
+      heardAt = now
+      try rewound(facts)
     case .refused(let text):
       guard isConnected else { return }
       throw ReplicationError(.peerRefused, singleLine(text, bytesMax: 512))
@@ -198,6 +206,8 @@ package struct Applier: Sendable {
       throw ReplicationError(.cycle, "the master gets its data through \(node), which is this node or below it")
     }
     masterLineage = reply.lineage
+    masterHistory = reply.history
+    masterLast = reply.last.lsn
     try seen(reply.term)
     // The master checks this too; but it is this node's data that would go.
     guard reply.hasData || !local.hasData || local.acceptDataLoss else {
@@ -210,7 +220,7 @@ package struct Applier: Sendable {
       .sendSync(
         SyncRequest(
           id: local.id, position: local.position, history: local.history, lineage: local.lineage, mode: local.mode,
-          resume: received?.resume)))
+          resume: received?.resume, rewindFloor: local.capabilities.contains(.rewind) ? local.rewindFloor : nil)))
   }
 
   /// This node's data set is another one now: what it voted on in the old one binds it no more.
@@ -225,7 +235,7 @@ package struct Applier: Sendable {
   var isConnected: Bool {
     switch state {
     case .detached, .disconnected: false
-    case .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest, .receivingFiles,
+    case .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin, .awaitingManifest, .receivingFiles,
       .receivingDelta, .installingDelta, .receivingLog, .swapping, .inSync:
       true
     }
@@ -240,7 +250,7 @@ package struct Applier: Sendable {
       guard now.since(since) <= config.connectMillisecondsMax else {
         throw ReplicationError(.timeout, "no connection to the master after \(now.since(since)) ms")
       }
-    case .registering, .requestingPlan, .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta,
+    case .registering, .requestingPlan, .rewinding, .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta,
       .installingDelta, .receivingLog, .swapping, .inSync:
       guard now.since(heardAt) <= config.silenceMillisecondsMax else {
         throw ReplicationError(.timeout, "the master was silent for \(now.since(heardAt)) ms")

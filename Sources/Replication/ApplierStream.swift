@@ -54,6 +54,7 @@ extension Applier {
     case .connecting: "connecting"
     case .registering: "registering"
     case .requestingPlan: "requesting a plan"
+    case .rewinding: "cutting its log"
     case .awaitingBegin: "waiting for the sync to begin"
     case .awaitingManifest: "waiting for the manifest"
     case .receivingFiles: "receiving files"
@@ -69,7 +70,8 @@ extension Applier {
     switch state {
     case .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta, .receivingLog, .swapping, .inSync:
       return
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin: throw unexpected(type)
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin:
+      throw unexpected(type)
     }
   }
 
@@ -309,7 +311,8 @@ extension Applier {
     get {
       switch state {
       case .receivingLog(let log), .swapping(let log), .inSync(let log): log
-      case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+      case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+        .awaitingManifest,
         .receivingFiles, .receivingDelta, .installingDelta:
         nil
       }
@@ -320,7 +323,8 @@ extension Applier {
       case .receivingLog: state = .receivingLog(newValue)
       case .swapping: state = .swapping(newValue)
       case .inSync: state = .inSync(newValue)
-      case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+      case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+        .awaitingManifest,
         .receivingFiles, .receivingDelta, .installingDelta:
         return
       }
@@ -420,7 +424,9 @@ extension Applier {
   private mutating func acknowledge(_ now: Tick, _ actions: inout [ApplierAction]) {
     let ack: Ack
     switch state {
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest: return
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+      .awaitingManifest:
+      return
     case .receivingFiles:
       ack = Ack(durableLSN: .none, appliedLSN: .none, fileBytes: received?.heldBytes ?? 0)
     case .receivingDelta(let delta), .installingDelta(let delta, _):

@@ -160,6 +160,7 @@ package final class UpstreamLink: @unchecked Sendable {
     case .sendAck(let ack):
       lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
       wire?.send(lastAck)
+    case .rewind(let lsn): return try rewind(to: lsn)
     case .beginSnapshot(let begin, let manifest, let keep):
       staged?.abandon()
       if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.store != nil {
@@ -308,7 +309,8 @@ package final class UpstreamLink: @unchecked Sendable {
   /// Whether replies or frames are due.
   var expectsFrames: Bool {
     switch applier.state {
-    case .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta, .receivingLog,
+    case .rewinding, .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta,
+      .receivingLog,
       .swapping, .inSync:
       true
     default: false
