@@ -24,7 +24,7 @@ extension Executor {
     case .wait, .waitlsn, .lastlsn, .digest, .client, .command, .config, .info, .time, .lastsave, .memory, .slowlog,
       .latency, .debug, .shutdown, .save, .bgsave, .replicaof, .slaveof, .role, .monitor, .bgrewriteaof,
       .msRegisterSlave,
-      .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub:
+      .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .msDigestPartitions, .msPartitionRecords:
       return try services.serve(command, arguments, self, session)
     }
     return .done

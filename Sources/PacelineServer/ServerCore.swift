@@ -25,6 +25,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   private var maintenanceThread: MaintenanceThread!
   private(set) var compactionThread: CompactionThread!
   private(set) var scrubThread: ScrubThread!
+  private(set) var digestRepair: DigestRepair!
   let roleBox: Mutex<Role>
   let termValue = Atomic<UInt32>(0)
   let maintaining = Mutex<Void>(())
@@ -67,6 +68,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     maintenanceThread = MaintenanceThread(core: self)
     compactionThread = CompactionThread(core: self)
     scrubThread = ScrubThread(core: self)
+    digestRepair = DigestRepair(core: self)
     adminPool.start()
   }
 
@@ -79,6 +81,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     maintenanceThread.start()
     compactionThread.start()
     scrubThread.start()
+    digestRepair.start()
   }
 
   /// Makes another store the node's; returns the old one. Loops follow through `replaceStore`.
@@ -140,6 +143,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     for worker in workers { try? await worker.closeClients().get() }
     compactionThread.stop()
     scrubThread.stop()
+    digestRepair.stop()
     maintenanceThread.stop()
     commitThread.stop()
     maintainStore()

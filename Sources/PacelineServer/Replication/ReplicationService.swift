@@ -329,7 +329,7 @@ final class ReplicationService: @unchecked Sendable {
   func sendDigest() {
     let streaming = runners.withLock { Array($0.values) }
     guard !streaming.isEmpty else { return }
-    let digest = core.digest()
+    let digest = core.digestRepair.sample()
     let body = digest.encoded()
     for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
   }

@@ -489,6 +489,7 @@ final class UpstreamLink: @unchecked Sendable {
       logger.error(
         "DATA DIFFERS FROM THE MASTER",
         metadata: ["digest.lsn": "\(digest.lsn)", "digest.ranges": "\(ranges)"])
+      core.digestRepair.found(ranges, at: digest.lsn, in: store)
     }
   }
 }
