@@ -88,6 +88,14 @@ extension LogStore {
   public func suspect(_ name: LogFileName) {
     segmentList.withLock { $0 }.first { $0.name == name }?.isDamaged = true
   }
+  /// The same, by the path of its file of records. false when there is no such sealed piece.
+  public func suspect(file: String) -> Bool {
+    let found = segmentList.withLock { $0 }.first {
+      $0.state == .sealed && "\(directory)/\($0.name.records)" == file
+    }
+    found?.isDamaged = true
+    return found != nil
+  }
 
   /// Lets the index point at a record that is alive and that it does not know, or knows an older one of its key instead.
   ///

@@ -215,7 +215,9 @@ final class RelayRunner: @unchecked Sendable {
       switch error {
       case .dropped(_, let start):
         return .logGone(availableFrom: start, ReplicationError(.needPlan, error.description))
-      case .damaged: return .readFailed(ReplicationError(.storeFailed, error.description))
+      case .damaged(let file, _, _):
+        service.damageMet(in: file, of: store)
+        return .readFailed(ReplicationError(.storeFailed, error.description))
       }
     }
   }
@@ -254,7 +256,9 @@ final class RelayRunner: @unchecked Sendable {
       switch error {
       case .dropped(_, let start):
         return .logGone(availableFrom: start, ReplicationError(.needPlan, error.description))
-      case .damaged: return .readFailed(ReplicationError(.storeFailed, error.description))
+      case .damaged(let file, _, _):
+        service.damageMet(in: file, of: store)
+        return .readFailed(ReplicationError(.storeFailed, error.description))
       }
     }
   }
@@ -284,6 +288,11 @@ final class RelayRunner: @unchecked Sendable {
         mapped = open.file
       } else {
         mapped = try store.fileSystem.map(path)
+        // What is damaged is not sent: the slave would find out only when it has all of it.
+        guard SnapshotFiles.isIntact(mapped, entry) else {
+          service.damageMet(in: files.recordsPath(entry), of: store)
+          return .readFailed(ReplicationError(.storeFailed, "file \(number) of the snapshot is damaged on this node"))
+        }
         openFile = (number, mapped)
       }
       guard mapped.count == Int(entry.bytes), offset + UInt64(bytes) <= entry.bytes else {

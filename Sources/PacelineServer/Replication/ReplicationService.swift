@@ -75,6 +75,12 @@ final class ReplicationService: @unchecked Sendable {
     for runner in runners.withLock({ Array($0.values) }) { runner.logAdvanced() }
   }
 
+  /// A relay read something damaged.
+  func damageMet(in file: String, of store: LogStore) {
+    guard store === core.store else { return }
+    core.scrubThread.damageMet(in: file, of: store)
+  }
+
   // MARK: Registry events from relays
 
   func relaySent(_ link: LinkID, upTo lsn: LSN, fileBytes: UInt64) {

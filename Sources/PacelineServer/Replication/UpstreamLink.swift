@@ -124,6 +124,7 @@ final class UpstreamLink: @unchecked Sendable {
         } catch {
           logger.error("sync stopped", metadata: ["replication.error": "\(error)"])
           holdIfDisk(error)
+          if case LogReadError.damaged(let file, _, _) = error { core.scrubThread.damageMet(in: file, of: core.store) }
           queue = [.storeFailed("\(error)")]
           break
         }
