@@ -28,7 +28,7 @@ extension Executor {
       .latency, .debug, .shutdown, .save, .bgsave, .replicaof, .slaveof, .role, .monitor, .bgrewriteaof,
       .msRegisterSlave,
       .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .waitaof, .failover, .promote, .msVoter, .msVote,
-      .msState, .msNewMaster:
+      .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords:
       return try services.serve(command, arguments, self, session)
     }
     return .done

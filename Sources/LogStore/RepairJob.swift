@@ -66,6 +66,7 @@ public final class RepairJob {
     store.writeLock.lock()
     let found = store.segmentList.withLock { $0 }.first { $0.name == name && $0.state == .sealed }
     found?.pins += 1
+    found?.rewriters += 1
     // From now on no compaction takes it.
     found?.isDamaged = true
     let revision = store.nextRevision
@@ -87,6 +88,7 @@ public final class RepairJob {
     store.epochs.resign(participant)
     store.writeLock.lock()
     segment.pins -= 1
+    segment.rewriters -= 1
     store.writeLock.unlock()
   }
 

@@ -28,6 +28,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   package let upstreamLoop: any WorkLoop
   private let relayLoops: [any WorkLoop]
   private let nextRelayLoop = Atomic<Int>(0)
+  private(set) var digestRepair: DigestRepair!
   /// For commands that block on disk: they never run on a loop.
   let adminPool = NIOThreadPool(numberOfThreads: 2)
   let maintenance = Signal()
@@ -57,6 +58,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     maintenanceThread = MaintenanceThread(core: self)
     compactionThread = CompactionThread(core: self)
     scrubThread = ScrubThread(core: self)
+    digestRepair = DigestRepair(core: self)
     adminPool.start()
   }
 
@@ -72,6 +74,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     maintenanceThread.start()
     compactionThread.start()
     scrubThread.start()
+    digestRepair.start()
   }
 
   func worker(for loop: any EventLoop) -> LoopWorker {
@@ -96,6 +99,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     for worker in workers { try? await worker.closeClients().get() }
     compactionThread.stop()
     scrubThread.stop()
+    digestRepair.stop()
     maintenanceThread.stop()
     commitThread.stop()
     node.maintainStore()

@@ -71,6 +71,12 @@ package final class ReplicationService: @unchecked Sendable {
     for runner in runners.withLock({ Array($0.values) }) { runner.logAdvanced() }
   }
 
+  /// A relay read something damaged.
+  func damageMet(in file: String, of store: LogStore) {
+    guard store === core.store else { return }
+    core.scrubThread.damageMet(in: file, of: store)
+  }
+
   // MARK: Registry events from relays
 
   func relaySent(_ link: LinkID, upTo lsn: LSN, fileBytes: UInt64) {
@@ -344,7 +350,7 @@ package final class ReplicationService: @unchecked Sendable {
   package func sendDigest() {
     let streaming = runners.withLock { Array($0.values) }
     guard !streaming.isEmpty else { return }
-    let digest = core.digest()
+    let digest = core.digestRepair.sample()
     let body = digest.encoded()
     for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
   }

@@ -120,6 +120,7 @@ package final class UpstreamLink: @unchecked Sendable {
         } catch {
           logger.error("sync stopped", metadata: ["replication.error": "\(error)"])
           holdIfDisk(error)
+          if case LogReadError.damaged(let file, _, _) = error { core.scrubThread.damageMet(in: file, of: core.store) }
           queue = [.storeFailed("\(error)")]
           break
         }
@@ -482,6 +483,7 @@ package final class UpstreamLink: @unchecked Sendable {
       logger.error(
         "DATA DIFFERS FROM THE MASTER",
         metadata: ["digest.lsn": "\(digest.lsn)", "digest.ranges": "\(ranges)"])
+      core.digestRepair.found(ranges, at: digest.lsn, in: store)
     }
   }
 }

@@ -39,6 +39,8 @@ extension ServerCore {
     case .compact: return try compact(arguments, executor)
     case .scrub: return scrub(executor)
     case .msFetchRecords: return try fetchRecords(arguments, executor)
+    case .msDigestPartitions: try digestPartitions(arguments, executor)
+    case .msPartitionRecords: return try partitionRecords(arguments, executor)
     case .shutdown: return try shutdown(arguments, executor, session)
     case .monitor: monitor(executor, session)
     case .digest: try digest(arguments, executor)

@@ -58,10 +58,11 @@ extension ServerCore {
       ("last_sync_estimated_bytes", String(view.lastEstimatedBytes)), ("last_sync_bytes", String(view.lastBytes)),
       ("last_sync_seconds", String(view.lastSeconds)), ("last_sync_error", view.lastError ?? ""),
       ("syncs", String(view.syncCount)),
-      ("digest_state", view.digest), ("digest_lsn", view.digestLSN.description),
+      ("digest_state", digestRepair.state(view.digest)), ("digest_lsn", view.digestLSN.description),
       ("sync_bytes_done", String(view.progress?.bytesDone ?? 0)),
       ("sync_bytes_total", String(view.progress?.bytesTotal ?? 0)),
     ])
+    lines.append(contentsOf: digestRepair.lines)
     return lines
   }
 
