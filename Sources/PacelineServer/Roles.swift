@@ -168,6 +168,7 @@ extension ServerCore {
       $0.terms = TermHistory()
       $0.segments = []
       $0.logStart = LSN(1)
+      ($0.rewindFloor, $0.cut) = (.none, nil)
     }
     replaceStore(with: fresh, keepingFilesOfOld: false)
   }
