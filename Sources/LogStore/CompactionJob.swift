@@ -221,7 +221,8 @@ public final class CompactionJob {
     do throws(FileError) {
       try store.install(
         name: name, from: done, moves: moves, lastLSN: last.lastLSN, cleanUpTo: cleanUpTo,
-        notBefore: waitsToSettle ? .none : looked, writer: writer, checksum: checksum, kept: tombstones,
+        notBefore: waitsToSettle ? .none : looked, droppedUpTo: waitsToSettle ? looked : bounds.settled, writer: writer,
+        checksum: checksum, kept: tombstones,
         droppedTombstone: newestDroppedTombstone, dictionaries: recoder.dictionaries)
     } catch {
       throw .disk(error)

@@ -198,6 +198,7 @@ struct Recovery {
     }
     store.terms = generation.terms
     store.setLogStart(rawLogStart)
+    store.rewindFloor = max(generation.rewindFloor, sealed.last { $0.segment.name.isData }?.segment.lastLSN ?? .none)
     store.tombstonesFrom = generation.tombstonesFrom
     store.currentTerm = generation.terms.last?.term.value ?? 0
     noteYoungTerms()

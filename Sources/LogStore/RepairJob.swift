@@ -219,7 +219,8 @@ public final class RepairJob {
     do throws(FileError) {
       try store.install(
         name: name, from: [segment], moves: moves, lastLSN: segment.lastLSN, cleanUpTo: segment.cleanUpTo,
-        notBefore: segment.notBefore, writer: writer, checksum: checksum, kept: kept, droppedTombstone: .none,
+        notBefore: segment.notBefore, droppedUpTo: store.positions.applied, writer: writer, checksum: checksum,
+        kept: kept, droppedTombstone: .none,
         dictionaries: dictionaries
       ) { replacement throws(FileError) in
         store.writeLock.lock()

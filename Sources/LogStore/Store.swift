@@ -161,6 +161,9 @@ public final class LogStore: @unchecked Sendable {
   public internal(set) var logStart: LSN = LSN(1)
   /// No tombstone from this LSN on was dropped: a copy of the data that is older misses deletions. Under the write lock.
   public internal(set) var tombstonesFrom: LSN = LSN(1)
+  /// The log can be cut back to this LSN and no further: up to here records may have been dropped because of newer ones.
+  /// Not below the last LSN of a data file. Under the write lock.
+  public internal(set) var rewindFloor = LSN.none
   /// LSN of the newest catalog record, for threads without the write lock.
   let catalogLSN = Atomic<UInt64>(0)
   var newestCatalogLSN: UInt64 { catalogLSN.load(ordering: .acquiring) }

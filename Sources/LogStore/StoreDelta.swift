@@ -222,6 +222,7 @@ public final class DeltaInstallation {
     generation.segments += segments.map(LogStore.describe)
     generation.terms = terms
     generation.logStart = barrier.next
+    generation.rewindFloor = barrier
     generation.keys = index.indexes.mapValues { UInt64($0.count) }
   }
 
@@ -241,6 +242,7 @@ public final class DeltaInstallation {
     }
     store.lastLSN = barrier.value
     store.restartLevels(at: barrier)
+    store.rewindFloor = barrier
     store.terms = terms
     store.currentTerm = terms.last?.term.value ?? store.currentTerm
     store.replicatedUnitIsOpen = false

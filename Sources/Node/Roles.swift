@@ -170,6 +170,7 @@ extension NodeCore {
       $0.terms = TermHistory()
       $0.segments = []
       $0.logStart = LSN(1)
+      ($0.rewindFloor, $0.cut) = (.none, nil)
     }
     replaceStore(with: fresh, keepingFilesOfOld: false)
   }

@@ -124,6 +124,7 @@ final class StagedStore {
     generation.logStart = manifest.files.map(\.firstLSN).min() ?? begin.startLSN
     // Which tombstones the master's compacted files still have is not known here.
     if manifest.files.contains(where: { $0.kind == .data }) { generation.tombstonesFrom = manifest.lastLSN.next }
+    generation.rewindFloor = max(begin.barrierLSN, manifest.lastLSN)
     let (store, _) = try LogStore.open(
       fileSystem: directory.fileSystem, directory: path, lineage: begin.lineage, configuration: configuration,
       generation: generation, workers: workers, run: run)
