@@ -165,6 +165,7 @@ final class UpstreamLink: @unchecked Sendable {
       lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
       channel?.writeAndFlush(ByteBuffer(bytes: lastAck), promise: nil)
     case .rewind(let lsn): return .storeFailed("this store cannot cut its log back to LSN \(lsn)")
+    case .takeOver(let order): return .storeFailed("this node cannot take over in term \(order.term)")
     case .beginSnapshot(let begin, let manifest, let keep):
       staged?.abandon()
       if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.store != nil {
