@@ -185,7 +185,8 @@ public final class RestoreJob {
     do throws(FileError) {
       try store.install(
         name: name, from: [segment], moves: moves, lastLSN: lastLSN, cleanUpTo: min(segment.cleanUpTo, aliveAt),
-        notBefore: segment.notBefore, writer: writer, checksum: checksum, kept: kept, droppedTombstone: .none,
+        notBefore: segment.notBefore, droppedUpTo: store.positions.applied, writer: writer, checksum: checksum,
+        kept: kept, droppedTombstone: .none,
         dictionaries: dictionaries
       ) { [self] _ throws(FileError) in
         store.writeLock.lock()

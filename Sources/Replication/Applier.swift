@@ -24,6 +24,8 @@ package struct Applier: Sendable {
   /// As the master of this connection last said.
   var masterTerm = Term.none
   var received: ReceivedSnapshot?
+  /// Waits for its last records to become visible.
+  var pendingHandover: HandoverOrder?
   var clocks = AppliedClock()
   var lastAck: Ack?
   var ackedAt = Tick(milliseconds: 0)
@@ -179,6 +181,7 @@ package struct Applier: Sendable {
     if isConnected { actions.append(.closeLink(ReplicationError(.detached, "this node follows no master any more"))) }
     state = .detached
     master = nil
+    pendingHandover = nil
     lastAck = nil
   }
 
@@ -189,6 +192,7 @@ package struct Applier: Sendable {
     heardAt = now
     masterLineage = nil
     masterTerm = .none
+    pendingHandover = nil
     state = .connecting(since: now)
     actions.append(.connect(master))
   }
@@ -268,6 +272,7 @@ package struct Applier: Sendable {
     let retryAt = now.advanced(by: backoffMilliseconds)
     backoffMilliseconds = min(backoffMilliseconds * 2, config.backoffMillisecondsMax)
     state = .disconnected(retryAt: retryAt)
+    pendingHandover = nil
     lastAck = nil
     actions.append(.closeLink(error))
     actions.append(.scheduleRetry(at: retryAt))

@@ -15,7 +15,7 @@ extension Applier {
       case .log: try logFrame(header, &actions)
       case .delta: try deltaFrame(header, &actions)
       case .syncBegin, .fileManifest, .fileDone, .syncEnd, .heartbeat, .ack, .slaveList, .digest, .needPlan, .error,
-        .deltaEnd:
+        .deltaEnd, .handover:
         throw unexpected(header.type)
       }
     case .fileDone(let done): try fileDone(header, done, &actions)
@@ -25,7 +25,7 @@ extension Applier {
       switch header.type {
       case .heartbeat: try heartbeat(header, &actions)
       case .syncBegin, .fileManifest, .fileChunk, .fileDone, .log, .syncEnd, .ack, .slaveList, .digest, .needPlan,
-        .error, .delta, .deltaEnd:
+        .error, .delta, .deltaEnd, .handover:
         throw unexpected(header.type)
       }
     case .slaveList(let list):
@@ -38,6 +38,7 @@ extension Applier {
     case .needPlan(let plan):
       throw ReplicationError(.needPlan, "the master asks for a new plan: \(plan.code) \(plan.reason)")
     case .error(let body): throw ReplicationError(.peerRefused, "\(body.code) \(body.message)")
+    case .handover(let order): try handover(header, order)
     case .ack: throw unexpected(.ack)
     }
   }
@@ -369,6 +370,7 @@ extension Applier {
     try advanceDelta(&actions)
     advanceLog(&actions)
     acknowledge(now, &actions)
+    advanceHandover(&actions)
   }
 
   private mutating func advanceLog(_ actions: inout [ApplierAction]) {

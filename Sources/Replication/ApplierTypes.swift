@@ -214,6 +214,9 @@ package enum ApplierAction: Hashable, Sendable {
   case markInSync(LSN)
   case slaveListChanged(SlaveList)
   case compareDigest(Digest)
+  /// The master gave its reign to this node: everything that counts is durable and visible here. Run `Promotion` with
+  /// `handoverTerm`, and detach from the master only when it says `becomeMaster`.
+  case takeOver(HandoverOrder)
   /// The master's clock and last LSN, for lag and expiry.
   case masterSeen(lastLSN: LSN, clock: WallClock)
   case closeLink(ReplicationError)

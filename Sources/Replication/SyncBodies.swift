@@ -376,6 +376,7 @@ package enum FrameBody: Hashable, Sendable {
   case digest(Digest)
   case needPlan(NeedPlan)
   case error(ErrorBody)
+  case handover(HandoverOrder)
 
   /// - Parameter body: the opened (decompressed) body; not looked at for log, delta and fileChunk, which may pass [].
   package static func decode(_ header: FrameHeader, _ body: [UInt8]) throws(FrameError) -> FrameBody {
@@ -392,6 +393,7 @@ package enum FrameBody: Hashable, Sendable {
     case .digest: .digest(try Digest.decode(body, at: header.firstLSN))
     case .needPlan: .needPlan(try NeedPlan.decode(body))
     case .error: .error(try ErrorBody.decode(body))
+    case .handover: .handover(try HandoverOrder.decode(body))
     }
   }
 }

@@ -163,7 +163,7 @@ import Testing
         .beginSnapshot, .dropSnapshot, .openFile, .writeChunk,
         .verifyFile,
         .appendRecords, .keepRecordPart, .applyUpTo, .swapIn, .adoptLineage, .markInSync, .slaveListChanged,
-        .compareDigest:
+        .compareDigest, .takeOver:
         Issue.record("\(action) before \(error)")
       }
     }

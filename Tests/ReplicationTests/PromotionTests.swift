@@ -35,13 +35,15 @@ import Testing
   static let request = VoteRequest(
     term: Term(3), candidate: node(2), address: place(7402), last: position(2, 100), lineage: node(9))
 
-  /// Runs these events at 1 ms each; the last step's actions.
+  /// Runs these events, the last one at `end`; the last step's actions.
   static func run(_ facts: PromotionFacts, _ events: [PromotionEvent], at end: UInt64 = 10) -> (
     Promotion, [PromotionAction]
   ) {
     var promotion = Promotion()
     var actions = promotion.step(.start(facts), now: at(0))
-    for event in events { actions = promotion.step(event, now: at(end)) }
+    for (index, event) in events.enumerated() {
+      actions = promotion.step(event, now: at(index == events.count - 1 ? end : 5))
+    }
     return (promotion, actions)
   }
   static func refusal(_ facts: PromotionFacts, _ events: [PromotionEvent], at end: UInt64 = 10) -> String? {

@@ -368,6 +368,7 @@ final class StreamHarness {
         work.insert(.applier(.deltaInstalled(barrierLSN: end.barrierLSN)), at: 0)
       case .abandonDelta: stagedDelta = nil
       case .adoptLineage(let lineage): facts.lineage = lineage
+      case .takeOver(let order): Issue.record("nobody hands over here: \(order)")
       case .markOutOfSync, .markInSync, .slaveListChanged, .compareDigest, .masterSeen, .scheduleRetry: break
       case .closeLink(let error):
         errors.append(error.code)

@@ -74,7 +74,7 @@ package final class ReplicationService: @unchecked Sendable {
   /// A relay read something damaged.
   func damageMet(in file: String, of store: LogStore) {
     guard store === core.store else { return }
-    core.scrubThread.damageMet(in: file, of: store)
+    core.host.damageMet(in: file, of: store)
   }
 
   // MARK: Registry events from relays
@@ -350,7 +350,7 @@ package final class ReplicationService: @unchecked Sendable {
   package func sendDigest() {
     let streaming = runners.withLock { Array($0.values) }
     guard !streaming.isEmpty else { return }
-    let digest = core.digestRepair.sample()
+    let digest = core.host.digestSample()
     let body = digest.encoded()
     for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
   }

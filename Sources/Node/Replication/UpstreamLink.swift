@@ -120,7 +120,7 @@ package final class UpstreamLink: @unchecked Sendable {
         } catch {
           logger.error("sync stopped", metadata: ["replication.error": "\(error)"])
           holdIfDisk(error)
-          if case LogReadError.damaged(let file, _, _) = error { core.scrubThread.damageMet(in: file, of: core.store) }
+          if case LogReadError.damaged(let file, _, _) = error { core.host.damageMet(in: file, of: core.store) }
           queue = [.storeFailed("\(error)")]
           break
         }
@@ -162,6 +162,7 @@ package final class UpstreamLink: @unchecked Sendable {
       lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
       wire?.send(lastAck)
     case .rewind(let lsn): return try rewind(to: lsn)
+    case .takeOver(let order): core.succession.takeOver(order)
     case .beginSnapshot(let begin, let manifest, let keep):
       staged?.abandon()
       if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.store != nil {
@@ -483,7 +484,7 @@ package final class UpstreamLink: @unchecked Sendable {
       logger.error(
         "DATA DIFFERS FROM THE MASTER",
         metadata: ["digest.lsn": "\(digest.lsn)", "digest.ranges": "\(ranges)"])
-      core.digestRepair.found(ranges, at: digest.lsn, in: store)
+      core.host.digestDiffers(ranges, at: digest.lsn, in: store)
     }
   }
 }
