@@ -4,7 +4,7 @@ import Core
 // Little endian; strings and lists are preceded by their length.
 //
 //  offset size name          meaning
-//       0    8 magic         "PLDIR\0\0\3"
+//       0    8 magic         "PLDIR\0\0\4"
 //       8    4 bodyBytes
 //      12    4 checksum      crc32c of the body
 //      16    . body:         generation u64, node id 20, lineage 20, store number u32,
@@ -17,6 +17,7 @@ import Core
 //                            rewind floor u64,
 //                            cut: last LSN that stays u64, term of the record behind it that goes u32, 0 for no cut,
 //                            keys: count u32, then (table u32, keys u64) each,
+//                            role: two strings, u16 length and bytes each,
 //                            registry: length u32 and bytes (opaque here: the replication registry)
 //
 // Written beside the old ones, synced, renamed, directory synced. Segments younger than the list are found by name.
@@ -79,6 +80,10 @@ public struct DirectoryFile: Equatable, Sendable {
   /// How many keys each table had when this was written: a start makes room for them.
   public var keys: [UInt32: UInt64] = [:]
   public var registry: [UInt8] = []
+  /// Whom the node follows since its role changed while it ran: `self`, an address, or empty if it never did; and what it
+  /// was started with then. A start with the same goes on in that role.
+  public var role = ""
+  public var startRole = ""
 
   /// Orders a cut: nothing that this names lies behind `lsn`, which is not below the rewind floor.
   public mutating func cutBack(to lsn: LSN, term: Term) {
@@ -94,7 +99,7 @@ public struct DirectoryFile: Equatable, Sendable {
   }
 
   public static let suffix = ".dir"
-  public static let magic: UInt64 = 0x0300_0052_4944_4C50  // "PLDIR\0\0\3"
+  public static let magic: UInt64 = 0x0400_0052_4944_4C50  // "PLDIR\0\0\4"
   static let headerBytes = 16
 
   public init(node: NodeID, lineage: NodeID) {
@@ -140,6 +145,10 @@ public struct DirectoryFile: Equatable, Sendable {
     for (table, count) in keys.sorted(by: { $0.key < $1.key }) {
       body.u32(table)
       body.u64(count)
+    }
+    for text in [role, startRole] {
+      body.u16(UInt16(text.utf8.count))
+      body.raw(Array(text.utf8))
     }
     body.u32(UInt32(registry.count))
     body.raw(registry)
@@ -210,6 +219,8 @@ public struct DirectoryFile: Equatable, Sendable {
     let cut = Cut(afterLSN: LSN(try reader.u64()), term: Term(try reader.u32()))
     if cut.term > .none { file.cut = cut }
     for _ in 0..<(try reader.u32()) { file.keys[try reader.u32()] = try reader.u64() }
+    file.role = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
+    file.startRole = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.registry = try reader.raw(Int(try reader.u32()))
     guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the registry") }
     for (a, b) in zip(file.segments, file.segments.dropFirst()) where a.lastLSN >= b.firstLSN {

@@ -10,6 +10,8 @@ package protocol NodeHost: AnyObject, Sendable {
   var monotonic: Tick { get }
   var wall: WallClock { get }
   var nodeConfiguration: NodeConfiguration { get }
+  /// The role that the node was started with: `self`, or the master's address.
+  var startRole: String { get }
 
   // Work
 

@@ -18,6 +18,7 @@ package final class ReplicationService: @unchecked Sendable {
   package let counters = SyncCounters()
   package let upstream: UpstreamLink
   private let rates = Mutex(WriteRateMeter())
+  private let rowBox = Mutex<SlaveList?>(nil)
   /// What syncs reached, for the next plan.
   private let reached = Mutex(MeasuredRates())
   /// Of all slaves together: for one that has no finished sync yet.
@@ -99,8 +100,21 @@ package final class ReplicationService: @unchecked Sendable {
         logAdvanced()
       }
     }
+    core.succession.acked()
     core.host.stateChanged()
   }
+
+  /// false if that slave has no stream.
+  func send(_ order: HandoverOrder, to slave: NodeID) -> Bool {
+    guard let runner = runners.withLock({ $0.values.first { $0.slave == slave } }) else { return false }
+    runner.broadcast(.handover, order.encoded(), at: order.lastLSN)
+    return true
+  }
+
+  /// The row as it was when this node's master was last heard of; kept over a change of role.
+  var lastRow: SlaveList? { rowBox.withLock { $0 } }
+  func remember(_ row: SlaveList) { rowBox.withLock { $0 = row } }
+
   package func linkClosed(_ link: LinkID) {
     runners.withLock { $0[link] = nil }
     step(.linkClosed(link))
@@ -109,7 +123,7 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// Steps the registry and carries out what can be done at once. Replies and refusals come back to the caller.
   @discardableResult
-  private func step(_ event: RegistryEvent) -> [RegistryAction] {
+  private func step(_ event: RegistryEvent, yields: Bool = false) -> [RegistryAction] {
     let now = core.host.monotonic
     let actions = registry.withLock { $0.step(event, now: now) }
     for action in actions {
@@ -124,6 +138,7 @@ package final class ReplicationService: @unchecked Sendable {
           "the log held for a slave was let go",
           metadata: ["replication.slave.id": "\(id)", "pin.lsn": "\(pin.fromLSN)", "replication.reason": "\(error)"])
       case .newerTermSeen(let term, let id, let address):
+        core.succession.newerTermSeen(term, at: address, yields: yields)
         logger.error(
           "a slave knows of a newer term than this node",
           metadata: [
@@ -156,7 +171,7 @@ package final class ReplicationService: @unchecked Sendable {
   /// Off the clients' loops: it writes the registry to disk.
   package func register(_ link: LinkID, _ request: RegisterRequest) -> Result<RegisterReply, ReplicationError> {
     let facts = masterFacts()
-    for action in step(.register(link, request, facts)) {
+    for action in step(.register(link, request, facts), yields: request.yields) {
       switch action {
       case .reply(_, let reply):
         logger.info(
@@ -236,6 +251,8 @@ package final class ReplicationService: @unchecked Sendable {
     let anySlave = ratios.withLock { $0 }
     input.ratios = slave?.ratios.completed(by: anySlave) ?? anySlave
     input.syncRateBytesMax = settings.syncRateBytes
+    input.isRewindNegotiated = slave?.capabilities.contains(.rewind) ?? false
+    input.rewindFloor = request.rewindFloor
     input.rates = reached.withLock { $0 }
     return Planned(report: SyncPlanner.plan(input), input: input, files: files, store: store)
   }

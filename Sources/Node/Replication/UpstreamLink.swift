@@ -60,14 +60,22 @@ package final class UpstreamLink: @unchecked Sendable {
     }
   }
 
+  /// On the link's loop: no record comes from the old master any more.
+  func detachNow() {
+    step(.detach)
+    if hold != nil { endHold() }
+    ticking?.cancel()
+    ticking = nil
+    viewBox.withLock { $0 = UpstreamView() }
+  }
+
+  /// On the link's loop: this node voted in a newer term, what comes of an older one is taken no more.
+  func voted(_ term: Term) { step(.voted(term)) }
+
   /// Calls `done` on the link's loop when no record comes from the old master any more.
   func detach(then done: @escaping @Sendable () -> Void) {
     loop.execute { [self] in
-      step(.detach)
-      if hold != nil { endHold() }
-      ticking?.cancel()
-      ticking = nil
-      viewBox.withLock { $0 = UpstreamView() }
+      detachNow()
       done()
     }
   }
@@ -198,7 +206,9 @@ package final class UpstreamLink: @unchecked Sendable {
     case .adoptLineage(let lineage): try core.adoptLineage(lineage)
     case .markOutOfSync: logger.warning("out of sync with the master")
     case .markInSync(let lsn): inSync(lsn)
-    case .slaveListChanged(let list): viewBox.withLock { $0.slaves = list }
+    case .slaveListChanged(let list):
+      viewBox.withLock { $0.slaves = list }
+      core.replication.remember(list)
     case .compareDigest(let digest): receive(digest)
     case .masterSeen(let lsn, let clock):
       viewBox.withLock {
