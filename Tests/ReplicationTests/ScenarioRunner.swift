@@ -304,6 +304,8 @@ final class ScenarioRunner {
           id: node(n), address: place(7400 + Int(n)), role: NodeState.Role(rawValue: command.text("role")) ?? .slave,
           lineage: node(9), term: command.term("term"), last: position(2, 100)))
     case "failed": event = .askFailed("refused")
+    case "reigns": event = .reigns
+    case "reign-refused": event = .reignRefused("no majority")
     case "abort": event = .abort
     case "tick": event = .tick
     case _: return nil
