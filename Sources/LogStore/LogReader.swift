@@ -186,6 +186,8 @@ extension LogStore {
     positions.set(durable: last)
     positions.set(applied: last)
     setLogStart(lsn)
+    restartLevels(at: last)
+    rewindFloor = last
     tombstonesFrom = lsn
   }
 

@@ -1,16 +1,7 @@
 import Core
 import LogStore
+import Node
 import Synchronization
-
-/// When a write is on disk.
-package enum Durability: String, Sendable, CaseIterable {
-  /// Acknowledged after the group commit is on disk.
-  case fsync
-  /// Synced every so many milliseconds; acknowledged at once.
-  case interval
-  /// Written, never synced but at segment ends; acknowledged at once.
-  case none
-}
 
 /// The one thread that writes and syncs the log.
 ///
@@ -25,6 +16,7 @@ final class CommitThread: @unchecked Sendable {
   private let store: Mutex<LogStore>
   let durability: Durability
   private let intervalMilliseconds: Int
+  private let onBegin: @Sendable (LogStore) -> Void
   private let onCommit: @Sendable (LogStore, CommitResult) -> Void
   private let thread = Mutex<BackgroundThread?>(nil)
   /// Held during a commit: whoever takes it knows that none runs.
@@ -32,8 +24,9 @@ final class CommitThread: @unchecked Sendable {
 
   init(
     store: LogStore, durability: Durability, intervalMilliseconds: Int,
-    onCommit: @escaping @Sendable (LogStore, CommitResult) -> Void
+    onBegin: @escaping @Sendable (LogStore) -> Void, onCommit: @escaping @Sendable (LogStore, CommitResult) -> Void
   ) {
+    self.onBegin = onBegin
     self.store = Mutex(store)
     self.durability = durability
     self.intervalMilliseconds = intervalMilliseconds
@@ -81,6 +74,7 @@ final class CommitThread: @unchecked Sendable {
         continue
       }
       isMarked = false
+      onBegin(current)
       let sync = durability == .fsync || needsSync(current, since: lastSync)
       let result = commit(sync: sync)
       if sync { lastSync = Clocks.monotonic }

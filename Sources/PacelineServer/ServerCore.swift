@@ -14,64 +14,59 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   // Safe to share: constants, atomics and mutexes; `workers` is set before the first connection.
   let logger: Logger
   let directory: DataDirectory
-  let fileSystem: RealFileSystem
   let settings: Mutex<ServerConfiguration>
   let startedAt = Clocks.monotonic
-  private let storeBox: Mutex<LogStore>
   private(set) var workers: [LoopWorker] = []
   // Set once in `init`, after `self` exists.
+  private(set) var node: NodeCore!
   private var commitThread: CommitThread!
-  private(set) var replication: ReplicationService!
   private var maintenanceThread: MaintenanceThread!
   private(set) var compactionThread: CompactionThread!
   private(set) var scrubThread: ScrubThread!
-  let roleBox: Mutex<Role>
-  let termValue = Atomic<UInt32>(0)
-  let maintaining = Mutex<Void>(())
-  let lastSave = Atomic<UInt64>(Clocks.wall.milliseconds / 1000)
-  let expiredKeys = Atomic<UInt64>(0)
+  /// One loop for the link to the master, the others for slaves' relays; blocking is allowed there.
+  private let background: MultiThreadedEventLoopGroup
+  package let upstreamLoop: any WorkLoop
+  private let relayLoops: [any WorkLoop]
+  private let nextRelayLoop = Atomic<Int>(0)
+  private(set) var digestRepair: DigestRepair!
   /// For commands that block on disk: they never run on a loop.
   let adminPool = NIOThreadPool(numberOfThreads: 2)
   let maintenance = Signal()
   /// What the commands of the server itself keep.
   let service = ServiceState()
-  let disk: DiskWatch
-  /// A generation could not be written and is due.
-  let generationIsDue = Atomic<Bool>(false)
-  /// Master's wall clock minus ours, milliseconds; 0 on a master.
-  let clockOffset = Atomic<Int64>(0)
   let nextClientID = Atomic<UInt64>(1)
   let connected = Atomic<Int>(0)
   let rejected = Atomic<Int>(0)
   let accepted = Atomic<Int>(0)
   let durability: Durability
 
-  init(
-    configuration: ServerConfiguration, directory: DataDirectory, fileSystem: RealFileSystem, store: LogStore,
-    logger: Logger
-  ) {
+  init(configuration: ServerConfiguration, directory: DataDirectory, store: LogStore, logger: Logger) {
     settings = Mutex(configuration)
     durability = configuration.durability
     self.directory = directory
-    self.fileSystem = fileSystem
     self.logger = logger
-    disk = DiskWatch(logger: logger)
-    storeBox = Mutex(store)
-    roleBox = Mutex(.master)
-    termValue.store(store.newestTerm?.value ?? 0, ordering: .releasing)
+    background = MultiThreadedEventLoopGroup(numberOfThreads: 1 + max(1, min(4, System.coreCount)))
+    let loops = background.makeIterator().map { BackgroundLoop($0) }
+    upstreamLoop = loops[0]
+    relayLoops = Array(loops.dropFirst())
     commitThread = CommitThread(
       store: store, durability: configuration.durability,
-      intervalMilliseconds: configuration.fsyncIntervalMilliseconds
-    ) { [unowned self] store, result in committed(store, result) }
-    replication = ReplicationService(core: self, configuration: configuration, logger: logger)
+      intervalMilliseconds: configuration.fsyncIntervalMilliseconds,
+      onBegin: { [unowned self] store in node?.appended(store) },
+      onCommit: { [unowned self] store, result in node?.committed(store, result) })
+    node = NodeCore(host: self, directory: directory, store: store, logger: logger)
     maintenanceThread = MaintenanceThread(core: self)
     compactionThread = CompactionThread(core: self)
     scrubThread = ScrubThread(core: self)
+    digestRepair = DigestRepair(core: self)
     adminPool.start()
   }
 
   var configuration: ServerConfiguration { settings.withLock { $0 } }
-  var store: LogStore { storeBox.withLock { $0 } }
+  var store: LogStore { node.store }
+  var replication: ReplicationService { node.replication }
+  var role: Role { node.role }
+  var isMaster: Bool { node.isMaster }
 
   func start(loops: [any EventLoop]) {
     workers = loops.map { LoopWorker(eventLoop: $0, server: self, store: store) }
@@ -79,18 +74,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     maintenanceThread.start()
     compactionThread.start()
     scrubThread.start()
-  }
-
-  /// Makes another store the node's; returns the old one. Loops follow through `replaceStore`.
-  func swapStore(_ fresh: LogStore) -> LogStore {
-    let old = storeBox.withLock { box in
-      defer { box = fresh }
-      return box
-    }
-    // It may have changed since that store was made. After the exchange: what CONFIG SET changes later, it changes here.
-    fresh.compression = configuration.store.compression
-    commitThread.use(fresh)
-    return old
+    digestRepair.start()
   }
 
   func worker(for loop: any EventLoop) -> LoopWorker {
@@ -100,38 +84,13 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   // MARK: The data path's questions
 
   @inline(__always)
-  func goodLSN(of store: LogStore) -> UInt64 {
-    durability == .fsync ? max(store.positions.durable.value, store.isReplica ? UInt64.max : 0) : .max
+  func good(of store: LogStore) -> Gate {
+    let good = node.good(of: store)
+    return Gate(durable: good.durable, committed: good.committed)
   }
-  @inline(__always) var clock: WallClock {
-    let offset = clockOffset.load(ordering: .relaxed)
-    let wall = Clocks.wall
-    return offset == 0 ? wall : WallClock(milliseconds: UInt64(max(0, Int64(wall.milliseconds) &+ offset)))
-  }
+  @inline(__always) var clock: WallClock { node.clock(wall: Clocks.wall) }
   @inline(__always) func appended() { commitThread.wake() }
   @inline(__always) func isOverloaded(_ store: LogStore) -> Bool { store.isOverloaded }
-
-  // MARK: Commit
-
-  private func committed(_ store: LogStore, _ result: CommitResult) {
-    if !store.isWritable, store === self.store { disk.look(store) }
-    let good = durability == .fsync ? result.durable : result.written
-    if store.isReplica {
-      replication?.upstream.durableAdvanced(good)
-    } else {
-      store.positions.set(committed: good)
-    }
-    for worker in workers { worker.commitAdvanced() }
-    replication?.logAdvanced()
-    if result.filledSegments { maintenance.raise() }
-  }
-
-  /// Writes and syncs what is appended now. Blocks; never on a loop that serves clients.
-  @discardableResult
-  func commitNow() -> CommitResult { commitThread.flush() }
-
-  /// Acks, positions or the role changed: suspended commands look again.
-  func stateChanged() { for worker in workers { worker.stateChanged() } }
 
   /// In this order: replies that are good leave, clients end, no more background changes, the log on disk, slaves and
   /// master end. The loops still run.
@@ -140,12 +99,25 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     for worker in workers { try? await worker.closeClients().get() }
     compactionThread.stop()
     scrubThread.stop()
+    digestRepair.stop()
     maintenanceThread.stop()
     commitThread.stop()
-    maintainStore()
-    await replication.shutdown()
+    node.maintainStore()
+    node.stop()
+    try? await background.shutdownGracefully()
     try? await adminPool.shutdownGracefully()
   }
+
+  // MARK: Loops
+
+  package func relayLoop() -> any WorkLoop {
+    relayLoops[nextRelayLoop.wrappingAdd(1, ordering: .relaxed).oldValue % relayLoops.count]
+  }
+  package func wakeCommit() { commitThread.wake() }
+  package func commits(in store: LogStore) { commitThread.use(store) }
+  @discardableResult
+  package func commitNow() -> CommitResult { commitThread.flush() }
+  package func stateChanged() { for worker in workers { worker.stateChanged() } }
 
   // MARK: Connections
 
@@ -156,6 +128,8 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     case .reply(let pending): return pending.ready.map { .some($0) }
     case .paused: return service.pause.current(now: now) == nil ? .some(nil) : nil
     case .slaves(let count, let lsn, let deadline): return waitOutcome(count, lsn, deadline, now)
+    case .disks(let local, let count, let lsn, let deadline):
+      return waitDisksOutcome(local, count, lsn, deadline, now)
     case .visible(let lsn, let deadline): return visibleOutcome(lsn, deadline, now)
     }
   }
@@ -168,5 +142,25 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   package func readOnlyError() -> String {
     guard case .slave(let master) = role else { return "READONLY You can't write against a read only replica." }
     return "READONLY You can't write against a read only replica. The master is \(master.host):\(master.port)"
+  }
+
+  package var level: RecordLevel { configuration.commit.level }
+  package var fullsyncSlaves: Int { configuration.commit.slaves }
+  @inline(__always) var writeBar: WriteBar { WriteBar(rawValue: node.writeBar.load(ordering: .relaxed)) ?? .none }
+
+  package func staleness(beyond bound: StalenessBound, _ store: LogStore, now: Tick) -> String? {
+    guard !isMaster else { return nil }
+    let view = replication.upstream.view
+    let advice = "; ask the master, or READ MAXLAG off"
+    guard view.isLinkUp, view.isInSync else { return "STALE this slave has no link to its master\(advice)" }
+    switch bound {
+    case .milliseconds(let most):
+      let age = now.since(view.freshAt)
+      return age > most ? "STALE what this slave shows is \(age) ms old, \(most) ms are allowed\(advice)" : nil
+    case .records(let most):
+      let applied = store.positions.applied
+      let behind = view.masterLastLSN > applied ? view.masterLastLSN.value - applied.value : 0
+      return behind > most ? "STALE this slave is \(behind) records behind, \(most) are allowed\(advice)" : nil
+    }
   }
 }

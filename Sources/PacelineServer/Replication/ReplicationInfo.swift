@@ -23,7 +23,8 @@ extension ServerCore {
       ("repl_backlog_size", String(configuration.walKeepBytes)),
       ("repl_backlog_first_byte_offset", store.firstRetainedLSN.description),
       ("repl_backlog_histlen", String(positions.appended.value &- store.firstRetainedLSN.previous.value)),
-      ("node_id", directory.node.description), ("lineage", directory.lineage.description), ("term", term.description),
+      ("node_id", directory.node.description), ("lineage", directory.lineage.description),
+      ("term", node.term.description),
       ("appended_lsn", positions.appended.description), ("written_lsn", positions.written.description),
       ("durable_lsn", positions.durable.description), ("committed_lsn", positions.committed.description),
       ("applied_lsn", positions.applied.description), ("log_start_lsn", store.firstRetainedLSN.description),
@@ -57,10 +58,11 @@ extension ServerCore {
       ("last_sync_estimated_bytes", String(view.lastEstimatedBytes)), ("last_sync_bytes", String(view.lastBytes)),
       ("last_sync_seconds", String(view.lastSeconds)), ("last_sync_error", view.lastError ?? ""),
       ("syncs", String(view.syncCount)),
-      ("digest_state", view.digest), ("digest_lsn", view.digestLSN.description),
+      ("digest_state", digestRepair.state(view.digest)), ("digest_lsn", view.digestLSN.description),
       ("sync_bytes_done", String(view.progress?.bytesDone ?? 0)),
       ("sync_bytes_total", String(view.progress?.bytesTotal ?? 0)),
     ])
+    lines.append(contentsOf: digestRepair.lines)
     return lines
   }
 

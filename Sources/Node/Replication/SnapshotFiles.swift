@@ -6,7 +6,7 @@ import Replication
 ///
 /// A snapshot is named by a hash of what is in it, so a sync that was cut is resumed with the same files even after the
 /// master was started again, and never with others.
-final class SnapshotFiles: Sendable {
+package final class SnapshotFiles: Sendable {
   let manifest: FileManifest
   private let store: LogStore
   private let segments: [Segment]
@@ -65,6 +65,19 @@ final class SnapshotFiles: Sendable {
   func path(_ file: FileManifest.File) -> String? {
     guard let segment = segments.first(where: { $0.firstLSN == LSN(file.number >> 2) }) else { return nil }
     return store.path(of: segment, file.kind == .index ? SegmentFormat.indexSuffix : SegmentFormat.fileSuffix)
+  }
+
+  /// Whether a file is what the manifest promises. O(bytes).
+  static func isIntact(_ mapped: MappedFile, _ file: FileManifest.File) -> Bool {
+    guard UInt64(mapped.count) == file.bytes else { return false }
+    if let checksum = file.checksum { return CRC32C.checksum(mapped.bytes) == checksum }
+    // An index file carries its own checksums.
+    return (try? IndexFile(mapped)) != nil
+  }
+
+  /// The file of records of the piece that a file of the manifest belongs to.
+  func recordsPath(_ file: FileManifest.File) -> String {
+    segments.first { $0.firstLSN == LSN(file.number >> 2) }.map { store.path(of: $0, SegmentFormat.fileSuffix) } ?? ""
   }
 
   /// Unique in a manifest, and all that a name on the other side is made from.
