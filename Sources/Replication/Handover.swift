@@ -7,18 +7,22 @@ import Core
 /// everything can go back as it was. From then on the target may be master at any moment, so this node takes no writes
 /// in its old term any more: it follows the target, or it begins a reign above the target's term.
 ///
-/// Invariant: after `sendHandover` writes are held back until `beginReign` or `follow`.
+/// Until the machine is done, the shell leaves this node's role as it is, also when it gives the target its vote.
+///
+/// Invariant: after `sendHandover` writes are held back until this node reigns in a newer term, or follows.
 package struct Handover: Sendable {
   package let config: HandoverConfig
   package private(set) var state = HandoverState.idle
   private var facts: HandoverFacts?
   private var targetDurable = LSN.none
+  /// The next term to reclaim the reign in; each is tried once, because this node voted in it.
+  private var nextReign = Term.none
 
   package init(config: HandoverConfig = HandoverConfig()) { self.config = config }
 
   package var isUnderWay: Bool {
     switch state {
-    case .waiting, .sent, .asking: true
+    case .waiting, .sent, .asking, .reclaiming: true
     case .idle, .followed, .aborted: false
     }
   }
@@ -31,6 +35,15 @@ package struct Handover: Sendable {
     case .newMaster(let news): return newMaster(news)
     case .stateAnswered(let answer): return answered(answer, now)
     case .askFailed: return tick(now)
+    case .reigns:
+      guard case .reclaiming(let target, _, let reign) = state else { return [] }
+      let text = "the target \(target.address) did not become master; this node is, in term \(reign)"
+      state = .aborted(text)
+      return [.resumeWrites, .finished(text)]
+    case .reignRefused:
+      // Others know better: the target may have won and be found now.
+      guard case .reclaiming(let target, let ordered, _) = state else { return [] }
+      return ask(target, ordered, now)
     case .abort: return abort(now)
     case .tick: return tick(now)
     }
@@ -82,6 +95,7 @@ package struct Handover: Sendable {
   private mutating func send(_ target: HandoverTarget, _ order: HandoverOrder, _ now: Tick) -> [HandoverAction] {
     // The term after the target's is needed, too, should it fail.
     guard order.term.value > 1, order.term.value < .max else { return giveUp("no term is left after \(order.term)") }
+    nextReign = Term(order.term.value + 1)
     state = .sent(target, order.term, until: now.advanced(by: config.takeOverMillisecondsMax))
     return [.sendHandover(target, order)]
   }
@@ -97,7 +111,7 @@ package struct Handover: Sendable {
     switch state {
     case .waiting(let target, _): return giveUp("the target \(target.address) was lost: \(why)")
     case .sent(let target, let term, _): return ask(target, term, now)
-    case .asking, .idle, .followed, .aborted: return []
+    case .asking, .reclaiming, .idle, .followed, .aborted: return []
     }
   }
 
@@ -105,7 +119,7 @@ package struct Handover: Sendable {
     switch state {
     case .waiting: return giveUp("the handover was aborted")
     case .sent(let target, let term, _): return ask(target, term, now)
-    case .asking: return []
+    case .asking, .reclaiming: return []
     case .idle, .followed, .aborted: return [.finished("no handover is under way")]
     }
   }
@@ -114,7 +128,9 @@ package struct Handover: Sendable {
   private mutating func newMaster(_ news: NewMaster) -> [HandoverAction] {
     guard let facts, news.id != facts.id, news.term > facts.term else { return [] }
     switch state {
-    case .waiting, .sent, .asking: return follow(HandoverTarget(id: news.id, address: news.address), news.term)
+    case .reclaiming(_, _, let reign) where news.term <= reign: return []
+    case .waiting, .sent, .asking, .reclaiming:
+      return follow(HandoverTarget(id: news.id, address: news.address), news.term)
     case .idle, .followed, .aborted: return []
     }
   }
@@ -126,7 +142,7 @@ package struct Handover: Sendable {
 
   private mutating func tick(_ now: Tick) -> [HandoverAction] {
     switch state {
-    case .idle, .followed, .aborted: return []
+    case .idle, .followed, .aborted, .reclaiming: return []
     case .waiting(let target, let until):
       guard now >= until, let facts else { return [] }
       guard facts.isForced else {
@@ -139,7 +155,7 @@ package struct Handover: Sendable {
     case .sent(let target, let term, let until):
       return now >= until ? ask(target, term, now) : []
     case .asking(let target, let term, let again, let until):
-      if now >= until { return reign(target, term, "it was not heard of") }
+      if now >= until { return reclaim(target, term) }
       guard now >= again else { return [] }
       state = .asking(target, term, again: now.advanced(by: config.askAgainMilliseconds), until: until)
       return [.ask(target)]
@@ -164,12 +180,13 @@ package struct Handover: Sendable {
       case .slave, .detached: return tick(now)
       }
     }
-    return reign(target, term, "it did not take term \(term)")
+    return reclaim(target, term)
   }
 
-  private mutating func reign(_ target: HandoverTarget, _ term: Term, _ why: String) -> [HandoverAction] {
-    let text = "the target \(target.address) did not become master: \(why)"
-    state = .aborted(text)
-    return [.beginReign(Term(term.value + 1)), .resumeWrites, .finished(text)]
+  private mutating func reclaim(_ target: HandoverTarget, _ ordered: Term) -> [HandoverAction] {
+    let reign = nextReign
+    nextReign = Term(reign.value &+ 1)
+    state = .reclaiming(target, ordered: ordered, reign: reign)
+    return [.beginReign(reign)]
   }
 }

@@ -108,6 +108,8 @@ package enum HandoverState: Hashable, Sendable {
   case sent(HandoverTarget, Term, until: Tick)
   /// The target went silent: did it become master? Asked again at `again`, given up at `until`.
   case asking(HandoverTarget, Term, again: Tick, until: Tick)
+  /// This node asks to be master again, in this term.
+  case reclaiming(HandoverTarget, ordered: Term, reign: Term)
   case followed(HandoverTarget, Term)
   /// This node is master still.
   case aborted(String)
@@ -125,6 +127,9 @@ package enum HandoverEvent: Hashable, Sendable {
   /// Answers to `ask`.
   case stateAnswered(NodeState)
   case askFailed(String)
+  /// Answers to `beginReign`.
+  case reigns
+  case reignRefused(String)
   /// FAILOVER ABORT.
   case abort
   case tick
@@ -134,14 +139,15 @@ package enum HandoverAction: Hashable, Sendable {
   /// Hold new writes back, in their connections; those begun end.
   case pauseWrites
   case resumeWrites
-  /// Send the frame behind everything that the relay has sent.
+  /// Tell the target's relay what is committed, then send the frame behind everything that it has sent.
   case sendHandover(HandoverTarget, HandoverOrder)
   /// Send MS_STATE to the target; answer with `stateAnswered` or `askFailed`.
   case ask(HandoverTarget)
   /// Step down and follow it; writes that were held back are answered as on any slave.
   case follow(NodeAddress, Term)
-  /// Begin a reign of this term: with it a target that took the one before is fenced off. Vote on disk first; then tell all
-  /// nodes by MS_NEW_MASTER, the target first.
+  /// Become master again in this term: with it a target that took the one before is fenced off. By `Promotion` with this
+  /// `handoverTerm`: at `quorum` the target may have won with a majority and have committed with it, so this node needs
+  /// one as well. Answer with `reigns` or `reignRefused`.
   case beginReign(Term)
   /// The command's answer: OK, or one line why not.
   case finished(String?)

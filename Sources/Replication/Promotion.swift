@@ -43,6 +43,10 @@ package struct Promotion: Sendable {
       guard facts?.nodes.contains(where: { $0.id == id }) == true else { return [] }
       failures[id] = singleLine(why)
     case .begun(let firstLSN): return begun(firstLSN)
+    case .termSeen(let term):
+      guard let known = facts?.knownTerm else { return [] }
+      facts?.knownTerm = max(known, term)
+      if case .voting(let own, _) = state, term >= own { return refuse("this node voted in term \(term) meanwhile") }
     case .storeFailed(let why):
       switch state {
       case .voting, .beginning: return refuse("this node's store failed: \(singleLine(why))")

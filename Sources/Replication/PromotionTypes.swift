@@ -96,6 +96,8 @@ package enum PromotionEvent: Hashable, Sendable {
   case failed(from: NodeID, String)
   /// Answer to `becomeMaster`: the term's no-op has this LSN and is durable.
   case begun(firstLSN: LSN)
+  /// This node gave its vote to another, or heard of a master, of this term.
+  case termSeen(Term)
   /// Answer to `becomeMaster` or `persistVote`.
   case storeFailed(String)
   case tick
@@ -104,7 +106,8 @@ package enum PromotionEvent: Hashable, Sendable {
 package enum PromotionAction: Hashable, Sendable {
   /// Send MS_STATE; answer with `stateAnswered` or `failed`.
   case ask(KnownNode)
-  /// On disk before anything after it in the list is done.
+  /// On disk before anything after it in the list is done. If the vote that is there is not of an older term, this node
+  /// voted meanwhile: answer `storeFailed` and do nothing more of the list.
   case persistVote(Vote)
   /// Send MS_VOTE; answer with `voteAnswered` or `failed`.
   case requestVote(KnownNode, VoteRequest)

@@ -51,7 +51,8 @@ package struct VoterState: Hashable, Sendable {
 
 package struct VoteAnswer: Hashable, Sendable {
   package var reply: VoteReply
-  /// To be on disk before the reply leaves. Then, in this order: a master steps down, the applier gets `.voted`.
+  /// To be on disk before the reply leaves. Then, in this order: a master steps down (but not while
+  /// its own `Handover` is under way), the applier gets `.voted`, and a promotion of this node's own gets `.termSeen`.
   package var voteToPersist: Vote?
 }
 

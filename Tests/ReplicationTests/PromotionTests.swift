@@ -250,6 +250,16 @@ import Testing
         == "term 2 was handed over, this node knows of term 2")
   }
 
+  /// Two votes in one term would make two masters.
+  @Test func aVoteGivenMeanwhileRaisesTheTermOrEndsIt() {
+    let (_, actions) = Self.run(
+      Self.facts(.async), [Self.dead, .termSeen(Term(5)), Self.state(Self.second), Self.state(Self.third)])
+    #expect(actions.first == .persistVote(Vote(term: Term(6), candidate: node(2))))
+    let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
+    #expect(Self.refusal(Self.facts(.async), asked + [.termSeen(Term(3))])?.contains("voted in term 3") == true)
+    #expect(Self.refusal(Self.facts(.async), asked + [.termSeen(Term(2))]) == nil)
+  }
+
   @Test func aFailingStoreEndsIt() {
     let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
     #expect(Self.refusal(Self.facts(.async), asked + [.storeFailed("disk full")])?.contains("disk full") == true)
