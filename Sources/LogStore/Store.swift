@@ -150,6 +150,11 @@ public final class LogStore: @unchecked Sendable {
   public var isReplica = false
 
   // Commit state.
+  /// Bytes of records in the segments that were filled since the start; together with those in the active one, less
+  /// `writtenBytes`, it is what waits for the disk. Under the write lock.
+  var closedBytes = 0
+  /// Bytes of records that were written since the start, and those that the active segment had then.
+  let writtenBytes = Atomic<Int>(0)
   /// Bytes in filled segments that are not written yet; a measure for back-pressure.
   let backlog = Atomic<Int>(0)
   let commitState = Mutex(CommitState())
