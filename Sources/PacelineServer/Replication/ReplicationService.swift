@@ -27,6 +27,7 @@ final class ReplicationService: @unchecked Sendable {
   private let reached = Mutex(MeasuredRates())
   /// Of all slaves together: for one that has no finished sync yet.
   private let ratios = Mutex(LinkRatios())
+  private let samples = RatioSamples()
 
   init(core: ServerCore, configuration: ServerConfiguration, logger: Logger) {
     self.core = core
@@ -223,6 +224,12 @@ final class ReplicationService: @unchecked Sendable {
     input.isDeltaNegotiated = slave?.capabilities.contains(.delta) ?? false
     let anySlave = ratios.withLock { $0 }
     input.ratios = slave?.ratios.completed(by: anySlave) ?? anySlave
+    if !input.ratios.isComplete {
+      let sampled = samples.ratios(
+        files, store, logBytes: input.logBytesAfterFiles, capabilities: slave?.capabilities ?? Capabilities(),
+        isRateLimited: settings.syncRateBytes > 0)
+      input.ratios = input.ratios.completed(by: sampled)
+    }
     input.syncRateBytesMax = settings.syncRateBytes
     input.rates = reached.withLock { $0 }
     return Planned(report: SyncPlanner.plan(input), input: input, files: files, store: store)
@@ -304,6 +311,16 @@ final class ReplicationService: @unchecked Sendable {
       case .partial, .delta: $0.applyBytes = rate
       }
     }
+  }
+
+  /// Bytes a second that clients are expected to write, as the next plan would take it.
+  var expectedBytesPerSecond: UInt64 {
+    let store = core.store
+    store.writeLock.lock()
+    let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
+    store.writeLock.unlock()
+    let now = Clocks.monotonic
+    return rates.withLock { $0.rate(totals, now: now).bytesPerSecond }
   }
 
   // MARK: On the maintenance thread

@@ -122,8 +122,12 @@ final class StagedStore {
         name: SnapshotFiles.name($0), lastLSN: $0.lastLSN, bytes: $0.bytes, checksum: $0.checksum ?? 0)
     }
     generation.logStart = manifest.files.map(\.firstLSN).min() ?? begin.startLSN
-    // Which tombstones the master's compacted files still have is not known here.
-    if manifest.files.contains(where: { $0.kind == .data }) { generation.tombstonesFrom = manifest.lastLSN.next }
+    if begin.tombstonesFrom > .none {
+      generation.tombstonesFrom = begin.tombstonesFrom
+    } else if manifest.files.contains(where: { $0.kind == .data }) {
+      // Which tombstones the master's compacted files still have is not known here.
+      generation.tombstonesFrom = manifest.lastLSN.next
+    }
     let (store, _) = try LogStore.open(
       fileSystem: directory.fileSystem, directory: path, lineage: begin.lineage, configuration: configuration,
       generation: generation, workers: workers, run: run)
