@@ -41,6 +41,8 @@ package protocol NodeHost: AnyObject, Sendable {
   func wakeCommit()
   /// Writes and syncs what is appended now. Blocks.
   @discardableResult func commitNow() -> CommitResult
+  /// Runs while no commit does.
+  func betweenCommits<Result>(_ body: () throws -> Result) rethrows -> Result
   /// Another store is the one to commit.
   func commits(in store: LogStore)
 

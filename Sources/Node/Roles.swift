@@ -64,7 +64,8 @@ extension NodeCore {
     host.takesWrites(true)
     let result = commitNow()
     guard durability != .fsync || result.durable >= first else {
-      throw OpenError("the first record of term \(next) is not on disk: \(store.writeRefusal.map { "\($0)" } ?? "unknown")")
+      throw OpenError(
+        "the first record of term \(next) is not on disk: \(store.writeRefusal.map { "\($0)" } ?? "unknown")")
     }
     return first
   }
@@ -146,7 +147,8 @@ extension NodeCore {
         $0.startRole = start
       }
     } catch {
-      logger.error("the role cannot be written down: after a restart it is the old one", metadata: ["error": "\(error)"])
+      logger.error(
+        "the role cannot be written down: after a restart it is the old one", metadata: ["error": "\(error)"])
     }
   }
 
@@ -156,7 +158,8 @@ extension NodeCore {
     guard current.startRole == host.startRole else { return nil }
     if current.role == "self" { return .master }
     let parts = current.role.split(separator: "/")
-    guard parts.count == 2, let port = Int(parts[1]), let address = NodeAddress(host: String(parts[0]), port: port) else {
+    guard parts.count == 2, let port = Int(parts[1]), let address = NodeAddress(host: String(parts[0]), port: port)
+    else {
       return nil
     }
     return .slave(of: address)
@@ -171,6 +174,8 @@ extension NodeCore {
     facts.acceptDataLoss = configuration.acceptDataLoss
     facts.isVoter = configuration.isVoter
     facts.knownTerm = knownTerm
+    let vote = directory.current.vote
+    facts.yields = vote.term == facts.knownTerm && vote.candidate == facts.id
     facts.resume = resume
     let level = configuration.commit.level
     store.writeLock.lock()
@@ -217,6 +222,8 @@ extension NodeCore {
     fresh.isReplica = true
     try directory.change {
       $0.lineage = lineage
+      // Terms of another data set say nothing about this one.
+      $0.vote = .init(term: .none, candidate: nil)
       $0.storeNumber = number
       $0.terms = TermHistory()
       $0.segments = []

@@ -22,7 +22,7 @@ package final class Succession: @unchecked Sendable {
   private var untold: [KnownNode] = []
   private var news: NewMaster?
   private var toldAt = Tick(milliseconds: 0)
-  private var isStopped = false
+  private(set) var isStopped = false
   private let viewBox = Mutex("no-failover")
 
   /// As INFO names it.
@@ -30,6 +30,7 @@ package final class Succession: @unchecked Sendable {
   var host: any NodeHost { core.host }
   var logger: Logger { core.logger }
   static let callMilliseconds: UInt64 = 2000
+  private static let termsLeftForRestarts: UInt32 = 9
 
   init(core: NodeCore) {
     self.core = core
@@ -84,7 +85,7 @@ package final class Succession: @unchecked Sendable {
     begin(promotionFacts(force: order.isForced, handover: order.term))
   }
 
-  private func begin(_ facts: PromotionFacts) {
+  func begin(_ facts: PromotionFacts) {
     startTicking()
     step(promotion: .start(facts))
   }
@@ -93,12 +94,14 @@ package final class Succession: @unchecked Sendable {
   var knownNodes: [KnownNode] {
     let own = core.directory.node
     let below = core.replication.slaveList.known(without: own)
-    guard !core.isMaster, let list = core.replication.upstream.view.slaves ?? core.replication.lastRow else { return below }
+    guard !core.isMaster, let list = core.replication.upstream.view.slaves ?? core.replication.lastRow else {
+      return below
+    }
     let row = list.known(without: own)
     return row + below.filter { node in !row.contains { $0.id == node.id } }
   }
 
-  private func promotionFacts(force: Bool, handover term: Term?) -> PromotionFacts {
+  func promotionFacts(force: Bool, handover term: Term?) -> PromotionFacts {
     core.commitNow()
     let store = core.store
     let settings = core.configuration
@@ -119,6 +122,10 @@ package final class Succession: @unchecked Sendable {
       knownTerm: core.knownTerm, nodes: knownNodes, level: level, isForced: force, handoverTerm: term)
     facts.isMaster = core.isMaster
     facts.isVoter = settings.isVoter
+    // The old master may be started again and again, cut off from all others: its terms are to stay below.
+    if term == nil, strictest < .quorum {
+      facts.knownTerm = Term(facts.knownTerm.value + Self.termsLeftForRestarts)
+    }
     return facts
   }
 
@@ -126,11 +133,14 @@ package final class Succession: @unchecked Sendable {
     var queue = [event]
     while !queue.isEmpty {
       for action in promotion.step(queue.removeFirst(), now: host.monotonic) {
-        if let answer = perform(action) { queue.append(answer) }
+        guard let answer = perform(action) else { continue }
+        queue.append(answer)
+        if case .storeFailed = answer { break }
       }
     }
   }
 
+  /// A failure ends the list of actions that it is in.
   private func perform(_ action: PromotionAction) -> PromotionEvent? {
     switch action {
     case .ask(let node):
@@ -165,7 +175,8 @@ package final class Succession: @unchecked Sendable {
       let first = try core.beginReign(term)
       core.remember(.master)
       core.replication.upstreamChanged([])
-      logger.notice("this node is the master now", metadata: ["replication.term": "\(term)", "replication.first.lsn": "\(first)"])
+      logger.notice(
+        "this node is the master now", metadata: ["replication.term": "\(term)", "replication.first.lsn": "\(first)"])
       finishPromotion(nil)
       host.stateChanged()
       return .begun(firstLSN: first)
@@ -209,7 +220,8 @@ package final class Succession: @unchecked Sendable {
         case .failure(let error):
           guard error.code == .peerRefused else { return }
           logger.warning(
-            "a node does not follow", metadata: ["replication.node": "\(node.address)", "replication.reason": "\(error.message)"])
+            "a node does not follow",
+            metadata: ["replication.node": "\(node.address)", "replication.reason": "\(error.message)"])
         }
         untold.removeAll { $0.id == node.id }
         if untold.isEmpty { toldAt = Tick(milliseconds: 0) }
@@ -274,7 +286,7 @@ package final class Succession: @unchecked Sendable {
     let name =
       switch handover.state {
       case .waiting: "waiting-for-sync"
-      case .sent, .asking: "failover-in-progress"
+      case .sent, .asking, .reclaiming: "failover-in-progress"
       case .idle, .followed, .aborted: "no-failover"
       }
     viewBox.withLock { $0 = name }
@@ -299,16 +311,14 @@ package final class Succession: @unchecked Sendable {
       }
     case .follow(let address, let term): follow(address, term: term, candidate: nil)
     case .beginReign(let term):
-      do {
-        let first = try core.beginReign(term)
-        announce(
-          knownNodes,
-          NewMaster(
-            term: term, id: core.directory.node, address: core.ownAddress, lineage: core.directory.lineage,
-            firstLSN: first))
-      } catch {
-        logger.error("the new term could not be begun", metadata: ["error": "\(error)"])
+      var facts = promotionFacts(force: false, handover: term)
+      facts.isMaster = false
+      promotionDone.append { [self] failure in
+        loop.execute { [self] in
+          step(handover: failure.map { .reignRefused($0) } ?? .reigns)
+        }
       }
+      begin(facts)
     case .finished(let failure):
       if let failure { logger.warning("handover ended", metadata: ["replication.reason": "\(failure)"]) }
       for done in handoverDone { done(failure) }
@@ -345,8 +355,12 @@ package final class Succession: @unchecked Sendable {
     return elements
   }
 
-  /// nil when it is on disk.
+  /// nil when it is on disk. A vote is not taken back, and of one term there is one.
   func persist(_ vote: Vote) -> String? {
+    let current = core.directory.current.vote
+    guard vote.term > current.term || (vote.term == current.term && vote.candidate == current.candidate) else {
+      return "this node voted in term \(current.term) meanwhile"
+    }
     do {
       try core.directory.change { $0.vote = .init(term: vote.term, candidate: vote.candidate) }
       return nil

@@ -59,8 +59,9 @@ extension Succession {
           logger.notice(
             "voted", metadata: ["replication.term": "\(vote.term)", "replication.candidate": "\(request.address)"])
           // Nothing of an older term is taken or acknowledged any more; whom to follow, the winner will tell.
-          if own.role == .master { core.stepDown(for: request.address) }
+          if own.role == .master, !handover.isUnderWay { core.stepDown(for: request.address) }
           core.replication.upstream.voted(vote.term)
+          step(promotion: .termSeen(vote.term))
         }
       }
       done(answer.reply)
@@ -73,7 +74,8 @@ extension Succession {
     loop.execute { [self] in
       let masterID = core.isMaster ? core.directory.node : core.replication.upstream.view.upstream.first
       switch NewMasterRule.answer(
-        news, ownID: core.directory.node, lineage: core.directory.lineage, knownTerm: core.knownTerm, masterID: masterID)
+        news, ownID: core.directory.node, lineage: core.directory.lineage, knownTerm: core.knownTerm, masterID: masterID
+      )
       {
       case .refuse(let error): done(error)
       case .known: done(nil)
@@ -112,7 +114,8 @@ extension Succession {
     loop.execute { [self] in
       guard core.isMaster, term > core.knownTerm || core.term < term else { return }
       if yields {
-        logger.notice("a former master follows this node: a newer term begins", metadata: ["replication.term": "\(term)"])
+        logger.notice(
+          "a former master follows this node: a newer term begins", metadata: ["replication.term": "\(term)"])
         _ = try? core.beginReign(Term(term.value + 1))
         return
       }
@@ -124,8 +127,14 @@ extension Succession {
     }
   }
 
-  /// Asks one node after the other who is master, until one says so.
+  /// Asks all who is master, again and again until somebody is, or tells.
   func findMaster(_ addresses: [NodeAddress], term: Term) {
+    guard !core.isMaster, core.replication.upstream.view.master == nil, !isPromoting, !isStopped else { return }
+    findMasterOnce(addresses, term: term)
+    loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: term) }
+  }
+
+  func findMasterOnce(_ addresses: [NodeAddress], term: Term) {
     for address in addresses {
       ask(address) { [self] result in
         guard case .success(let state) = result, !core.isMaster, state.lineage == core.directory.lineage,
@@ -137,11 +146,6 @@ extension Succession {
           follow(master, term: state.term, candidate: state.masterID)
         }
       }
-    }
-    // Not found: asked again until somebody is, or tells.
-    loop.schedule(afterMilliseconds: 1000) { [self] in
-      guard !core.isMaster, core.replication.upstream.view.master == nil, !isPromoting else { return }
-      findMaster(addresses, term: term)
     }
   }
 }

@@ -10,6 +10,9 @@ import Replication
 extension ServerCore: NodeHost {
   package var monotonic: Tick { Clocks.monotonic }
   package var wall: WallClock { Clocks.wall }
+  package var startRole: String {
+    configuration.upstream.map { "\($0.host)/\($0.port)" } ?? "self"
+  }
   package var cores: Int { System.coreCount }
   package var parallel: ParallelRunner { BackgroundThread.parallel }
   package func beside(_ name: String, _ work: @escaping @Sendable () -> Void) -> any Joinable {
@@ -85,7 +88,7 @@ extension ServerCore: NodeHost {
   package func commitAdvanced() { for worker in workers { worker.commitAdvanced() } }
   package func pauseWrites(_ yes: Bool) {
     service.handoverPauses.store(yes, ordering: .releasing)
-    if yes { service.attend(.paused) }
+    if yes { service.watch(.paused) }
     stateChanged()
   }
   package func damageMet(in file: String, of store: LogStore) { scrubThread.damageMet(in: file, of: store) }

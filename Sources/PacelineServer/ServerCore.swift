@@ -114,6 +114,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     relayLoops[nextRelayLoop.wrappingAdd(1, ordering: .relaxed).oldValue % relayLoops.count]
   }
   package func wakeCommit() { commitThread.wake() }
+  package func betweenCommits<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try commitThread.between(body)
+  }
   package func commits(in store: LogStore) { commitThread.use(store) }
   @discardableResult
   package func commitNow() -> CommitResult { commitThread.flush() }
@@ -126,7 +129,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     switch suspension {
     case .time(let until): return now >= until ? .some(nil) : nil
     case .reply(let pending): return pending.ready.map { .some($0) }
-    case .paused: return service.pause.current(now: now) == nil ? .some(nil) : nil
+    case .paused:
+      let isPaused = service.handoverPauses.load(ordering: .acquiring) || service.pause.current(now: now) != nil
+      return isPaused ? nil : .some(nil)
     case .slaves(let count, let lsn, let deadline): return waitOutcome(count, lsn, deadline, now)
     case .disks(let local, let count, let lsn, let deadline):
       return waitDisksOutcome(local, count, lsn, deadline, now)

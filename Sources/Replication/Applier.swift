@@ -97,7 +97,7 @@ package struct Applier: Sendable {
           RegisterRequest(
             id: local.id, address: local.address, capabilities: local.capabilities, hasData: local.hasData,
             last: local.position, chain: local.chain, lineage: local.lineage, acceptDataLoss: local.acceptDataLoss,
-            knownTerm: local.knownTerm, isVoter: local.isVoter)))
+            knownTerm: local.knownTerm, isVoter: local.isVoter, yields: local.yields)))
     case .registerReply(let reply): try registered(reply, now, &actions)
     case .syncReply(let reply):
       guard case .requestingPlan = state else { return }

@@ -26,6 +26,8 @@ package struct LocalFacts: Hashable, Sendable {
   /// more. When a node takes over another data set (`adoptLineage`, `swapIn`), its vote goes with the old one.
   package var knownTerm = Term.none
   package var isVoter = false
+  /// This node was the master of `knownTerm`, and was told to follow another one.
+  package var yields = false
   /// The lowest LSN that the store can cut its log back to; nil: it cannot. It keeps what a cut from there on needs.
   package var rewindFloor: LSN?
   /// Up to here this node knows that a quorum holds the log; `none` where no quorum is asked. Not to be cut.

@@ -98,7 +98,7 @@ package enum VoteRule {
     guard request.term.value - state.knownTerm.value <= termJumpMax else {
       return "term \(request.term) is too far beyond term \(state.knownTerm)"
     }
-    guard request.last >= state.last else {
+    guard request.last >= state.last || isOwnTail(request, state) else {
       return "this node holds more of the log: up to \(state.last), the candidate up to \(request.last)"
     }
     guard !request.isForced else { return nil }
@@ -111,6 +111,12 @@ package enum VoteRule {
       return nil
     case .none: return nil
     }
+  }
+
+  /// What the voter holds beyond the candidate was written by the candidate itself, in the newest term of the voter's log:
+  /// it lost it in a crash. Nothing of its reign was good that was not on its own disk, so nothing good is lost.
+  private static func isOwnTail(_ request: VoteRequest, _ state: VoterState) -> Bool {
+    state.vote == Vote(term: state.last.term, candidate: request.candidate)
   }
 
   private static func name(_ vote: Vote?) -> String { vote?.candidate.description ?? "nobody" }

@@ -23,6 +23,7 @@ package final class ReplicationService: @unchecked Sendable {
   private let reached = Mutex(MeasuredRates())
   /// Of all slaves together: for one that has no finished sync yet.
   private let ratios = Mutex(LinkRatios())
+  private let samples = RatioSamples()
 
   init(core: NodeCore) {
     self.core = core
@@ -107,6 +108,8 @@ package final class ReplicationService: @unchecked Sendable {
   /// false if that slave has no stream.
   func send(_ order: HandoverOrder, to slave: NodeID) -> Bool {
     guard let runner = runners.withLock({ $0.values.first { $0.slave == slave } }) else { return false }
+    // The slave takes over only what it knows to be committed.
+    runner.logAdvanced()
     runner.broadcast(.handover, order.encoded(), at: order.lastLSN)
     return true
   }
@@ -250,9 +253,15 @@ package final class ReplicationService: @unchecked Sendable {
     input.isDeltaNegotiated = slave?.capabilities.contains(.delta) ?? false
     let anySlave = ratios.withLock { $0 }
     input.ratios = slave?.ratios.completed(by: anySlave) ?? anySlave
+    if !input.ratios.isComplete {
+      let sampled = samples.ratios(
+        files, store, logBytes: input.logBytesAfterFiles, capabilities: slave?.capabilities ?? Capabilities(),
+        isRateLimited: settings.syncRateBytes > 0, now: core.host.monotonic)
+      input.ratios = input.ratios.completed(by: sampled)
+    }
     input.syncRateBytesMax = settings.syncRateBytes
     input.isRewindNegotiated = slave?.capabilities.contains(.rewind) ?? false
-    input.rewindFloor = request.rewindFloor
+    input.slaveRewindFloor = request.rewindFloor
     input.rates = reached.withLock { $0 }
     return Planned(report: SyncPlanner.plan(input), input: input, files: files, store: store)
   }
@@ -336,6 +345,16 @@ package final class ReplicationService: @unchecked Sendable {
       case .partial, .delta: $0.applyBytes = rate
       }
     }
+  }
+
+  /// Bytes a second that clients are expected to write, as the next plan would take it.
+  var expectedBytesPerSecond: UInt64 {
+    let store = core.store
+    store.writeLock.lock()
+    let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
+    store.writeLock.unlock()
+    let now = core.host.monotonic
+    return rates.withLock { $0.rate(totals, now: now).bytesPerSecond }
   }
 
   // MARK: On the maintenance thread

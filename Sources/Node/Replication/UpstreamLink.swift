@@ -453,7 +453,18 @@ package final class UpstreamLink: @unchecked Sendable {
     return .swappedIn(appliedLSN: applied)
   }
 
+  /// The node whose records these are: of this term no other gets this node's vote.
+  private func noteMaster() {
+    guard let term = core.store.newestTerm, term > core.directory.current.vote.term, let id = applier.upstream.last else {
+      return
+    }
+    if let failure = core.succession.persist(Vote(term: term, candidate: id)) {
+      logger.error("the master's term cannot be written down", metadata: ["error": "\(failure)"])
+    }
+  }
+
   private func inSync(_ lsn: LSN) {
+    noteMaster()
     let seconds = Double(core.host.monotonic.since(syncStartedAt)) / 1000
     let bytes = syncBytes
     viewBox.withLock {

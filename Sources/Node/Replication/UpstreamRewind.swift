@@ -10,9 +10,11 @@ extension UpstreamLink {
     let store = core.store
     core.commitNow()
     let (fresh, report) = try core.maintaining.withLock { _ in
-      try core.directory.rewind(
-        to: target, store: store, configuration: core.configuration.store, workers: core.host.cores,
-        run: core.host.parallel)
+      try core.host.betweenCommits {
+        try core.directory.rewind(
+          to: target, store: store, configuration: core.configuration.store, workers: core.host.cores,
+          run: core.host.parallel)
+      }
     }
     if fresh !== store {
       fresh.isReplica = true
@@ -23,7 +25,8 @@ extension UpstreamLink {
     logger.error(
       "THE LOG WAS CUT BACK: this node held records that the master does not have",
       metadata: [
-        "rewind.lsn": "\(report.lastLSN)", "lost.records": "\(report.lost.records)", "lost.first.lsn": "\(report.lost.first)",
+        "rewind.lsn": "\(report.lastLSN)", "lost.records": "\(report.lost.records)",
+        "lost.first.lsn": "\(report.lost.first)",
         "lost.last.lsn": "\(report.lost.last)", "lost.file": "\(report.lost.file)",
       ])
     // The cut is at the end of a unit: from there this node asks anew.

@@ -80,8 +80,9 @@ extension ServerCore {
   package func noteError(_ line: UnsafeRawBufferPointer) { service.statistics.noteError(line) }
 
   package func holdsBack(writes: Bool, now: Tick) -> Bool {
-    if service.pause.holdsBack(writes: writes, now: now) { return true }
-    if service.pause.current(now: now) == nil { service.ignore(.paused) }
+    let isHandover = service.handoverPauses.load(ordering: .acquiring)
+    if isHandover && writes || service.pause.holdsBack(writes: writes, now: now) { return true }
+    if !isHandover, service.pause.current(now: now) == nil { service.ignore(.paused) }
     return false
   }
 

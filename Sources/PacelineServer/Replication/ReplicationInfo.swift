@@ -32,6 +32,7 @@ extension ServerCore {
       ("sync_delta", String(replication.counters.delta.load(ordering: .relaxed))),
       ("sync_partial_ok", String(replication.counters.partial.load(ordering: .relaxed))),
       ("sync_bytes_sent", String(replication.wireBytesSent.load(ordering: .relaxed))),
+      ("expected_write_rate", String(replication.expectedBytesPerSecond)),
     ])
     return lines
   }

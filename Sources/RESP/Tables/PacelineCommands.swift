@@ -79,7 +79,8 @@ private func definePacelineCommitCommands(_ table: inout CommandDefinitions) {
     complexity: "O(1)")
   table.command(
     .waitaof, "waitaof", arity: 4, [.noScript, .blocking], [.connection], since: "0.1.0",
-    summary: "Wait until this node and so many slaves have the connection's writes on disk, or a timeout in milliseconds",
+    summary:
+      "Wait until this node and so many slaves have the connection's writes on disk, or a timeout in milliseconds",
     complexity: "O(1)")
   table.command(
     .promote, "promote", arity: -1, [.admin, .noScript, .stale, .noMulti], [.dangerous], since: "0.1.0",
