@@ -116,6 +116,7 @@ import Testing
     let node = RewindNode(seed: 12)
     try node.start()
     let text = String(repeating: "v", count: 300)
+    node.step(.put(db: 0, key: "small", value: "x"))
     for i in 0..<12 { node.step(.put(db: 0, key: "old\(i)", value: text)) }
     let point = node.history.count
     node.term(1)
@@ -130,7 +131,7 @@ import Testing
     let report = try node.rewind(to: LSN(UInt64(point)))
     try node.check("cut", point: point, lost: report.lost)
     node.term(5)
-    node.step(.delete(db: 0, key: "old3"))
+    node.step(.delete(db: 0, key: "small"))
     for _ in 0..<40 { node.step(.put(db: 0, key: "new", value: text)) }
     try node.settle(sealUpTo: LSN(.max))
     var compactions = 0
