@@ -111,6 +111,73 @@ import Testing
     #expect(possible > 3)
   }
 
+  /// A piece without dead records counts as clean up to what was settled then. Behind the cut the same LSNs come again.
+  @Test func whatWasCleanBeforeTheCutIsNotTakenForCleanOfNewRecords() throws {
+    let node = RewindNode(seed: 12)
+    try node.start()
+    let text = String(repeating: "v", count: 300)
+    node.step(.put(db: 0, key: "small", value: "x"))
+    for i in 0..<12 { node.step(.put(db: 0, key: "old\(i)", value: text)) }
+    let point = node.history.count
+    node.term(1)
+    for i in 0..<60 { node.step(.put(db: 0, key: "cut\(i)", value: text)) }
+    try node.settle(sealUpTo: LSN(.max))
+    #expect(
+      node.store.nextCompaction(
+        node.store.compactionBounds(neededFrom: LSN(.max)), garbageRatio: 0.5, waitsToSettle: true) == nil)
+    try node.directory.change { node.store.describe(&$0) }
+    let first = try #require(node.directory.current.segments.first)
+    #expect(first.cleanUpTo == LSN(UInt64(node.history.count)) && first.lastLSN <= LSN(UInt64(point)))
+    let report = try node.rewind(to: LSN(UInt64(point)))
+    try node.check("cut", point: point, lost: report.lost)
+    node.term(5)
+    node.step(.delete(db: 0, key: "small"))
+    for _ in 0..<40 { node.step(.put(db: 0, key: "new", value: text)) }
+    try node.settle(sealUpTo: LSN(.max))
+    var compactions = 0
+    while let job = node.store.nextCompaction(
+      node.store.compactionBounds(neededFrom: LSN(.max)), garbageRatio: 0.5, waitsToSettle: false)
+    {
+      while try !job.step(bytes: 1 << 20) {}
+      _ = try job.close()
+      _ = try job.install()
+      try node.directory.change { node.store.describe(&$0) }
+      compactions += 1
+    }
+    #expect(compactions > 0)
+    node.files.crash()
+    try node.start()
+    try node.check("compacted and started")
+  }
+
+  // MARK: Generations
+
+  @Test func afterTheCutNoOlderGenerationIsLeftToStartFrom() throws {
+    let node = RewindNode(seed: 13)
+    try node.begin()
+    try node.fill(units: 40, sealedShare: 0.5)
+    #expect(DataDirectoryTests.generations(node.files).count > 1)
+    let last = node.history.count
+    _ = try node.rewind(to: LSN(UInt64(last / 2)))
+    for _ in 0..<2 {
+      #expect(DataDirectoryTests.generations(node.files) == [node.directory.current.generation])
+      #expect(node.directory.current.cut != nil && node.directory.keptGenerations.count == 1)
+      node.files.crash()
+    }
+    try node.start()
+    // Described once more, the order is gone; the generation with it does no harm to what came since.
+    node.history.removeSubrange(node.unitEnd(last / 2)...)
+    try node.goOn(term: 9)
+    try node.directory.change { node.store.describe(&$0) }
+    #expect(node.directory.current.cut == nil)
+    let newest = DataDirectoryTests.file(node.directory.current.generation)
+    node.files.crash()
+    node.files.flipBit(newest, offset: 40)
+    try node.start()
+    #expect(node.directory.current.cut != nil)
+    try node.check("from the generation of the cut")
+  }
+
   // MARK: Levels
 
   @Test func whatWaitedAndIsCutIsNeverShown() throws {
