@@ -133,7 +133,7 @@ extension NodeCore {
   }
 
   /// Writes down that the role is another one than the node was started with: a restart goes on in it.
-  func remember(_ role: Role) {
+  package func remember(_ role: Role) {
     let text: String
     switch role {
     case .master: text = "self"
@@ -257,7 +257,7 @@ extension NodeCore {
     return digestLocked(store)
   }
 
-  func digestLocked(_ store: LogStore) -> Digest {
+  package func digestLocked(_ store: LogStore) -> Digest {
     Digest(
       lsn: store.positions.applied,
       ranges: store.digests().filter { $0.keys > 0 }.map {

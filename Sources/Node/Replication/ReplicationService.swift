@@ -348,7 +348,7 @@ package final class ReplicationService: @unchecked Sendable {
   }
 
   /// Bytes a second that clients are expected to write, as the next plan would take it.
-  var expectedBytesPerSecond: UInt64 {
+  package var expectedBytesPerSecond: UInt64 {
     let store = core.store
     store.writeLock.lock()
     let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)

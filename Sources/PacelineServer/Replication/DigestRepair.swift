@@ -71,7 +71,7 @@ final class DigestRepair: @unchecked Sendable {
   func sample() -> Digest {
     let store = core.store
     store.writeLock.lock()
-    let digest = core.digestLocked(store)
+    let digest = core.node.digestLocked(store)
     let databases = (0..<store.configuration.databases).map { database in
       store.keyCount(database) > 0
         ? PartitionSums(store, database) : PartitionSums(table: store.table(database).pointee.id, partitions: [])
@@ -277,7 +277,7 @@ final class DigestRepair: @unchecked Sendable {
       store.closeActiveSegment()
       store.writeLock.unlock()
       core.commitNow()
-      core.maintainStore()
+      core.node.maintainStore()
     }
     while !copies.isEmpty {
       guard let job = RestoreJob(store: store, copies: copies, table: table, aliveAt: aliveAt) else {
@@ -289,7 +289,7 @@ final class DigestRepair: @unchecked Sendable {
         }
         throw error
       }
-      guard try core.install(job, in: store) else { throw Refusal(description: "the data was replaced meanwhile") }
+      guard try core.node.install(job, in: store) else { throw Refusal(description: "the data was replaced meanwhile") }
       let done = Set(job.records)
       copies.removeAll { done.contains($0.record.lsn) }
     }

@@ -74,7 +74,7 @@ extension ServerCore {
   /// MS_VOTER id yes|no
   func changeVoter(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     guard isMaster else { throw .readOnly }
-    guard let id = NodeID(text(arguments[1])) else { throw .text("ERR a node id has 40 hexadecimal digits") }
+    guard let id = NodeID(hex: text(arguments[1])) else { throw .text("ERR a node id has 40 hexadecimal digits") }
     let adds = equalsIgnoringCase(arguments[2], "yes")
     guard adds || equalsIgnoringCase(arguments[2], "no") else { throw .syntax }
     let pending = PendingReply()
