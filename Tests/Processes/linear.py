@@ -115,7 +115,7 @@ def _check_log(key, operations, final, report):
 
 
 def _check_register(key, operations, final, report):
-    end_of_all = max((o.end for o in operations if o.end < math.inf), default=0) + 1
+    end_of_all = max(t for o in operations for t in (o.begin, o.end) if t < math.inf) + 1
     last = Operation(READ, key, final, end_of_all, end_of_all + 1, OK, "the end")
     reads = [o for o in operations if o.kind == READ and o.outcome == OK] + [last]
     glances = [o for o in operations if o.kind == GLANCE and o.outcome == OK]
