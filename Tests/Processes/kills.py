@@ -10,7 +10,7 @@ import random
 import threading
 import time
 
-from harness import NOT_YET, Server, same_state, wait_until
+from harness import NOT_YET, Server, connected, same_state, wait_until
 from linear import APPEND, FAILED, GLANCE, OK, READ, SET, UNKNOWN, Operation, check
 from wire import ErrorReply, Wire, encode, parse
 
@@ -38,17 +38,12 @@ class PacelineRow:
     def start(self):
         for node in self.nodes:
             node.start()
-        wait_until(lambda: len(self.voters()) == len(self.nodes), what="every node is a voter")
+        self.complete()
         return self
 
-    def voters(self):
-        """Nodes on which a write waits for a majority: told by the master's list of slaves that follow."""
-        info = self.nodes[0].info("replication")
-        online = [v for k, v in info.items() if k.startswith("slave") and "state=online" in v]
-        voters = info.get("voters")
-        if voters is not None and voters.isdigit() and int(voters) < len(self.nodes):
-            return []
-        return [self.nodes[0], *online]
+    def complete(self):
+        """Waits until every node follows and votes: before that the first master's disk alone is the quorum."""
+        self.nodes[0].said("the voters changed voters=\"" + " ".join(r"\w{40}" for _ in self.nodes))
 
     def begin(self, node):
         """Starts a node that was killed; it need not answer at once."""
@@ -112,9 +107,8 @@ class RedisRow(PacelineRow):
             redis = RedisNode(node.name, node.directory, node.role, node.master, node.port)
             cluster.processes[cluster.processes.index(node)] = self.nodes[i] = redis
 
-    def voters(self):
-        info = self.nodes[0].info("replication")
-        return [self.nodes[0]] + [v for k, v in info.items() if k.startswith("slave") and "state=online" in v]
+    def complete(self):
+        connected(self.nodes[0], len(self.nodes) - 1)
 
     def write(self, wire, *command):
         wire.send(encode(*command) + encode("WAIT", 1, 1000 * self.sync_timeout))
