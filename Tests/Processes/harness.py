@@ -128,7 +128,10 @@ class Process:
         return self.child.returncode
 
     def pause(self):
+        """SIGSTOP; returns when it stands still, which takes a moment on a busy machine."""
         self.child.send_signal(signal.SIGSTOP)
+        stat = pathlib.Path(f"/proc/{self.pid}/stat")
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", what=f"{self.name} is stopped")
 
     def resume(self):
         self.child.send_signal(signal.SIGCONT)
