@@ -55,8 +55,7 @@ class TestGate:
         second.resume()
         wait_until(lambda: fresh(master, "GET", "k") is None, what="the delete is good at last")
         assert fresh(master, "SET", "k", "newest") == b"OK"
-        in_sync(master, first, second)
-        assert first.call("GET", "k") == second.call("GET", "k") == b"newest"
+        wait_until(lambda: first.call("GET", "k") == second.call("GET", "k") == b"newest")
         same_state(master, first, second)
 
     def test_a_write_that_waits_is_answered_when_it_is_good(self, cluster, stopped, level):
@@ -138,8 +137,7 @@ class TestQuorum:
             wire.ask("MULTI")
             wire.ask("SET", "a", "10")
             assert wire.ask("EXEC") is None
-        in_sync(master, first, second)
-        assert first.c.mget("a", "b") == [b"9", b"2"]
+        wait_until(lambda: first.c.mget("a", "b") == second.c.mget("a", "b") == [b"9", b"2"])
 
     def test_the_queue_of_waiting_writes_is_bounded(self, cluster, stopped):
         master, first, second = row(
