@@ -259,12 +259,12 @@ class TestDictionaries:
 
     def pair(self, cluster):
         master = cluster.master(*self.FLAGS)
+        slave = cluster.slave(master, *self.FLAGS)
         for _ in range(2):
             pipe = master.c.pipeline(transaction=False)
             for i in range(12000):
                 pipe.set(f"key:{i}", self.value(i))
             pipe.execute()
-        slave = cluster.slave(master, *self.FLAGS)
         in_sync(master, slave)
         for server in (master, slave):
             # A pinned slave that has not acknowledged yet may keep a part from being compacted at once.
