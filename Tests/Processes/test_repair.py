@@ -10,7 +10,7 @@ from harness import in_sync, same_state, wait_until
 from load import fill
 from wire import ErrorReply
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(900)
 
 SMALL = ("--segment-bytes", 1 << 20, "--ops-buffer", 0, "--compaction", "no")
 
