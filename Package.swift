@@ -74,6 +74,7 @@ let package = Package(
     .testTarget(name: "ReplicationTests", dependencies: ["Core", "Replication", "CLZ4", "CZstd"]),
     .testTarget(name: "LogStoreTests", dependencies: ["Core", "LogStore", "Simulator"]),
     .testTarget(name: "CommandsTests", dependencies: ["Core", "RESP", "LogStore", "Commands", "Simulator"]),
+    .testTarget(name: "SimulatorTests", dependencies: ["Core", "LogStore", "Simulator"]),
     .testTarget(name: "NodeTests", dependencies: ["Core", "LogStore", "Node", "Simulator"]),
     .testTarget(
       name: "PacelineClientTests",
