@@ -42,8 +42,18 @@ let package = Package(
       swiftSettings: fast),
 
     .target(name: "Commands", dependencies: ["Core", "RESP", "LogStore"], swiftSettings: fast),
-    .target(name: "Node", dependencies: ["Core", "RESP", "LogStore", "Commands", "Replication"], swiftSettings: fast),
-    .target(name: "Simulator", dependencies: ["Core", "LogStore"], swiftSettings: fast),
+    .target(
+      name: "Node",
+      dependencies: [
+        "Core", "LogStore", "Replication", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: fast),
+    .target(
+      name: "Simulator",
+      dependencies: [
+        "Core", "RESP", "LogStore", "Commands", "Replication", "Node", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: fast),
 
     .target(
       name: "PacelineClient",

@@ -1,16 +1,7 @@
 import Core
 import LogStore
+import Node
 import Synchronization
-
-/// When a write is on disk.
-package enum Durability: String, Sendable, CaseIterable {
-  /// Acknowledged after the group commit is on disk.
-  case fsync
-  /// Synced every so many milliseconds; acknowledged at once.
-  case interval
-  /// Written, never synced but at segment ends; acknowledged at once.
-  case none
-}
 
 /// The one thread that writes and syncs the log.
 ///

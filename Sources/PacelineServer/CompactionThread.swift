@@ -59,7 +59,7 @@ final class CompactionThread: @unchecked Sendable {
     let generation = core.directory.current.generation
     if generation != quietGeneration { (quietGeneration, quietSince) = (generation, now) }
     guard now.since(quietSince) >= Self.quietMilliseconds else { return }
-    core.writeGenerationIfCurrent(store)
+    core.node.writeGenerationIfCurrent(store)
   }
 
   // MARK: One round
@@ -73,11 +73,11 @@ final class CompactionThread: @unchecked Sendable {
     let revision = store.upcomingRevision
     store.writeLock.unlock()
     core.commitNow()
-    core.maintainStore()
+    core.node.maintainStore()
     while !worker.isStopping, core.store === store, round(forcedBelow: revision) {}
     // The files that were replaced go when no kept generation names them.
     for _ in 0..<DataDirectory.generationsKept where !worker.isStopping {
-      core.writeGenerationIfCurrent(store)
+      core.node.writeGenerationIfCurrent(store)
     }
     return report.since(before)
   }
@@ -87,8 +87,8 @@ final class CompactionThread: @unchecked Sendable {
     let configuration = core.configuration
     if forcedBelow == nil, !configuration.compaction { return false }
     let store = core.store
-    let rawFrom = forcedBelow == nil ? core.rawFrom(store) : LSN(.max)
-    let bounds = store.compactionBounds(neededFrom: core.neededFrom, rawFrom: rawFrom)
+    let rawFrom = forcedBelow == nil ? core.node.rawFrom(store) : LSN(.max)
+    let bounds = store.compactionBounds(neededFrom: core.node.neededFrom, rawFrom: rawFrom)
     let lag = store.positions.appended.value - min(store.positions.appended.value, bounds.settled.value)
     if unsettled > store.positions.appended { unsettled = .none }  // of another store
     let waitsToSettle = lag < 100_000 && bounds.settled >= unsettled && !core.replication.holdsForAbsent
@@ -109,7 +109,7 @@ final class CompactionThread: @unchecked Sendable {
         unsettled = wanted
         return !worker.isStopping
       }
-      guard let result = try core.install(job, in: store) else { return false }
+      guard let result = try core.node.install(job, in: store) else { return false }
       shared.withLock { $0.add(result) }
       core.logger.debug(
         "compacted",
@@ -149,7 +149,7 @@ final class CompactionThread: @unchecked Sendable {
   private func waitUntilSettled(_ wanted: LSN, _ store: LogStore) -> Bool {
     let begin = Clocks.monotonic
     while !worker.isStopping {
-      if store.compactionBounds(neededFrom: core.neededFrom).settled >= wanted { return true }
+      if store.compactionBounds(neededFrom: core.node.neededFrom).settled >= wanted { return true }
       if Clocks.monotonic.since(begin) > Self.settleMilliseconds { return false }
       Clocks.sleep(milliseconds: 2)
     }

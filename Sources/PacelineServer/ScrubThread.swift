@@ -139,7 +139,7 @@ final class ScrubThread: @unchecked Sendable {
       do {
         guard let job = RepairJob(store: store, name: item.name) else { continue }
         try job.build(copies: copies)
-        guard try core.install(job, in: store) else { continue }
+        guard try core.node.install(job, in: store) else { continue }
         registry.withLock { $0.repaired(item.name, records: item.records.count) }
         sums.withLock { $0.repairedRecords += item.records.count }
         store.clearSuspicion(of: item.name)

@@ -46,7 +46,7 @@ package struct Server: Service {
         "store.segments": "\(report.segments)", "store.last.lsn": "\(store.positions.appended)",
       ])
     let core = ServerCore(
-      configuration: configuration, directory: directory, fileSystem: fileSystem, store: store, logger: logger)
+      configuration: configuration, directory: directory, store: store, logger: logger)
 
     let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
     core.start(loops: Array(group.makeIterator()))
@@ -69,9 +69,9 @@ package struct Server: Service {
       }
       .bind(host: configuration.bind, port: configuration.port).get()
     if let upstream = configuration.upstream, let master = NodeAddress(host: upstream.host, port: upstream.port) {
-      core.becomeSlave(of: master)
+      core.node.becomeSlave(of: master)
     } else {
-      try core.beginReign()
+      try core.node.beginReign()
     }
     try await channel.setOption(.autoRead, value: true).get()
     logger.info("ready", metadata: ["server.port": "\(configuration.port)"])

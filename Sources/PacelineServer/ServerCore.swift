@@ -14,56 +14,45 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   // Safe to share: constants, atomics and mutexes; `workers` is set before the first connection.
   let logger: Logger
   let directory: DataDirectory
-  let fileSystem: RealFileSystem
   let settings: Mutex<ServerConfiguration>
   let startedAt = Clocks.monotonic
-  private let storeBox: Mutex<LogStore>
   private(set) var workers: [LoopWorker] = []
   // Set once in `init`, after `self` exists.
+  private(set) var node: NodeCore!
   private var commitThread: CommitThread!
-  private(set) var replication: ReplicationService!
   private var maintenanceThread: MaintenanceThread!
   private(set) var compactionThread: CompactionThread!
   private(set) var scrubThread: ScrubThread!
-  let roleBox: Mutex<Role>
-  let termValue = Atomic<UInt32>(0)
-  let maintaining = Mutex<Void>(())
-  let lastSave = Atomic<UInt64>(Clocks.wall.milliseconds / 1000)
-  let expiredKeys = Atomic<UInt64>(0)
+  /// One loop for the link to the master, the others for slaves' relays; blocking is allowed there.
+  private let background: MultiThreadedEventLoopGroup
+  package let upstreamLoop: any WorkLoop
+  private let relayLoops: [any WorkLoop]
+  private let nextRelayLoop = Atomic<Int>(0)
   /// For commands that block on disk: they never run on a loop.
   let adminPool = NIOThreadPool(numberOfThreads: 2)
   let maintenance = Signal()
   /// What the commands of the server itself keep.
   let service = ServiceState()
-  let disk: DiskWatch
-  /// A generation could not be written and is due.
-  let generationIsDue = Atomic<Bool>(false)
-  /// Master's wall clock minus ours, milliseconds; 0 on a master.
-  let clockOffset = Atomic<Int64>(0)
   let nextClientID = Atomic<UInt64>(1)
   let connected = Atomic<Int>(0)
   let rejected = Atomic<Int>(0)
   let accepted = Atomic<Int>(0)
   let durability: Durability
 
-  init(
-    configuration: ServerConfiguration, directory: DataDirectory, fileSystem: RealFileSystem, store: LogStore,
-    logger: Logger
-  ) {
+  init(configuration: ServerConfiguration, directory: DataDirectory, store: LogStore, logger: Logger) {
     settings = Mutex(configuration)
     durability = configuration.durability
     self.directory = directory
-    self.fileSystem = fileSystem
     self.logger = logger
-    disk = DiskWatch(logger: logger)
-    storeBox = Mutex(store)
-    roleBox = Mutex(.master)
-    termValue.store(store.newestTerm?.value ?? 0, ordering: .releasing)
+    background = MultiThreadedEventLoopGroup(numberOfThreads: 1 + max(1, min(4, System.coreCount)))
+    let loops = background.makeIterator().map { BackgroundLoop($0) }
+    upstreamLoop = loops[0]
+    relayLoops = Array(loops.dropFirst())
     commitThread = CommitThread(
       store: store, durability: configuration.durability,
       intervalMilliseconds: configuration.fsyncIntervalMilliseconds
-    ) { [unowned self] store, result in committed(store, result) }
-    replication = ReplicationService(core: self, configuration: configuration, logger: logger)
+    ) { [unowned self] store, result in node?.committed(store, result) }
+    node = NodeCore(host: self, directory: directory, store: store, logger: logger)
     maintenanceThread = MaintenanceThread(core: self)
     compactionThread = CompactionThread(core: self)
     scrubThread = ScrubThread(core: self)
@@ -71,7 +60,10 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   }
 
   var configuration: ServerConfiguration { settings.withLock { $0 } }
-  var store: LogStore { storeBox.withLock { $0 } }
+  var store: LogStore { node.store }
+  var replication: ReplicationService { node.replication }
+  var role: Role { node.role }
+  var isMaster: Bool { node.isMaster }
 
   func start(loops: [any EventLoop]) {
     workers = loops.map { LoopWorker(eventLoop: $0, server: self, store: store) }
@@ -81,18 +73,6 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     scrubThread.start()
   }
 
-  /// Makes another store the node's; returns the old one. Loops follow through `replaceStore`.
-  func swapStore(_ fresh: LogStore) -> LogStore {
-    let old = storeBox.withLock { box in
-      defer { box = fresh }
-      return box
-    }
-    // It may have changed since that store was made. After the exchange: what CONFIG SET changes later, it changes here.
-    fresh.compression = configuration.store.compression
-    commitThread.use(fresh)
-    return old
-  }
-
   func worker(for loop: any EventLoop) -> LoopWorker {
     workers.first { $0.eventLoop === loop }!  // every child channel is on one of our loops
   }
@@ -100,38 +80,10 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   // MARK: The data path's questions
 
   @inline(__always)
-  func goodLSN(of store: LogStore) -> UInt64 {
-    durability == .fsync ? max(store.positions.durable.value, store.isReplica ? UInt64.max : 0) : .max
-  }
-  @inline(__always) var clock: WallClock {
-    let offset = clockOffset.load(ordering: .relaxed)
-    let wall = Clocks.wall
-    return offset == 0 ? wall : WallClock(milliseconds: UInt64(max(0, Int64(wall.milliseconds) &+ offset)))
-  }
+  func goodLSN(of store: LogStore) -> UInt64 { node.goodLSN(of: store) }
+  @inline(__always) var clock: WallClock { node.clock(wall: Clocks.wall) }
   @inline(__always) func appended() { commitThread.wake() }
   @inline(__always) func isOverloaded(_ store: LogStore) -> Bool { store.isOverloaded }
-
-  // MARK: Commit
-
-  private func committed(_ store: LogStore, _ result: CommitResult) {
-    if !store.isWritable, store === self.store { disk.look(store) }
-    let good = durability == .fsync ? result.durable : result.written
-    if store.isReplica {
-      replication?.upstream.durableAdvanced(good)
-    } else {
-      store.positions.set(committed: good)
-    }
-    for worker in workers { worker.commitAdvanced() }
-    replication?.logAdvanced()
-    if result.filledSegments { maintenance.raise() }
-  }
-
-  /// Writes and syncs what is appended now. Blocks; never on a loop that serves clients.
-  @discardableResult
-  func commitNow() -> CommitResult { commitThread.flush() }
-
-  /// Acks, positions or the role changed: suspended commands look again.
-  func stateChanged() { for worker in workers { worker.stateChanged() } }
 
   /// In this order: replies that are good leave, clients end, no more background changes, the log on disk, slaves and
   /// master end. The loops still run.
@@ -142,10 +94,22 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     scrubThread.stop()
     maintenanceThread.stop()
     commitThread.stop()
-    maintainStore()
-    await replication.shutdown()
+    node.maintainStore()
+    node.stop()
+    try? await background.shutdownGracefully()
     try? await adminPool.shutdownGracefully()
   }
+
+  // MARK: Loops
+
+  package func relayLoop() -> any WorkLoop {
+    relayLoops[nextRelayLoop.wrappingAdd(1, ordering: .relaxed).oldValue % relayLoops.count]
+  }
+  package func wakeCommit() { commitThread.wake() }
+  package func commits(in store: LogStore) { commitThread.use(store) }
+  @discardableResult
+  package func commitNow() -> CommitResult { commitThread.flush() }
+  package func stateChanged() { for worker in workers { worker.stateChanged() } }
 
   // MARK: Connections
 

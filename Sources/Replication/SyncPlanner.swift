@@ -10,6 +10,8 @@ package enum SyncPlanner {
   static let deltaMustCostAtMost = 0.9
   /// Fewer seconds than these are no reason to send more bytes: nobody notices them, and the estimate is no better.
   static let noticeableSeconds = 0.1
+  /// Fewer bytes saved than these are no reason to stage anything.
+  static let noticeableBytes: UInt64 = 16 << 10
   /// What a sync takes without any data: its messages, and syncs and a generation where files are swapped in.
   static let partialFixedSeconds = 0.05
   static let deltaFixedSeconds = 0.08
@@ -252,7 +254,9 @@ package enum SyncPlanner {
     case (let partial?, let delta?):
       let savesTime = time(delta) < time(partial) * deltaMustCostAtMost
       let savesBytes = Double(delta.bytes) < Double(partial.bytes) * deltaMustCostAtMost
-      let isDelta = savesTime || (savesBytes && time(delta) <= time(partial) + noticeableSeconds)
+      // Of a few KB nobody notices the difference, and log replay has nothing to stage.
+      let isWorthIt = partial.bytes > delta.bytes + noticeableBytes || time(partial) > time(delta) + noticeableSeconds
+      let isDelta = isWorthIt && (savesTime || (savesBytes && time(delta) <= time(partial) + noticeableSeconds))
       replay = isDelta ? (.delta, delta) : (.partial, partial)
     case (let partial?, nil): replay = (.partial, partial)
     case (nil, let delta?): replay = (.delta, delta)

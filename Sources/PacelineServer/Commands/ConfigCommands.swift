@@ -119,11 +119,12 @@ extension ServerCore {
     let settings = presentConfiguration
     guard let path = settings.configurationFile else { throw .text("ERR The server is running without a config file") }
     return inBackground(executor) { [self] in
-      let old = (try? fileSystem.readAll(path)) ?? []
+      let old = (try? directory.fileSystem.readAll(path)) ?? []
       let rewritten = RewrittenConfiguration(String(decoding: old, as: UTF8.self), settings)
       let directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
       do {
-        try fileSystem.replace(path, in: directory.isEmpty ? "/" : directory, with: Array(rewritten.text.utf8))
+        try self.directory.fileSystem.replace(
+          path, in: directory.isEmpty ? "/" : directory, with: Array(rewritten.text.utf8))
       } catch {
         logger.error("CONFIG REWRITE failed", metadata: ["error": "\(error)"])
         return { $0.reply.error("ERR Rewriting config file: \(error)") }

@@ -90,7 +90,7 @@ extension ServerCore {
       service.statistics.endSave(
         succeeded: succeeded, milliseconds: Clocks.monotonic.since(begin), wall: Clocks.wall)
     }
-    try saveGeneration()
+    try node.saveGeneration()
     succeeded = true
   }
 
@@ -162,7 +162,7 @@ extension ServerCore {
     } else if equalsIgnoringCase(word, "reload") || equalsIgnoringCase(word, "loadaof"), count >= 2 {
       guard !executor.inTransaction else { throw .text("ERR DEBUG RELOAD is not allowed in a transaction") }
       return inBackground(executor) { [self] in
-        try saveGeneration()
+        try node.saveGeneration()
         return { $0.reply.ok() }
       }
     } else if equalsIgnoringCase(word, "error"), count == 3 {

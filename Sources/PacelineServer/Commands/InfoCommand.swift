@@ -23,7 +23,7 @@ extension ServerCore {
     if arguments.count == 1 { wanted.formUnion(Section.allCases) }
     // Only what is asked for is measured, and all of it at one moment.
     let needsStore = !wanted.isDisjoint(with: [.memory, .paceline, .keyspace])
-    let view: StoreView? = needsStore ? still(executor) { StoreView($0, neededFrom: neededFrom) } : nil
+    let view: StoreView? = needsStore ? still(executor) { StoreView($0, neededFrom: node.neededFrom) } : nil
     var out = ""
     for section in Section.allCases where wanted.contains(section) {
       if !out.isEmpty { out += "\r\n" }
@@ -140,7 +140,7 @@ extension ServerCore {
         String(positions.appended.value &- min(positions.durable.value, positions.appended.value))
       ),
       ("rdb_bgsave_in_progress", saves.isRunning ? "1" : "0"),
-      ("rdb_last_save_time", String(lastSave.load(ordering: .relaxed))),
+      ("rdb_last_save_time", String(node.lastSave.load(ordering: .relaxed))),
       ("rdb_last_bgsave_status", saves.succeeded ? "ok" : "err"),
       ("rdb_last_bgsave_time_sec", String(saves.seconds)), ("rdb_current_bgsave_time_sec", "-1"),
       ("rdb_saves", String(saves.count)), ("rdb_last_cow_size", "0"), ("aof_enabled", "1"),
@@ -149,7 +149,8 @@ extension ServerCore {
       ("aof_last_write_status", isWritable ? "ok" : "err"), ("module_fork_in_progress", "0"),
       ("durability", durability.rawValue), ("log_writable", isWritable ? "1" : "0"),
       ("log_write_error", store.writeRefusal.map { "\($0)" } ?? ""),
-    ] + disk.lines(store, scrubThread.damage, hold: isMaster ? nil : replication.upstream.view.hold) + scrubThread.lines
+    ] + node.disk.lines(store, scrubThread.damage, hold: isMaster ? nil : replication.upstream.view.hold)
+      + scrubThread.lines
   }
 
   private func pacelineLines(_ view: StoreView) -> [(String, String)] {
@@ -190,7 +191,7 @@ extension ServerCore {
       ("rejected_connections", String(figures.rejected)),
       ("sync_full", String(replication.counters.full.load(ordering: .relaxed))),
       ("sync_partial_ok", String(replication.counters.partial.load(ordering: .relaxed))), ("sync_partial_err", "0"),
-      ("expired_keys", String(expiredKeys.load(ordering: .relaxed))), ("expired_stale_perc", "0.00"),
+      ("expired_keys", String(node.expiredKeys.load(ordering: .relaxed))), ("expired_stale_perc", "0.00"),
       ("expired_time_cap_reached_count", "0"), ("evicted_keys", "0"), ("evicted_clients", "0"),
       ("keyspace_hits", String(figures.hits)), ("keyspace_misses", String(figures.misses)), ("pubsub_channels", "0"),
       ("pubsub_patterns", "0"), ("pubsubshard_channels", "0"), ("latest_fork_usec", "0"), ("total_forks", "0"),

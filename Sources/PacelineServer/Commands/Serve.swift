@@ -32,7 +32,7 @@ extension ServerCore {
     case .debug: return try serveDebug(arguments, executor, session)
     case .info: info(arguments, executor)
     case .time: time(executor)
-    case .lastsave: executor.reply.integer(Int64(clamping: lastSave.load(ordering: .relaxed)))
+    case .lastsave: executor.reply.integer(Int64(clamping: node.lastSave.load(ordering: .relaxed)))
     case .save: return save(executor)
     case .bgsave: return try backgroundSave(arguments, executor)
     case .bgrewriteaof: return rewriteLog(executor)

@@ -1,5 +1,6 @@
 import LogStore
 import Logging
+import Node
 
 /// Everything that flags, environment and configuration file decide, with the defaults that `--help` shows. The table
 /// `Setting.all` names each one, reads it and writes it.

@@ -1,3 +1,5 @@
+import Node
+
 extension Setting {
   private static let sizesMax: ClosedRange<UInt64> = 0...(1 << 50)
 

@@ -2,6 +2,7 @@ import Core
 import LogStore
 import NIOCore
 import NIOPosix
+import Node
 import Replication
 
 /// Fetches single records from another node, one command at a time, over a connection of its own. Blocks: for background

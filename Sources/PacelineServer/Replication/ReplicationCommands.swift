@@ -3,6 +3,7 @@ import Commands
 import Core
 import LogStore
 import NIOCore
+import Node
 import RESP
 import Replication
 
@@ -38,7 +39,7 @@ extension ServerCore {
   private func replicaOf(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     if equalsIgnoringCase(arguments[1], "no"), equalsIgnoringCase(arguments[2], "one") {
       let pending = PendingReply()
-      becomeMaster { [self] failure in
+      node.becomeMaster { [self] failure in
         pending.fulfil { executor in
           if let failure { executor.reply.error("ERR \(failure)") } else { executor.reply.ok() }
         }
@@ -57,12 +58,12 @@ extension ServerCore {
       executor.reply.simple("OK Already connected to specified master")
       return .done
     }
-    if master == ownAddress {
+    if master == nodeConfiguration.address {
       throw .text("SELFREGISTER a node cannot follow itself")
     }
     let pending = PendingReply()
     adminPool.submit { [self] _ in
-      becomeSlave(of: master)
+      node.becomeSlave(of: master)
       pending.fulfil { $0.reply.ok() }
       stateChanged()
     }
@@ -241,7 +242,7 @@ extension ServerCore {
 
   private func begin(_ planned: ReplicationService.Planned, _ link: LinkID, _ client: ClientHandler) {
     guard let reply = planned.report.reply, client.channel.isActive,
-      let runner = replication.startRelay(link, planned, channel: client.channel)
+      let runner = replication.startRelay(link, planned, connection: ChannelConnection(client.channel))
     else { return client.answerSuspended("NOTREGISTERED register with MS_REGISTER_SLAVE on this connection first") }
     var answer = ReplyBuffer(capacity: 1024)
     answer.array(reply.elements.count)
@@ -249,7 +250,10 @@ extension ServerCore {
     var bytes = client.channel.allocator.buffer(capacity: answer.count)
     bytes.writeBytes(answer.bytes)
     client.channel.setOption(.writeBufferWaterMark, value: .init(low: 1 << 20, high: 4 << 20)).whenFailure { _ in }
-    client.handOver(answer: bytes, to: RelayHandler(runner: runner, service: replication))
+    client.handOver(
+      answer: bytes,
+      to: ConnectionHandler(
+        RelayInput(runner: runner, service: replication), connection: ChannelConnection(client.channel)))
   }
 
   // MARK: MS_PLAN, MS_SLAVES

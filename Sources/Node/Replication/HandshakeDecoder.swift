@@ -1,19 +1,19 @@
 /// Replies of a master before its connection turns to frames: a status, an error, or an array of bulk strings.
 /// Bounded: what is announced is checked before it is waited for.
-struct HandshakeDecoder {
-  enum Reply: Equatable {
+package struct HandshakeDecoder {
+  package enum Reply: Equatable {
     case status(String)
     case error(String)
     case elements([String])
   }
-  struct Malformed: Error, CustomStringConvertible { let description: String }
+  package struct Malformed: Error, CustomStringConvertible { package let description: String }
 
   static let elementsMax = 256
   static let elementBytesMax = 4 << 20
   static let lineBytesMax = 64 << 10
 
   /// The first reply in `bytes` and how long it is; nil while bytes are missing.
-  static func next(_ bytes: [UInt8]) throws(Malformed) -> (reply: Reply, consumed: Int)? {
+  package static func next(_ bytes: [UInt8]) throws(Malformed) -> (reply: Reply, consumed: Int)? {
     guard let (line, start) = try line(bytes, from: 0) else { return nil }
     guard let first = line.first else { throw Malformed(description: "an empty line instead of a reply") }
     let text = String(decoding: line.dropFirst(), as: UTF8.self)
@@ -50,7 +50,7 @@ struct HandshakeDecoder {
     return (bytes[from..<end], end + 2)
   }
 
-  static func encode(_ arguments: [String]) -> [UInt8] {
+  package static func encode(_ arguments: [String]) -> [UInt8] {
     var out = Array("*\(arguments.count)\r\n".utf8)
     for argument in arguments {
       out.append(contentsOf: "$\(argument.utf8.count)\r\n".utf8)

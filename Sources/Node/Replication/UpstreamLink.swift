@@ -2,9 +2,6 @@
 import Core
 import LogStore
 import Logging
-import NIOCore
-import NIOPosix
-import Node
 import Replication
 import Synchronization
 
@@ -12,13 +9,13 @@ import Synchronization
 ///
 /// Lives on a background loop of its own: appending, applying and writing files block it and nothing else, and TCP holds
 /// the master back meanwhile.
-final class UpstreamLink: @unchecked Sendable {
+package final class UpstreamLink: @unchecked Sendable {
   // Safe to share: everything but `viewBox` is touched on `loop` only.
-  unowned let core: ServerCore
-  private let loop: any EventLoop
+  unowned let core: NodeCore
+  private let loop: any WorkLoop
   let logger: Logger
   var applier: Applier
-  private var channel: (any Channel)?
+  private var wire: (any NodeConnection)?
   /// Raised with every connection, so that what comes late from an old one is dropped.
   private var connection = 0
   private var compressor = BodyCompressor()
@@ -27,7 +24,7 @@ final class UpstreamLink: @unchecked Sendable {
   var staged: StagedStore?
   var delta: DeltaStage?
   private var lastAck: [UInt8] = []
-  private var ticking: RepeatedTask?
+  private var ticking: (any Cancellable)?
   private var pendingDigest: Digest?
   private var syncStartedAt = Tick(milliseconds: 0)
   private var bytesReceived: UInt64 = 0
@@ -38,9 +35,9 @@ final class UpstreamLink: @unchecked Sendable {
   var hold: DiskHold?
 
   private let viewBox = Mutex(UpstreamView())
-  var view: UpstreamView { viewBox.withLock { $0 } }
+  package var view: UpstreamView { viewBox.withLock { $0 } }
 
-  init(core: ServerCore, loop: any EventLoop, logger: Logger) {
+  init(core: NodeCore, loop: any WorkLoop, logger: Logger) {
     self.core = core
     self.loop = loop
     self.logger = logger
@@ -54,7 +51,7 @@ final class UpstreamLink: @unchecked Sendable {
       $0 = UpstreamView()
       $0.master = master
       $0.state = "connecting"
-      $0.downSince = Clocks.monotonic
+      $0.downSince = core.host.monotonic
     }
     loop.execute { [self] in
       startTicking()
@@ -79,7 +76,7 @@ final class UpstreamLink: @unchecked Sendable {
     loop.execute { [self] in
       isStopped = true
       ticking?.cancel()
-      channel?.close(promise: nil)
+      wire?.close()
     }
   }
 
@@ -98,8 +95,7 @@ final class UpstreamLink: @unchecked Sendable {
 
   private func startTicking() {
     guard ticking == nil else { return }
-    let pause = TimeAmount.milliseconds(50)
-    ticking = loop.scheduleRepeatedTask(initialDelay: pause, delay: pause) { [weak self] _ in self?.tick() }
+    ticking = loop.every(milliseconds: 50) { [weak self] in self?.tick() }
   }
 
   private var target: LogTarget? {
@@ -118,7 +114,7 @@ final class UpstreamLink: @unchecked Sendable {
     while !queue.isEmpty {
       let next = queue.removeFirst()
       let before = connection
-      for action in applier.step(next, now: Clocks.monotonic) {
+      for action in applier.step(next, now: core.host.monotonic) {
         do {
           if let answer = try perform(action) { queue.append(answer) }
         } catch {
@@ -157,13 +153,13 @@ final class UpstreamLink: @unchecked Sendable {
     case .connect(let master): connect(master)
     case .sendRegister(let request): send(["MS_REGISTER_SLAVE"] + request.arguments)
     case .sendSync(let request):
-      syncStartedAt = Clocks.monotonic
+      syncStartedAt = core.host.monotonic
       bytesReceived = 0
       syncBytes = 0
       send(["MS_SYNC_SLAVE"] + request.arguments)
     case .sendAck(let ack):
       lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
-      channel?.writeAndFlush(ByteBuffer(bytes: lastAck), promise: nil)
+      wire?.send(lastAck)
     case .beginSnapshot(let begin, let manifest, let keep):
       staged?.abandon()
       if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.store != nil {
@@ -172,7 +168,7 @@ final class UpstreamLink: @unchecked Sendable {
       }
       staged = try StagedStore(
         begin: begin, manifest: manifest, keep: keep, directory: core.directory,
-        configuration: core.configuration.store, workers: System.coreCount, run: BackgroundThread.parallel)
+        configuration: core.configuration.store, host: core.host)
       try staged?.requireRoom()
     case .dropSnapshot:
       staged?.abandon()
@@ -205,7 +201,7 @@ final class UpstreamLink: @unchecked Sendable {
       viewBox.withLock {
         $0.masterLastLSN = lsn
         $0.masterClock = clock
-        $0.lastHeard = Clocks.monotonic
+        $0.lastHeard = core.host.monotonic
       }
       core.followClock(clock)
     case .closeLink(let error): closeLink(error)
@@ -217,7 +213,7 @@ final class UpstreamLink: @unchecked Sendable {
   /// The last ack once more: this node is busy, not gone.
   func repeatAck() {
     guard !lastAck.isEmpty else { return }
-    channel?.writeAndFlush(ByteBuffer(bytes: lastAck), promise: nil)
+    wire?.send(lastAck)
   }
 
   private func stagedStore() throws -> StagedStore {
@@ -230,27 +226,12 @@ final class UpstreamLink: @unchecked Sendable {
   private func connect(_ master: NodeAddress) {
     connection += 1
     let number = connection
-    let bootstrap = ClientBootstrap(group: loop)
-      .connectTimeout(.seconds(5))
-      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-      .channelOption(.maxMessagesPerRead, value: 1)
-      .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 1 << 20))
-      .channelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandler(UpstreamHandler(link: self, connection: number))
-        }
-      }
-    bootstrap.connect(host: master.host, port: Int(master.port)).whenFailure { [self] error in
-      loop.execute { [self] in
-        guard number == connection else { return }
-        step(.linkLost("cannot connect to \(master): \(error)"))
-      }
-    }
+    core.host.connect(master, on: loop, to: UpstreamInput(link: self, connection: number))
   }
 
-  func connected(_ number: Int, _ channel: any Channel) {
-    guard number == connection else { return channel.close(promise: nil) }
-    self.channel = channel
+  func connected(_ number: Int, _ opened: any NodeConnection) {
+    guard number == connection else { return opened.close() }
+    wire = opened
     viewBox.withLock { $0.isLinkUp = true }
     if let password = core.configuration.masterPassword { send(["AUTH", password]) } else { registered(number) }
   }
@@ -270,20 +251,20 @@ final class UpstreamLink: @unchecked Sendable {
   }
 
   private func send(_ arguments: [String]) {
-    channel?.writeAndFlush(ByteBuffer(bytes: HandshakeDecoder.encode(arguments)), promise: nil)
+    wire?.send(HandshakeDecoder.encode(arguments))
   }
 
   private func closeLink(_ error: ReplicationError) {
     connection += 1
     parts = []
     pendingDigest = nil
-    channel?.close(promise: nil)
-    channel = nil
+    wire?.close()
+    wire = nil
     if error.code != .detached {
       logger.warning("link to the master is down", metadata: ["replication.error": "\(error)"])
     }
     viewBox.withLock {
-      if $0.isLinkUp { $0.downSince = Clocks.monotonic }
+      if $0.isLinkUp { $0.downSince = core.host.monotonic }
       $0.isLinkUp = false
     }
   }
@@ -382,7 +363,7 @@ final class UpstreamLink: @unchecked Sendable {
     case .own:
       let store = core.store
       try appendBody(to: store)
-      core.appended()
+      core.host.wakeCommit()
       return nil
     case .staged:
       let store = try stagedStore().opened()
@@ -449,7 +430,7 @@ final class UpstreamLink: @unchecked Sendable {
   }
 
   private func inSync(_ lsn: LSN) {
-    let seconds = Double(Clocks.monotonic.since(syncStartedAt)) / 1000
+    let seconds = Double(core.host.monotonic.since(syncStartedAt)) / 1000
     let bytes = syncBytes
     viewBox.withLock {
       $0.lastBytes = bytes
@@ -458,7 +439,7 @@ final class UpstreamLink: @unchecked Sendable {
     logger.notice(
       "in sync with the master",
       metadata: ["sync.lsn": "\(lsn)", "sync.wire.bytes": "\(bytes)", "sync.seconds": "\(seconds)"])
-    core.stateChanged()
+    core.host.stateChanged()
   }
 
   // MARK: Digests

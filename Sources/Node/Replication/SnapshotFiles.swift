@@ -6,7 +6,7 @@ import Replication
 ///
 /// A snapshot is named by a hash of what is in it, so a sync that was cut is resumed with the same files even after the
 /// master was started again, and never with others.
-final class SnapshotFiles: Sendable {
+package final class SnapshotFiles: Sendable {
   let manifest: FileManifest
   private let store: LogStore
   private let segments: [Segment]

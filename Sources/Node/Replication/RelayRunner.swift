@@ -2,20 +2,19 @@
 import Core
 import LogStore
 import Logging
-import NIOCore
-import NIOPosix
 import Replication
 
 /// Does what one slave's `Relay` decides: reads log and files, makes frames, writes them to the connection.
 ///
 /// Lives on a background loop, where blocking reads are allowed; the connection's handler on its own loop hands acks over.
-final class RelayRunner: @unchecked Sendable {
+package final class RelayRunner: @unchecked Sendable {
   // Safe to share: everything but the constants is touched on `loop` only.
   let link: LinkID
   let slave: NodeID
   let store: LogStore
-  private let loop: any EventLoop
-  private let channel: any Channel
+  private let loop: any WorkLoop
+  private let connection: any NodeConnection
+  private let host: any NodeHost
   private let service: ReplicationService
   private let logger: Logger
   private var relay: Relay
@@ -31,18 +30,19 @@ final class RelayRunner: @unchecked Sendable {
   private var openFile: (number: UInt64, file: MappedFile)?
   /// What was read last: in `buffer`, or in the mapping of `openFile`.
   private var lastRead = UnsafeRawBufferPointer(start: nil, count: 0)
-  private var ticking: RepeatedTask?
+  private var ticking: (any Cancellable)?
   private var wakeAt: Tick?
   private var isClosed = false
   private var wire = WireCount()
-  private let startedAt = Clocks.monotonic
+  private let startedAt: Tick
   private let mode: SyncMode
   private let startLSN: LSN
   private let estimatedBytes: UInt64
 
   init(
     link: LinkID, slave: NodeID, plan: RelayPlan, estimatedBytes: UInt64, files: SnapshotFiles?,
-    capabilities: Capabilities, store: LogStore, config: RelayConfig, loop: any EventLoop, channel: any Channel,
+    capabilities: Capabilities, store: LogStore, config: RelayConfig, loop: any WorkLoop,
+    connection: any NodeConnection,
     service: ReplicationService, logger: Logger
   ) {
     self.link = link
@@ -50,17 +50,19 @@ final class RelayRunner: @unchecked Sendable {
     self.files = files
     self.store = store
     self.loop = loop
-    self.channel = channel
+    self.connection = connection
+    host = service.core.host
     self.service = service
     self.logger = logger
+    startedAt = host.monotonic
     mode = plan.begin.mode
     self.estimatedBytes = estimatedBytes
-    relay = Relay(config: config, now: Clocks.monotonic)
+    relay = Relay(config: config, now: host.monotonic)
     startLSN = plan.begin.startLSN
     cursor = LogCursor(startingAt: plan.begin.startLSN)
     logCompression = CompressionChooser(negotiated: capabilities, preferRatio: false)
     fileCompression = LinkCompression(
-      negotiated: capabilities, isRateLimited: config.syncBytesPerSecond > 0, now: Clocks.monotonic)
+      negotiated: capabilities, isRateLimited: config.syncBytesPerSecond > 0, now: host.monotonic)
     buffer = .allocate(byteCount: config.readBytesMax + 4096, alignment: 64)
   }
   deinit { buffer.deallocate() }
@@ -98,7 +100,7 @@ final class RelayRunner: @unchecked Sendable {
     loop.execute { [self] in
       step(.linkLost)
       finish()
-      channel.close(promise: nil)
+      connection.close()
     }
   }
   /// Closes the stream with an error that the slave is told: it comes back and is planned anew.
@@ -108,7 +110,7 @@ final class RelayRunner: @unchecked Sendable {
 
   private func begin(_ plan: RelayPlan) {
     participant = store.epochs.join()
-    ticking = loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { [weak self] _ in
+    ticking = loop.every(milliseconds: 100) { [weak self] in
       guard let self, !self.isClosed else { return }
       self.step(self.advance())
       self.step(.tick(masterClock: self.service.masterClock))
@@ -126,7 +128,7 @@ final class RelayRunner: @unchecked Sendable {
     guard !isClosed else { return }
     var queue = [event]
     while !queue.isEmpty {
-      let actions = relay.step(queue.removeFirst(), now: Clocks.monotonic)
+      let actions = relay.step(queue.removeFirst(), now: host.monotonic)
       // The registry hears of it first: the slave's ack may be back before this thread goes on.
       for case .sent(let lsn, let fileBytes) in actions { service.relaySent(link, upTo: lsn, fileBytes: fileBytes) }
       for action in actions { if let next = perform(action) { queue.append(next) } }
@@ -136,7 +138,7 @@ final class RelayRunner: @unchecked Sendable {
   /// Carries out one action; a read answers with the next event.
   private func perform(_ action: RelayAction) -> RelayEvent? {
     switch action {
-    case .sendControl(let header, let body): send(ByteBuffer(bytes: header.frame(body: body)))
+    case .sendControl(let header, let body): sent(connection.send(header.frame(body: body)))
     case .readLog(let from, let bytesMax): return readLog(from, bytesMax)
     case .readFile(let number, let offset, let bytes): return readFile(number, offset, bytes)
     case .readDelta(let upTo, let bytesMax):
@@ -151,7 +153,7 @@ final class RelayRunner: @unchecked Sendable {
     case .streaming:
       delta = nil
       service.relayStreaming(link)
-      let seconds = Double(Clocks.monotonic.since(startedAt)) / 1000
+      let seconds = Double(host.monotonic.since(startedAt)) / 1000
       service.measured(mode, bytes: relay.progress.bytesDone, seconds: seconds)
       service.relaySynced(
         link,
@@ -168,17 +170,17 @@ final class RelayRunner: @unchecked Sendable {
     case .close(let error):
       logger.warning(
         "slave stream closed", metadata: ["replication.slave.id": "\(slave)", "replication.error": "\(error)"])
-      channel.eventLoop.execute { [channel] in channel.close(promise: nil) }
+      connection.close()
       finish()
     }
     return nil
   }
 
   private func wake(_ at: Tick) {
-    let now = Clocks.monotonic
+    let now = host.monotonic
     if let wakeAt, wakeAt <= at, wakeAt > now { return }
     wakeAt = at
-    loop.scheduleTask(in: .milliseconds(Int64(at.since(now)) + 1)) { [weak self] in
+    loop.schedule(afterMilliseconds: at.since(now) + 1) { [weak self] in
       guard let self, !self.isClosed else { return }
       self.wakeAt = nil
       self.step(self.advance())
@@ -300,27 +302,23 @@ final class RelayRunner: @unchecked Sendable {
   private func sendRead(_ header: FrameHeader) {
     for (part, range) in header.parts() {
       let body = UnsafeRawBufferPointer(rebasing: lastRead[range])
-      var out = channel.allocator.buffer(capacity: FrameHeader.byteCount + body.count)
-      out.writeWithUnsafeMutableBytes(minimumWritableBytes: FrameHeader.byteCount + body.count) { space in
-        if part.type != .log {
-          compressor.writeFrame(part, body: body, chooser: &fileCompression.chooser, into: space)
-        } else {
-          compressor.writeFrame(part, body: body, chooser: &logCompression, into: space)
-        }
+      let isLog = part.type == .log
+      let bytes = connection.send(capacity: FrameHeader.byteCount + body.count) { space in
+        isLog
+          ? compressor.writeFrame(part, body: body, chooser: &logCompression, into: space)
+          : compressor.writeFrame(part, body: body, chooser: &fileCompression.chooser, into: space)
       }
-      wire.sentBulk(part.type, rawBytes: body.count, bodyBytes: out.readableBytes - FrameHeader.byteCount)
-      if part.type != .log {
-        fileCompression.sent(
-          wireBytes: out.readableBytes, linkIsFull: !channel.isWritable, now: Clocks.monotonic)
+      wire.sentBulk(part.type, rawBytes: body.count, bodyBytes: bytes - FrameHeader.byteCount)
+      if !isLog {
+        fileCompression.sent(wireBytes: bytes, linkIsFull: !connection.isWritable, now: host.monotonic)
       }
-      send(out)
+      sent(bytes)
     }
   }
 
-  private func send(_ bytes: ByteBuffer) {
-    wire.sent(wireBytes: bytes.readableBytes)
-    service.wireBytesSent.wrappingAdd(UInt64(bytes.readableBytes), ordering: .relaxed)
-    channel.writeAndFlush(bytes, promise: nil)
+  private func sent(_ bytes: Int) {
+    wire.sent(wireBytes: bytes)
+    service.wireBytesSent.wrappingAdd(UInt64(bytes), ordering: .relaxed)
   }
 
   private func finish() {
@@ -333,70 +331,4 @@ final class RelayRunner: @unchecked Sendable {
     if let participant { store.epochs.resign(participant) }
     participant = nil
   }
-}
-
-/// The slave's side of the connection on its event loop: frames in, mostly acks.
-final class RelayHandler: ChannelInboundHandler {
-  typealias InboundIn = ByteBuffer
-  private let runner: RelayRunner
-  private let service: ReplicationService
-  private var decoder = FrameDecoder()
-  private var unread = ByteBuffer()
-  private var failed = false
-
-  init(runner: RelayRunner, service: ReplicationService) {
-    self.runner = runner
-    self.service = service
-  }
-
-  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    guard !failed else { return }
-    var bytes = unwrapInboundIn(data)
-    unread.writeBuffer(&bytes)
-    do throws(FrameError) {
-      while true {
-        var found: FrameDecoder.Frame?
-        var failure: FrameError?
-        var body: [UInt8] = []
-        unread.withUnsafeReadableBytes { raw in
-          do throws(FrameError) {
-            found = try decoder.next(raw)
-            if let found { body = Array(raw[found.body]) }
-          } catch { failure = error }
-        }
-        if let failure { throw failure }
-        guard let frame = found else { break }
-        unread.moveReaderIndex(forwardBy: frame.consumed)
-        try receive(frame.header, body)
-      }
-      if unread.readableBytes == 0 { unread.clear() } else { unread.discardReadBytes() }
-    } catch {
-      failed = true
-      runner.peerFailed(error.asReplicationError)
-    }
-  }
-
-  private func receive(_ header: FrameHeader, _ body: [UInt8]) throws(FrameError) {
-    guard header.type.mayComeFromSlave, header.compression == .none else {
-      throw FrameError(.badFlags, "a slave sent a \(header.type) frame")
-    }
-    switch try FrameBody.decode(header, body) {
-    case .ack(let ack):
-      service.slaveAcked(runner.link, ack)
-      runner.acked(ack)
-    case .error(let error):
-      runner.peerFailed(ReplicationError(.peerRefused, "\(error.code) \(error.message)"))
-      failed = true
-    default: throw FrameError(.badFlags, "a slave sent a \(header.type) frame")
-    }
-  }
-
-  func channelWritabilityChanged(context: ChannelHandlerContext) {
-    runner.writable(context.channel.isWritable)
-  }
-  func channelInactive(context: ChannelHandlerContext) {
-    runner.linkLost()
-    service.linkClosed(runner.link)
-  }
-  func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

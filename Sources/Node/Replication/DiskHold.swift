@@ -1,10 +1,9 @@
 import Core
 import LogStore
-import Node
 import Replication
 
 /// Why a slave's link stays closed: its own disk. The master is not asked again while it lasts.
-struct DiskHold: Sendable {
+package struct DiskHold: Sendable {
   enum Cause: Sendable {
     /// So many bytes must be free before the sync can go on.
     case room(bytes: UInt64, path: String)
@@ -14,7 +13,7 @@ struct DiskHold: Sendable {
     case failed
   }
   let cause: Cause
-  let reason: String
+  package let reason: String
   private var lookedAt = Tick(milliseconds: 0)
 
   /// Looked for no more often than this: free space is a call to the system.
@@ -55,11 +54,11 @@ struct DiskHold: Sendable {
   }
 
   /// Nothing but a restart, or a new REPLICAOF, ends it.
-  var isFinal: Bool {
+  package var isFinal: Bool {
     if case .failed = cause { true } else { false }
   }
   /// What `sync_state` says.
-  var stateName: String { isFinal ? "disk failed" : "disk full" }
+  package var stateName: String { isFinal ? "disk failed" : "disk full" }
 
   mutating func isOver(_ store: LogStore, now: Tick) -> Bool {
     guard now.since(lookedAt) >= Self.intervalMilliseconds else { return false }
@@ -88,7 +87,7 @@ extension UpstreamLink {
   func tick() {
     if let refused = DiskHold(core.store.writeRefusal), refused.isFinal, hold?.isFinal != true { stop(for: refused) }
     guard hold != nil else { return step(.tick) }
-    guard hold?.isOver(core.store, now: Clocks.monotonic) == true, let master = view.master else { return }
+    guard hold?.isOver(core.store, now: core.host.monotonic) == true, let master = view.master else { return }
     logger.notice("there is room again: the sync goes on")
     endHold()
     step(.attach(master))

@@ -1,30 +1,20 @@
 import Core
 import LogStore
-import NIOCore
-import Node
 import Replication
 import Synchronization
 
 /// What this node is at present.
-enum Role: Equatable, Sendable {
+package enum Role: Equatable, Sendable {
   case master
   case slave(of: NodeAddress)
 }
 
-extension ServerCore {
-  var role: Role { roleBox.withLock { $0 } }
-  var isMaster: Bool { role == .master }
-  var term: Term { Term(termValue.load(ordering: .acquiring)) }
+extension NodeCore {
+  package var role: Role { roleBox.withLock { $0 } }
+  package var isMaster: Bool { role == .master }
+  package var term: Term { Term(termValue.load(ordering: .acquiring)) }
 
-  /// The address that other nodes are told.
-  var ownAddress: NodeAddress {
-    let settings = configuration
-    let host =
-      settings.announceHost ?? (settings.bind == "0.0.0.0" || settings.bind == "::" ? "127.0.0.1" : settings.bind)
-    // The port was checked with the configuration.
-    return NodeAddress(host: host, port: settings.announcePort ?? settings.port) ?? NodeAddress(
-      host: "localhost", port: 7400)!
-  }
+  var ownAddress: NodeAddress { configuration.address }
 
   /// Whether a store holds anything but the no-op records that begin terms. Under the write lock.
   func hasData(_ store: LogStore) -> Bool { store.positions.appended.value > UInt64(store.terms.entries.count) }
@@ -32,7 +22,7 @@ extension ServerCore {
   // MARK: Master
 
   /// Begins a new term: every reign has its own, so a position names one history. Off the clients' loops.
-  func beginReign() throws {
+  package func beginReign() throws {
     try cutUnfinishedUnit()
     let store = self.store
     store.writeLock.lock()
@@ -52,7 +42,7 @@ extension ServerCore {
     termValue.store(next.value, ordering: .releasing)
     clockOffset.store(0, ordering: .relaxed)
     roleBox.withLock { $0 = .master }
-    tellWorkers(takesWrites: true)
+    host.takesWrites(true)
     commitNow()
   }
 
@@ -69,7 +59,7 @@ extension ServerCore {
     commitNow()
     try maintaining.withLock { _ in
       let (reopened, report) = try directory.openStore(
-        configuration: configuration.store, workers: System.coreCount, run: BackgroundThread.parallel)
+        configuration: configuration.store, workers: host.cores, run: host.parallel)
       for note in report.notes { logger.warning("\(note)") }
       reopened.isReplica = true
       replaceStore(with: reopened, keepingFilesOfOld: true)
@@ -77,7 +67,7 @@ extension ServerCore {
   }
 
   /// REPLICAOF NO ONE.
-  func becomeMaster(then done: @escaping @Sendable ((any Error)?) -> Void) {
+  package func becomeMaster(then done: @escaping @Sendable ((any Error)?) -> Void) {
     guard !isMaster else { return done(nil) }
     replication.upstream.detach { [self] in
       do {
@@ -88,29 +78,25 @@ extension ServerCore {
       } catch {
         done(error)
       }
-      stateChanged()
+      host.stateChanged()
     }
   }
 
   // MARK: Slave
 
   /// REPLICAOF host port, and the start of a slave. Writes are refused from here on.
-  func becomeSlave(of master: NodeAddress) {
+  package func becomeSlave(of master: NodeAddress) {
     let store = self.store
     store.writeLock.lock()
     store.isReplica = true
     store.positions.set(committed: store.positions.applied)
     store.writeLock.unlock()
     roleBox.withLock { $0 = .slave(of: master) }
-    tellWorkers(takesWrites: false)
+    host.takesWrites(false)
     commitNow()
     replication.upstream.attach(master)
     logger.notice("this node is a slave now", metadata: ["replication.master": "\(master)"])
-    stateChanged()
-  }
-
-  private func tellWorkers(takesWrites: Bool) {
-    for worker in workers { worker.eventLoop.execute { worker.takesWrites = takesWrites } }
+    host.stateChanged()
   }
 
   func localFacts(resume: ResumeState?) -> LocalFacts {
@@ -118,7 +104,7 @@ extension ServerCore {
     var facts = LocalFacts(id: directory.node, address: ownAddress)
     facts.chain = replication.chain
     facts.lineage = directory.lineage
-    facts.mode = RequestedSyncMode(rawValue: configuration.syncMode.rawValue) ?? .auto
+    facts.mode = configuration.syncMode
     facts.acceptDataLoss = configuration.acceptDataLoss
     facts.resume = resume
     store.writeLock.lock()
@@ -138,7 +124,7 @@ extension ServerCore {
   /// The master's clock decides what has expired.
   func followClock(_ clock: WallClock) {
     guard clock.milliseconds > 0, !isMaster else { return }
-    clockOffset.store(Int64(clock.milliseconds) &- Int64(Clocks.wall.milliseconds), ordering: .relaxed)
+    clockOffset.store(Int64(clock.milliseconds) &- Int64(host.wall.milliseconds), ordering: .relaxed)
   }
 
   /// Records became visible on a slave: its own slaves may have them.
@@ -149,7 +135,7 @@ extension ServerCore {
       termValue.store(newest.value, ordering: .releasing)
     }
     replication.logAdvanced()
-    stateChanged()
+    host.stateChanged()
   }
 
   func upstreamChanged() { replication.upstreamChanged(replication.upstream.view.upstream) }
@@ -178,27 +164,19 @@ extension ServerCore {
     fresh.positions.set(committed: fresh.positions.applied)
     let old = swapStore(fresh)
     termValue.store(fresh.newestTerm?.value ?? 0, ordering: .releasing)
-    let allOver = Signal()
-    let latch = Latch(count: workers.count)
-    for worker in workers {
-      worker.eventLoop.execute {
-        worker.executor.use(fresh)
-        latch.countDown(allOver)
-      }
-    }
-    while !latch.isOpen { allOver.wait(milliseconds: 100) }
+    host.moveReaders(to: fresh)
     replication.restartRelays("the data of this node was replaced")
     if !keep {
       for name in (try? fileSystem.list(old.directory)) ?? [] { try? fileSystem.unlink("\(old.directory)/\(name)") }
       try? fileSystem.removeDirectory(old.directory)
     }
-    stateChanged()
+    host.stateChanged()
   }
 
   // MARK: Digests
 
   /// The digest of this node at its applied LSN.
-  func digest() -> Digest {
+  package func digest() -> Digest {
     let store = self.store
     store.writeLock.lock()
     defer { store.writeLock.unlock() }
@@ -212,15 +190,5 @@ extension ServerCore {
         Digest.Range(
           id: .init(database: UInt32($0.database), table: $0.table), sum: $0.sum, liveRecords: UInt64($0.keys))
       })
-  }
-}
-
-/// Counts down to zero from several threads.
-final class Latch: Sendable {
-  private let left: Atomic<Int>
-  init(count: Int) { left = Atomic(count) }
-  var isOpen: Bool { left.load(ordering: .acquiring) <= 0 }
-  func countDown(_ signal: Signal) {
-    if left.subtract(1, ordering: .acquiringAndReleasing).newValue <= 0 { signal.raise() }
   }
 }

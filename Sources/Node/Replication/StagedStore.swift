@@ -1,7 +1,6 @@
 // Raw memory: hands received bytes to the file; none outlives its call.
 import Core
 import LogStore
-import Node
 import Replication
 import Synchronization
 
@@ -20,7 +19,7 @@ final class StagedStore {
   private(set) var store: LogStore?
   private let workers: Int
   private let run: ParallelRunner
-  private let syncing = FileSyncs()
+  private let syncing: FileSyncs
 
   static let manifestName = "manifest"
   static let manifestMagic: [UInt8] = Array("PLSNAP\u{0}\u{1}".utf8)
@@ -30,14 +29,15 @@ final class StagedStore {
   /// Begins or goes on. Files that the manifest does not name, and more bytes than `keep` tells of, are removed.
   init(
     begin: SyncBegin, manifest: FileManifest, keep: ResumeState?, directory: DataDirectory,
-    configuration: StoreConfiguration, workers: Int, run: @escaping ParallelRunner
+    configuration: StoreConfiguration, host: any NodeHost
   ) throws {
     self.begin = begin
     self.manifest = manifest
     self.directory = directory
     self.configuration = configuration
-    self.workers = workers
-    self.run = run
+    workers = host.cores
+    run = host.parallel
+    syncing = FileSyncs(host: host)
     number = directory.current.storeNumber + 1
     let fileSystem = directory.fileSystem
     if keep == nil { directory.removeStore(number) }
@@ -183,15 +183,18 @@ final class StagedStore {
 
 /// Syncs received files beside the reception: a disk that writes does not hold up the link.
 private final class FileSyncs: Sendable {
-  private let threads = Mutex<[BackgroundThread]>([])
+  private let threads = Mutex<[any Joinable]>([])
   private let failure = Mutex<FileError?>(nil)
+  private unowned let host: any NodeHost
   private static let threadsMax = 4
+
+  init(host: any NodeHost) { self.host = host }
 
   /// Takes the file over: it is closed when it is synced.
   func sync(_ file: any OpenFile) {
     let oldest = threads.withLock { $0.count >= Self.threadsMax ? $0.removeFirst() : nil }
     oldest?.join()
-    let thread = BackgroundThread("pl-file-sync") { [self] in
+    let thread = host.beside("pl-file-sync") { [self] in
       do throws(FileError) { try file.sync() } catch { failure.withLock { $0 = $0 ?? error } }
       file.close()
     }

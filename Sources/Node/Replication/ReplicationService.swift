@@ -1,9 +1,6 @@
 import Core
 import LogStore
 import Logging
-import NIOCore
-import NIOPosix
-import Node
 import Replication
 import Synchronization
 
@@ -11,30 +8,26 @@ import Synchronization
 ///
 /// Decisions are in `Replication`; this class carries them out. Background work (log reads, file reads, building a
 /// snapshot) runs on loops of its own, where blocking is allowed; the loops that serve clients are never blocked.
-final class ReplicationService: @unchecked Sendable {
+package final class ReplicationService: @unchecked Sendable {
   // Safe to share: mutexes and atomics; `core` outlives it.
-  unowned let core: ServerCore
+  unowned let core: NodeCore
   let logger: Logger
-  private let background: MultiThreadedEventLoopGroup
-  private let nextLoop = Atomic<Int>(0)
   private let registry: Mutex<Registry>
   private let runners = Mutex<[LinkID: RelayRunner]>([:])
-  let wireBytesSent = Atomic<UInt64>(0)
-  let counters = SyncCounters()
-  let upstream: UpstreamLink
+  package let wireBytesSent = Atomic<UInt64>(0)
+  package let counters = SyncCounters()
+  package let upstream: UpstreamLink
   private let rates = Mutex(WriteRateMeter())
   /// What syncs reached, for the next plan.
   private let reached = Mutex(MeasuredRates())
   /// Of all slaves together: for one that has no finished sync yet.
   private let ratios = Mutex(LinkRatios())
 
-  init(core: ServerCore, configuration: ServerConfiguration, logger: Logger) {
+  init(core: NodeCore) {
     self.core = core
-    self.logger = logger
-    // One loop for the link to the master, the others for slaves' relays.
-    background = MultiThreadedEventLoopGroup(numberOfThreads: 1 + max(1, min(4, System.coreCount)))
-    let config = Self.registryConfig(configuration, ownID: core.directory.node)
-    let now = Clocks.monotonic
+    logger = core.logger
+    let config = Self.registryConfig(core.configuration, ownID: core.directory.node)
+    let now = core.host.monotonic
     let saved = core.directory.current.registry
     if let records = try? Registry.decode(saved), !saved.isEmpty {
       registry = Mutex(Registry(config: config, restored: records, now: now))
@@ -42,21 +35,20 @@ final class ReplicationService: @unchecked Sendable {
       if !saved.isEmpty { logger.warning("the saved list of slaves cannot be read; it begins empty") }
       registry = Mutex(Registry(config: config, now: now))
     }
-    upstream = UpstreamLink(core: core, loop: background.next(), logger: logger)
+    upstream = UpstreamLink(core: core, loop: core.host.upstreamLoop, logger: logger)
   }
 
-  private static func registryConfig(_ configuration: ServerConfiguration, ownID: NodeID) -> RegistryConfig {
+  private static func registryConfig(_ configuration: NodeConfiguration, ownID: NodeID) -> RegistryConfig {
     var config = RegistryConfig(ownID: ownID)
     config.slavesMax = configuration.slavesMax
-    config.leaseMilliseconds = UInt64(configuration.slaveLeaseSeconds) * 1000
+    config.leaseMilliseconds = configuration.slaveLeaseMilliseconds
     config.pinBytesMax = configuration.slavePinBytesMax
     return config
   }
 
-  func shutdown() async {
+  func stop() {
     upstream.stop()
     for runner in runners.withLock({ Array($0.values) }) { runner.end() }
-    try? await background.shutdownGracefully()
   }
 
   // MARK: What relays may send
@@ -88,18 +80,18 @@ final class ReplicationService: @unchecked Sendable {
   }
   func slaveAcked(_ link: LinkID, _ ack: Ack) {
     step(.acked(link, ack))
-    core.stateChanged()
+    core.host.stateChanged()
   }
-  func linkClosed(_ link: LinkID) {
+  package func linkClosed(_ link: LinkID) {
     runners.withLock { $0[link] = nil }
     step(.linkClosed(link))
-    core.stateChanged()
+    core.host.stateChanged()
   }
 
   /// Steps the registry and carries out what can be done at once. Replies and refusals come back to the caller.
   @discardableResult
   private func step(_ event: RegistryEvent) -> [RegistryAction] {
-    let now = Clocks.monotonic
+    let now = core.host.monotonic
     let actions = registry.withLock { $0.step(event, now: now) }
     for action in actions {
       switch action {
@@ -120,12 +112,12 @@ final class ReplicationService: @unchecked Sendable {
 
   private func disconnect(_ link: LinkID, _ error: ReplicationError) {
     let runner = runners.withLock { $0[link] }
-    if let runner { runner.close(error) } else { core.closeClient(link.value) }
+    if let runner { runner.close(error) } else { core.host.closeClient(link) }
   }
 
   /// Writes the registry with the next generation. Blocking; never on a loop that serves clients.
   private func persist() {
-    let bytes = registry.withLock { $0.encoded(now: Clocks.monotonic) }
+    let bytes = registry.withLock { $0.encoded(now: core.host.monotonic) }
     guard bytes != core.directory.current.registry else { return }
     do {
       try core.directory.change { $0.registry = bytes }
@@ -137,7 +129,7 @@ final class ReplicationService: @unchecked Sendable {
   // MARK: MS_REGISTER_SLAVE
 
   /// Off the clients' loops: it writes the registry to disk.
-  func register(_ link: LinkID, _ request: RegisterRequest) -> Result<RegisterReply, ReplicationError> {
+  package func register(_ link: LinkID, _ request: RegisterRequest) -> Result<RegisterReply, ReplicationError> {
     let facts = masterFacts()
     for action in step(.register(link, request, facts)) {
       switch action {
@@ -174,21 +166,20 @@ final class ReplicationService: @unchecked Sendable {
 
   // MARK: MS_SYNC_SLAVE and MS_PLAN
 
-  struct Planned {
-    let report: PlanReport
-    let input: PlannerInput
-    let files: SnapshotFiles
-    let store: LogStore
+  package struct Planned {
+    package let report: PlanReport
+    package let input: PlannerInput
+    package let files: SnapshotFiles
+    package let store: LogStore
   }
 
   /// Measures and plans. Off the clients' loops: it looks at files.
-  func plan(_ request: SyncRequest) throws -> Planned {
+  package func plan(_ request: SyncRequest) throws -> Planned {
     let store = core.store
     let settings = core.configuration
     let files = try SnapshotFiles.pin(store, fileSystem: core.fileSystem, resuming: request.resume?.snapshot)
     var input = PlannerInput(masterLineage: core.directory.lineage, manifest: files.manifest)
-    let own = RequestedSyncMode(rawValue: settings.syncMode.rawValue) ?? .auto
-    input.mode = request.mode == .auto ? own : request.mode
+    input.mode = request.mode == .auto ? settings.syncMode : request.mode
     input.slavePosition = request.position
     input.slaveHistory = request.history
     input.slaveLineage = request.lineage
@@ -209,7 +200,7 @@ final class ReplicationService: @unchecked Sendable {
     input.logBytesAfterFiles = UInt64(store.logBytes(from: files.manifest.lastLSN.next))
     let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
     store.writeLock.unlock()
-    let now = Clocks.monotonic
+    let now = core.host.monotonic
     let rate = rates.withLock { $0.rate(totals, now: now) }
     input.expectedBytesPerSecond = rate.bytesPerSecond
     input.expectedRecordsPerSecond = rate.recordsPerSecond
@@ -223,7 +214,7 @@ final class ReplicationService: @unchecked Sendable {
   }
 
   /// Takes a plan into the registry: from here on the slave's log is held. nil if the slave is not registered.
-  func adopt(_ link: LinkID, _ planned: Planned) -> ReplicationError? {
+  package func adopt(_ link: LinkID, _ planned: Planned) -> ReplicationError? {
     for action in step(.planned(link, planned.report, pinFrom: planned.report.startLSN)) {
       if case .refuse(_, let error) = action { return error }
     }
@@ -231,7 +222,7 @@ final class ReplicationService: @unchecked Sendable {
   }
 
   /// Starts the stream on a connection that has answered MS_SYNC_SLAVE.
-  func startRelay(_ link: LinkID, _ planned: Planned, channel: any Channel) -> RelayRunner? {
+  package func startRelay(_ link: LinkID, _ planned: Planned, connection: any NodeConnection) -> RelayRunner? {
     guard let plan = RelayPlan(planned.report, planned.input),
       let slave = registry.withLock({ $0.slave(on: link) })
     else { return nil }
@@ -245,13 +236,11 @@ final class ReplicationService: @unchecked Sendable {
         "sync.start.lsn": "\(plan.begin.startLSN)",
         "sync.barrier.lsn": "\(plan.begin.barrierLSN)",
       ])
-    let loops = Array(background.makeIterator())
-    let number = nextLoop.wrappingAdd(1, ordering: .relaxed).oldValue
-    let loop = loops[1 + number % (loops.count - 1)]
     let runner = RelayRunner(
       link: link, slave: slave.id, plan: plan, estimatedBytes: planned.report.chosenCost?.bytes ?? 0,
       files: plan.manifest == nil ? nil : planned.files,
-      capabilities: slave.capabilities, store: planned.store, config: config, loop: loop, channel: channel,
+      capabilities: slave.capabilities, store: planned.store, config: config, loop: core.host.relayLoop(),
+      connection: connection,
       service: self,
       logger: logger)
     runners.withLock { $0[link] = runner }
@@ -261,20 +250,20 @@ final class ReplicationService: @unchecked Sendable {
 
   // MARK: Questions
 
-  var slaves: [Slave] { registry.withLock { $0.slaves } }
-  var slaveList: SlaveList { registry.withLock { $0.list } }
+  package var slaves: [Slave] { registry.withLock { $0.slaves } }
+  package var slaveList: SlaveList { registry.withLock { $0.list } }
   /// Nodes that get their data through this one, for the cycle check further up.
-  var chain: [NodeID] { registry.withLock { $0.slaveIDs } }
-  var ackedDurableLSNs: [LSN] { registry.withLock { $0.ackedDurableLSNs } }
+  package var chain: [NodeID] { registry.withLock { $0.slaveIDs } }
+  package var ackedDurableLSNs: [LSN] { registry.withLock { $0.ackedDurableLSNs } }
   /// The lowest LSN that slaves hold; nil if none does.
-  var pinnedLSN: LSN? {
-    let now = Clocks.monotonic
+  package var pinnedLSN: LSN? {
+    let now = core.host.monotonic
     return registry.withLock { $0.pinnedLSN(now: now) }
   }
 
   /// A slave that is away holds log.
-  var holdsForAbsent: Bool {
-    let now = Clocks.monotonic
+  package var holdsForAbsent: Bool {
+    let now = core.host.monotonic
     return registry.withLock { $0.holdsForAbsent(now: now) }
   }
 
@@ -284,7 +273,7 @@ final class ReplicationService: @unchecked Sendable {
   }
 
   func upstreamChanged(_ nodes: [NodeID]) { step(.upstreamChanged(nodes)) }
-  func rateChanged(_ bytesPerSecond: UInt64) {
+  package func rateChanged(_ bytesPerSecond: UInt64) {
     for runner in runners.withLock({ Array($0.values) }) { runner.rateChanged(bytesPerSecond) }
   }
 
@@ -303,8 +292,8 @@ final class ReplicationService: @unchecked Sendable {
   // MARK: On the maintenance thread
 
   /// In every round.
-  func sampleWrites() {
-    let now = Clocks.monotonic
+  package func sampleWrites() {
+    let now = core.host.monotonic
     guard rates.withLock({ $0.wantsSample(now: now) }) else { return }
     let store = core.store
     store.writeLock.lock()
@@ -314,7 +303,7 @@ final class ReplicationService: @unchecked Sendable {
   }
 
   /// Every second.
-  func measure() {
+  package func measure() {
     let store = core.store
     store.writeLock.lock()
     let lags = slaves.map { slave in
@@ -326,30 +315,11 @@ final class ReplicationService: @unchecked Sendable {
   }
 
   /// Sends the digest of this moment to the slaves that follow the stream.
-  func sendDigest() {
+  package func sendDigest() {
     let streaming = runners.withLock { Array($0.values) }
     guard !streaming.isEmpty else { return }
     let digest = core.digest()
     let body = digest.encoded()
     for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
-  }
-}
-
-/// How many syncs of each kind this node served.
-final class SyncCounters: Sendable {
-  let full = Atomic<Int>(0)
-  let delta = Atomic<Int>(0)
-  let partial = Atomic<Int>(0)
-  func count(_ mode: SyncMode) {
-    switch mode {
-    case .full: full.add(1, ordering: .relaxed)
-    case .delta: delta.add(1, ordering: .relaxed)
-    case .partial: partial.add(1, ordering: .relaxed)
-    }
-  }
-  func reset() {
-    full.store(0, ordering: .relaxed)
-    delta.store(0, ordering: .relaxed)
-    partial.store(0, ordering: .relaxed)
   }
 }

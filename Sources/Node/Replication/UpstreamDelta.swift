@@ -2,7 +2,6 @@
 import Core
 import LogStore
 import Logging
-import NIOCore
 import Replication
 
 // A delta on the slave's side: staged beside the data while it comes in, installed in one step when all of it is here.
@@ -30,7 +29,7 @@ extension UpstreamLink {
   func installDelta(_ end: DeltaEnd, clock: WallClock) throws -> ApplierEvent {
     let stage = try stage()
     let store = core.store
-    let began = Clocks.monotonic
+    let began = core.host.monotonic
     core.followClock(clock)
     try stage.finish(barrier: end.barrierLSN)
     // What the log holds is on disk and its end is sealed, as far as its last unit allows.
@@ -45,11 +44,11 @@ extension UpstreamLink {
     }
     core.maintainStore()
     let installation = try prepare(stage, end, in: store)
-    let prepared = Clocks.monotonic
+    let prepared = core.host.monotonic
     try core.maintaining.withLock { _ in
       try installation.commit { (describe) throws(FileError) in try core.directory.change(describe) }
     }
-    let committed = Clocks.monotonic
+    let committed = core.host.monotonic
     delta = nil
     core.applied()
     installation.noteExpiries()
@@ -63,18 +62,17 @@ extension UpstreamLink {
   }
 
   private func prepare(_ stage: DeltaStage, _ end: DeltaEnd, in store: LogStore) throws -> DeltaInstallation {
-    var toldAt = Clocks.monotonic
-    let pause = Signal()
+    var toldAt = core.host.monotonic
     while true {
       let prepared = try store.prepare(stage, barrier: end.barrierLSN, terms: end.history) { [self] in
-        let now = Clocks.monotonic
+        let now = core.host.monotonic
         guard now.since(toldAt) >= 1000 else { return }
         toldAt = now
         repeatAck()
       }
       if let prepared { return prepared }
       // A compaction is moving index entries: seconds at most.
-      pause.wait(milliseconds: 10)
+      core.host.pause(milliseconds: 10)
     }
   }
 }

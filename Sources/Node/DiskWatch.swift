@@ -5,7 +5,7 @@ import Replication
 import Synchronization
 
 /// What the disk does to this node, for INFO, and once per change for the log. Any thread.
-final class DiskWatch: Sendable {
+package final class DiskWatch: Sendable {
   /// The worst of all that is known now.
   enum State: String, Sendable {
     case ok
@@ -27,7 +27,7 @@ final class DiskWatch: Sendable {
   init(logger: Logger) { self.logger = logger }
 
   /// Looks at the running store. Cheap while all is well.
-  func look(_ store: LogStore) {
+  package func look(_ store: LogStore) {
     let refusal = store.writeRefusal
     let before = noted.withLock { noted in
       defer { noted.refusal = refusal }
@@ -96,7 +96,7 @@ final class DiskWatch: Sendable {
   }
 
   /// - Parameter hold: why a slave's link is kept closed, if its disk is the reason.
-  func lines(_ store: LogStore, _ damage: DamageRegistry, hold: DiskHold?) -> [(String, String)] {
+  package func lines(_ store: LogStore, _ damage: DamageRegistry, hold: DiskHold?) -> [(String, String)] {
     let noted = noted.withLock { $0 }
     var state = State.ok
     var errors: [String] = []

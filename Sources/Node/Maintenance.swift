@@ -1,0 +1,105 @@
+import Core
+import LogStore
+import Synchronization
+
+extension NodeCore {
+  private static let expiredPerRound = 2000
+
+  /// On a master, keys whose time is over are deleted by records in the log; a slave waits for these.
+  package func expire() {
+    let store = self.store
+    guard isMaster else {
+      store.writeLock.lock()
+      _ = store.reviewExpiries(now: clock.milliseconds, limit: Self.expiredPerRound)
+      store.writeLock.unlock()
+      return
+    }
+    var examined = Self.expiredPerRound
+    while examined == Self.expiredPerRound {
+      store.writeLock.lock()
+      var deleted = 0
+      examined = 0
+      if !store.isReplica, store.isWritable {
+        (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound)
+      }
+      store.writeLock.unlock()
+      if deleted > 0 {
+        expiredKeys.add(UInt64(deleted), ordering: .relaxed)
+        host.wakeCommit()
+      }
+    }
+  }
+
+  /// Seals, trims and drops what is due, and names the result in a new generation.
+  package func maintainStore() {
+    maintaining.withLock { _ in
+      let store = self.store
+      guard store.directory == directory.storePath(directory.current.storeNumber) else { return }
+      let result = store.maintain(neededFrom: neededFrom, rawFrom: rawFrom(store))
+      disk.background(result.error)
+      if result.segmentsChanged { generationIsDue.store(true, ordering: .relaxed) }
+      if generationIsDue.load(ordering: .relaxed) { writeGeneration(store) }
+    }
+  }
+
+  private func writeGeneration(_ store: LogStore) {
+    do {
+      try directory.change { store.describe(&$0) }
+      try store.removeDropped(keptGenerations: directory.keptGenerations)
+      lastSave.store(host.wall.milliseconds / 1000, ordering: .relaxed)
+      generationIsDue.store(false, ordering: .relaxed)
+      disk.generation(nil)
+    } catch {
+      generationIsDue.store(true, ordering: .relaxed)
+      disk.generation(error)
+    }
+  }
+
+  /// The lowest LSN that a slave with a pin does not hold yet.
+  package var neededFrom: LSN { replication.pinnedLSN ?? LSN(.max) }
+  /// The log that `--wal-keep` keeps for slaves that are not known yet.
+  package func rawFrom(_ store: LogStore) -> LSN { store.firstLSN(keeping: configuration.walKeepBytes) }
+
+  /// Puts a compacted file in place and names it in a generation; nil when the store was replaced meanwhile.
+  package func install(_ job: CompactionJob, in store: LogStore) throws -> CompactionResult? {
+    try maintaining.withLock { _ in
+      guard store === self.store, store.directory == directory.storePath(directory.current.storeNumber) else {
+        return nil
+      }
+      let result = try job.install()
+      writeGeneration(store)
+      return result
+    }
+  }
+
+  /// Puts a repaired file in place and names it in a generation; false when the store was replaced meanwhile.
+  package func install(_ job: RepairJob, in store: LogStore) throws -> Bool {
+    try maintaining.withLock { _ in
+      guard store === self.store, store.directory == directory.storePath(directory.current.storeNumber) else {
+        return false
+      }
+      try job.install()
+      writeGeneration(store)
+      return true
+    }
+  }
+
+  /// A generation without a change: files that only older ones name can go.
+  package func writeGenerationIfCurrent(_ store: LogStore) {
+    maintaining.withLock { _ in
+      guard store === self.store, store.directory == directory.storePath(directory.current.storeNumber) else { return }
+      writeGeneration(store)
+    }
+  }
+
+  /// SAVE and BGSAVE: everything appended is on disk and a new generation names it. Off the clients' loops.
+  package func saveGeneration() throws {
+    let result = commitNow()
+    if let refusal = store.writeRefusal { throw OpenError("the log cannot be written: \(refusal)") }
+    guard result.durable >= .none else { return }
+    maintaining.withLock { _ in
+      _ = store.maintain(neededFrom: neededFrom, rawFrom: rawFrom(store))
+      writeGeneration(store)
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import Core
+import LogStore
+import Logging
+import Replication
+import Synchronization
+
+/// One node without its surroundings: its data directory and store, its role, its slaves and its master.
+///
+/// The same code runs in the server, where a `NodeHost` gives it threads, sockets and clocks, and in the simulator.
+/// What blocks on disk is never called from a loop that serves clients.
+package final class NodeCore: @unchecked Sendable {
+  // Safe to share: constants, atomics and mutexes; `replication` is set once in `init`, after `self` exists.
+  package unowned let host: any NodeHost
+  package let logger: Logger
+  package let directory: DataDirectory
+  package let disk: DiskWatch
+  package private(set) var replication: ReplicationService!
+  let durability: Durability
+  private let storeBox: Mutex<LogStore>
+  let roleBox = Mutex(Role.master)
+  let termValue: Atomic<UInt32>
+  /// Held by whoever seals, drops, compacts or names files in a generation.
+  package let maintaining = Mutex<Void>(())
+  /// A generation could not be written and is due.
+  let generationIsDue = Atomic<Bool>(false)
+  /// When the last generation was written, seconds since 1970.
+  package let lastSave: Atomic<UInt64>
+  /// Master's wall clock minus ours, milliseconds; 0 on a master.
+  let clockOffset = Atomic<Int64>(0)
+  package let expiredKeys = Atomic<UInt64>(0)
+
+  package init(host: any NodeHost, directory: DataDirectory, store: LogStore, logger: Logger) {
+    self.host = host
+    self.directory = directory
+    self.logger = logger
+    durability = host.nodeConfiguration.durability
+    disk = DiskWatch(logger: logger)
+    storeBox = Mutex(store)
+    termValue = Atomic(store.newestTerm?.value ?? 0)
+    lastSave = Atomic(host.wall.milliseconds / 1000)
+    replication = ReplicationService(core: self)
+  }
+
+  package var configuration: NodeConfiguration { host.nodeConfiguration }
+  package var store: LogStore { storeBox.withLock { $0 } }
+  var fileSystem: any FileSystem { directory.fileSystem }
+
+  /// Makes another store the node's; returns the old one.
+  func swapStore(_ fresh: LogStore) -> LogStore {
+    let old = storeBox.withLock { box in
+      defer { box = fresh }
+      return box
+    }
+    // It may have changed since that store was made. After the exchange: what CONFIG SET changes later, it changes here.
+    fresh.compression = configuration.store.compression
+    host.commits(in: fresh)
+    return old
+  }
+
+  // MARK: The data path's questions
+
+  @inline(__always)
+  package func goodLSN(of store: LogStore) -> UInt64 {
+    durability == .fsync ? max(store.positions.durable.value, store.isReplica ? UInt64.max : 0) : .max
+  }
+
+  /// The clock that decides what has expired: the master's.
+  @inline(__always)
+  package func clock(wall: WallClock) -> WallClock {
+    let offset = clockOffset.load(ordering: .relaxed)
+    return offset == 0 ? wall : WallClock(milliseconds: UInt64(max(0, Int64(wall.milliseconds) &+ offset)))
+  }
+  package var clock: WallClock { clock(wall: host.wall) }
+
+  // MARK: Commit
+
+  /// The commit thread wrote, and perhaps synced, a store.
+  package func committed(_ store: LogStore, _ result: CommitResult) {
+    if !store.isWritable, store === self.store { disk.look(store) }
+    let good = durability == .fsync ? result.durable : result.written
+    if store.isReplica {
+      replication?.upstream.durableAdvanced(good)
+    } else {
+      store.positions.set(committed: good)
+    }
+    host.commitAdvanced()
+    replication?.logAdvanced()
+    if result.filledSegments { host.wakeMaintenance() }
+  }
+
+  @discardableResult
+  func commitNow() -> CommitResult { host.commitNow() }
+
+  /// The slaves and the master are told, and no background work of theirs goes on.
+  package func stop() { replication.stop() }
+}

@@ -1,0 +1,127 @@
+// Raw memory: bytes on their way to and from a connection.
+import Core
+import LogStore
+import Replication
+
+/// What a node needs of the world around it: sockets, threads and clocks in the server, one seeded queue in the
+/// simulator. A node calls from any thread.
+package protocol NodeHost: AnyObject, Sendable {
+  /// Goes only forward.
+  var monotonic: Tick { get }
+  var wall: WallClock { get }
+  var nodeConfiguration: NodeConfiguration { get }
+
+  // Work
+
+  /// Where the link to the master lives. Blocking there is allowed.
+  var upstreamLoop: any WorkLoop { get }
+  /// Where a slave's stream lives; another one each time, if there are several. Blocking there is allowed.
+  func relayLoop() -> any WorkLoop
+  /// How many threads pay off for work that is split.
+  var cores: Int { get }
+  /// Runs `body(0..<count)`, all at once if it can, and waits for all.
+  var parallel: ParallelRunner { get }
+  /// Runs beside the caller; the result waits for its end.
+  func beside(_ name: String, _ work: @escaping @Sendable () -> Void) -> any Joinable
+  /// Blocks for so long; only where blocking is allowed.
+  func pause(milliseconds: Int)
+
+  // Connections
+
+  /// Connects to another node. The receiver lives on `loop`, and hears of a failure as of a closed connection.
+  func connect(_ address: NodeAddress, on loop: any WorkLoop, to receiver: sending any ConnectionReceiver)
+  /// Ends a client's connection that is not a stream yet.
+  func closeClient(_ link: LinkID)
+
+  // The commit
+
+  /// Something was appended.
+  func wakeCommit()
+  /// Writes and syncs what is appended now. Blocks.
+  @discardableResult func commitNow() -> CommitResult
+  /// Another store is the one to commit.
+  func commits(in store: LogStore)
+
+  // The clients' loops
+
+  /// Every loop goes over to this store between two batches; returns when all have. Blocks.
+  func moveReaders(to store: LogStore)
+  /// A hint for quick refusals: what counts is the store's own flag.
+  func takesWrites(_ yes: Bool)
+  /// Replies may have become good.
+  func commitAdvanced()
+  /// Acks, positions or the role changed: suspended commands look again.
+  func stateChanged()
+  /// There is something to seal, drop or name in a generation.
+  func wakeMaintenance()
+}
+
+/// Runs work one after the other.
+package protocol WorkLoop: AnyObject, Sendable {
+  func execute(_ work: @escaping @Sendable () -> Void)
+  func schedule(afterMilliseconds: UInt64, _ work: @escaping @Sendable () -> Void)
+  func every(milliseconds: UInt64, _ work: @escaping @Sendable () -> Void) -> any Cancellable
+}
+
+package protocol Cancellable: Sendable { func cancel() }
+package protocol Joinable: Sendable { func join() }
+
+/// A connection between two nodes, as who writes to it sees it. Any thread.
+package protocol NodeConnection: AnyObject, Sendable {
+  /// False while the other side takes no more: what is sent nevertheless is kept.
+  var isWritable: Bool { get }
+  /// Sends the bytes that `fill` puts into at most `capacity` bytes; returns how many.
+  @discardableResult
+  func send(capacity: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Int) -> Int
+  /// After what was sent has left.
+  func close()
+}
+
+extension NodeConnection {
+  @discardableResult
+  package func send(_ bytes: [UInt8]) -> Int {
+    send(capacity: bytes.count) { space in
+      space.copyBytes(from: bytes)
+      return bytes.count
+    }
+  }
+}
+
+/// Who reads a connection. On one loop; never called again inside a call.
+package protocol ConnectionReceiver: AnyObject {
+  func opened(_ connection: any NodeConnection)
+  /// All bytes that were not taken yet. Returns how many are taken now.
+  func received(_ bytes: UnsafeRawBufferPointer) -> Int
+  /// Nothing can be taken before so many bytes are there.
+  var wantedBytes: Int { get }
+  func writabilityChanged(_ isWritable: Bool)
+  /// Closed, by whomever, or never opened.
+  func closed(_ reason: String)
+}
+
+/// When a write is on disk.
+package enum Durability: String, Sendable, CaseIterable {
+  /// Acknowledged after the group commit is on disk.
+  case fsync
+  /// Synced every so many milliseconds; acknowledged at once.
+  case interval
+  /// Written, never synced but at segment ends; acknowledged at once.
+  case none
+}
+
+/// What of the settings concerns a node without its surroundings.
+package struct NodeConfiguration: Sendable {
+  /// The address that other nodes are told.
+  package var address: NodeAddress
+  package var durability = Durability.fsync
+  package var store = StoreConfiguration()
+  package var masterPassword: String?
+  package var slavesMax = 64
+  package var slaveLeaseMilliseconds: UInt64 = 24 * 3600 * 1000
+  package var slavePinBytesMax: UInt64 = 64 << 30
+  package var syncRateBytes: UInt64 = 0
+  package var syncMode = RequestedSyncMode.auto
+  package var acceptDataLoss = false
+  package var walKeepBytes = 64 << 20
+  package init(address: NodeAddress) { self.address = address }
+}

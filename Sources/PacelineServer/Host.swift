@@ -1,0 +1,167 @@
+// Raw memory: bytes on their way from and to a socket.
+import Core
+import LogStore
+import NIOCore
+import NIOPosix
+import Node
+import Replication
+
+/// What the node asks of its surroundings: threads, loops and sockets.
+extension ServerCore: NodeHost {
+  package var monotonic: Tick { Clocks.monotonic }
+  package var wall: WallClock { Clocks.wall }
+  package var cores: Int { System.coreCount }
+  package var parallel: ParallelRunner { BackgroundThread.parallel }
+  package func beside(_ name: String, _ work: @escaping @Sendable () -> Void) -> any Joinable {
+    BackgroundThread(name, work)
+  }
+  package func pause(milliseconds: Int) { Clocks.sleep(milliseconds: UInt64(max(0, milliseconds))) }
+
+  package var nodeConfiguration: NodeConfiguration {
+    let settings = configuration
+    let host =
+      settings.announceHost ?? (settings.bind == "0.0.0.0" || settings.bind == "::" ? "127.0.0.1" : settings.bind)
+    // The port was checked with the configuration.
+    let address =
+      NodeAddress(host: host, port: settings.announcePort ?? settings.port)
+      ?? NodeAddress(host: "localhost", port: 7400)!
+    var node = NodeConfiguration(address: address)
+    node.durability = settings.durability
+    node.store = settings.store
+    node.masterPassword = settings.masterPassword
+    node.slavesMax = settings.slavesMax
+    node.slaveLeaseMilliseconds = UInt64(settings.slaveLeaseSeconds) * 1000
+    node.slavePinBytesMax = settings.slavePinBytesMax
+    node.syncRateBytes = settings.syncRateBytes
+    node.syncMode = RequestedSyncMode(rawValue: settings.syncMode.rawValue) ?? .auto
+    node.acceptDataLoss = settings.acceptDataLoss
+    node.walKeepBytes = settings.walKeepBytes
+    return node
+  }
+
+  package func connect(_ address: NodeAddress, on loop: any WorkLoop, to receiver: sending any ConnectionReceiver) {
+    guard let loop = loop as? BackgroundLoop else { preconditionFailure("a loop of another host") }
+    let bound = NIOLoopBoundBox.makeBoxSendingValue(receiver, eventLoop: loop.eventLoop)
+    ClientBootstrap(group: loop.eventLoop)
+      .connectTimeout(.seconds(5))
+      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .channelOption(.maxMessagesPerRead, value: 1)
+      .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 1 << 20))
+      .channelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(
+            ConnectionHandler(bound.value, connection: ChannelConnection(channel)))
+        }
+      }
+      .connect(host: address.host, port: Int(address.port))
+      .whenFailure { bound.value.closed("cannot connect to \(address): \($0)") }
+  }
+
+  package func closeClient(_ link: LinkID) { closeClient(link.value) }
+
+  package func moveReaders(to store: LogStore) {
+    let allOver = Signal()
+    let latch = Latch(count: workers.count)
+    for worker in workers {
+      worker.eventLoop.execute {
+        worker.executor.use(store)
+        latch.countDown(allOver)
+      }
+    }
+    while !latch.isOpen { allOver.wait(milliseconds: 100) }
+  }
+  package func takesWrites(_ yes: Bool) {
+    for worker in workers { worker.eventLoop.execute { worker.takesWrites = yes } }
+  }
+  package func commitAdvanced() { for worker in workers { worker.commitAdvanced() } }
+  package func wakeMaintenance() { maintenance.raise() }
+}
+
+/// An event loop for work that may block.
+final class BackgroundLoop: WorkLoop {
+  let eventLoop: any EventLoop
+  init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+  func execute(_ work: @escaping @Sendable () -> Void) { eventLoop.execute(work) }
+  func schedule(afterMilliseconds: UInt64, _ work: @escaping @Sendable () -> Void) {
+    eventLoop.scheduleTask(in: .milliseconds(Int64(clamping: afterMilliseconds))) { work() }
+  }
+  func every(milliseconds: UInt64, _ work: @escaping @Sendable () -> Void) -> any Cancellable {
+    let pause = TimeAmount.milliseconds(Int64(clamping: milliseconds))
+    return Repeated(task: eventLoop.scheduleRepeatedTask(initialDelay: pause, delay: pause) { _ in work() })
+  }
+  private struct Repeated: Cancellable {
+    let task: RepeatedTask
+    func cancel() { task.cancel() }
+  }
+}
+
+extension BackgroundThread: Joinable {}
+
+/// A socket as who writes to it sees it.
+final class ChannelConnection: NodeConnection {
+  private let channel: any Channel
+  init(_ channel: any Channel) { self.channel = channel }
+
+  var isWritable: Bool { channel.isWritable }
+  func send(capacity: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+    var out = channel.allocator.buffer(capacity: capacity)
+    let bytes = out.writeWithUnsafeMutableBytes(minimumWritableBytes: capacity, fill)
+    channel.writeAndFlush(out, promise: nil)
+    return bytes
+  }
+  func close() {
+    // Behind what was written from other loops.
+    channel.eventLoop.execute { [channel] in channel.close(promise: nil) }
+  }
+}
+
+/// Hands a socket's bytes to who reads it, until all that can be taken are.
+final class ConnectionHandler: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  private let receiver: any ConnectionReceiver
+  private let connection: ChannelConnection
+  private var unread = ByteBuffer()
+  /// When a write fails, NIO hands over what is still in the socket before it returns: an ack on a broken connection
+  /// brings `channelRead` back while bytes are being worked on.
+  private var isWorking = false
+  private var failure: String?
+
+  init(_ receiver: any ConnectionReceiver, connection: ChannelConnection) {
+    self.receiver = receiver
+    self.connection = connection
+  }
+
+  func channelActive(context: ChannelHandlerContext) { receiver.opened(connection) }
+  func channelInactive(context: ChannelHandlerContext) {
+    receiver.closed(failure ?? "the other side closed the connection")
+  }
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    failure = "\(error)"
+    context.close(promise: nil)
+  }
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    receiver.writabilityChanged(context.channel.isWritable)
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    var bytes = unwrapInboundIn(data)
+    if unread.readableBytes == 0 { unread = bytes } else { unread.writeBuffer(&bytes) }
+    if isWorking { return }
+    isWorking = true
+    defer { isWorking = false }
+    while unread.readableBytes > 0 {
+      // A reference of its own: what comes in meanwhile goes into another buffer.
+      let now = unread
+      let consumed = now.withUnsafeReadableBytes { receiver.received($0) }
+      guard consumed > 0 else { break }
+      unread.moveReaderIndex(forwardBy: consumed)
+    }
+    if unread.readableBytes == 0 {
+      unread.clear()
+    } else {
+      unread.discardReadBytes()
+      unread.reserveCapacity(receiver.wantedBytes)
+    }
+  }
+}
