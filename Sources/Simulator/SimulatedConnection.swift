@@ -1,5 +1,5 @@
 // Raw memory: bytes on their way to and from a connection.
-import Core
+import Node
 
 /// One end of a connection. What one end sends arrives at the other in order, in pieces of any size.
 package final class SimulatedConnection: NodeConnection, @unchecked Sendable {
@@ -160,12 +160,17 @@ package final class SimulatedConnection: NodeConnection, @unchecked Sendable {
   private var hasRoom: Bool { inbox.count < max(Self.windowBytes, receiver?.wantedBytes ?? 0) }
 
   private func deliver() {
-    guard state != .closed, let receiver, !inbox.isEmpty, inbox.count >= receiver.wantedBytes else { return }
-    let bytes = inbox
-    let taken = bytes.withUnsafeBytes { receiver.received($0) }
-    inbox.removeFirst(min(taken, inbox.count))
+    while state != .closed, let receiver, !inbox.isEmpty {
+      let bytes = inbox
+      let taken = bytes.withUnsafeBytes { receiver.received($0) }
+      guard taken > 0 else { break }
+      inbox.removeFirst(min(taken, inbox.count))
+    }
     if hasRoom { peer?.resume() }
   }
+
+  /// The receiver takes bytes again that it left lying.
+  func readAgain() { loop.run { [weak self] in self?.deliver() } }
 
   // MARK: Closing
 

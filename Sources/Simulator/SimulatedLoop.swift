@@ -1,4 +1,4 @@
-import Core
+import Node
 
 /// One thread of a process: runs what it is given in order, one at a time, each a random moment after the other, so that
 /// loops of a process meet in every order.
@@ -14,11 +14,18 @@ package final class SimulatedLoop: WorkLoop, @unchecked Sendable {
   package init(process: SimulatedProcess, seed: UInt64) {
     self.process = process
     random = SplitMix64(seed: seed)
+    process.ended.append { [weak self] in self?.forget() }
+  }
+
+  private func forget() {
+    tasks = []
+    head = 0
   }
 
   private var queue: EventQueue { process.queue }
 
   package func execute(_ work: @escaping @Sendable () -> Void) {
+    guard process.isAlive else { return }
     tasks.append(work)
     arm()
   }
@@ -52,6 +59,7 @@ package final class SimulatedLoop: WorkLoop, @unchecked Sendable {
 
   private func runOne() {
     isScheduled = false
+    guard head < tasks.count else { return }
     let work = tasks[head]
     head += 1
     if head > 64, head * 2 > tasks.count {

@@ -1,4 +1,4 @@
-import Core
+import Node
 
 /// Byte streams between sites: slow, cut, lost, half open, as the seed has it. Never reordered inside a connection.
 ///
@@ -21,15 +21,13 @@ package final class SimulatedNetwork: @unchecked Sendable {
   /// Who takes connections at a site.
   package struct Listener {
     package let process: SimulatedProcess
-    package let loop: SimulatedLoop
-    /// Called on the loop.
-    package let accept: (SimulatedConnection) -> any ConnectionReceiver
+    /// For every connection: the loop on which it lives, and what makes its reader there.
+    package let place: () -> (SimulatedLoop, (SimulatedConnection) -> any ConnectionReceiver)
     package init(
-      process: SimulatedProcess, loop: SimulatedLoop, accept: @escaping (SimulatedConnection) -> any ConnectionReceiver
+      process: SimulatedProcess, place: @escaping () -> (SimulatedLoop, (SimulatedConnection) -> any ConnectionReceiver)
     ) {
       self.process = process
-      self.loop = loop
-      self.accept = accept
+      self.place = place
     }
   }
 
@@ -130,17 +128,18 @@ package final class SimulatedNetwork: @unchecked Sendable {
       guard let listener = listeners[other] else {
         return fail(afterMicroseconds: latency(), "connection refused")
       }
+      let (theirLoop, accept) = listener.place()
       let own = SimulatedConnection(network: self, site: site, peerSite: other, loop: loop)
-      let theirs = SimulatedConnection(network: self, site: other, peerSite: site, loop: listener.loop)
+      let theirs = SimulatedConnection(network: self, site: other, peerSite: site, loop: theirLoop)
       own.peer = theirs
       theirs.peer = own
       theirs.tag = tag
       if ends.count > 64 { forgetClosed() }
       ends.append(own)
       ends.append(theirs)
-      listener.loop.run {
+      theirLoop.run {
         guard theirs.isOpen else { return }
-        theirs.opened(by: listener.accept(theirs))
+        theirs.opened(by: accept(theirs))
       }
       process.at(queue.now + latency()) { loop.run { own.opened(by: receiver) } }
     }

@@ -7,6 +7,8 @@ package final class SimulatedProcess: @unchecked Sendable {
   package private(set) var isAlive = true
   package private(set) var isPaused = false
   private var heldBack: [EventQueue.Work] = []
+  /// What lets go of the process's work when it ends.
+  var ended: [() -> Void] = []
   /// After every piece of work: the disk may have taken time, or may have stopped in the middle of it. Returns for how
   /// many microseconds the loop that did the work is busy with it.
   package var stepEnded: () -> UInt64 = { 0 }
@@ -24,10 +26,14 @@ package final class SimulatedProcess: @unchecked Sendable {
     if isPaused { heldBack.append(work) } else { work() }
   }
 
-  /// Also in the middle of a piece of work: what is left of it reaches neither disk nor network.
+  /// Ends in the middle of a piece of work: what is left of it reaches neither disk nor network. `kill` is to follow.
+  package func halt() { isAlive = false }
+
   package func kill() {
     isAlive = false
     heldBack = []
+    for end in ended { end() }
+    ended = []
   }
 
   /// SIGSTOP: clocks and the network go on.

@@ -1,4 +1,5 @@
 // Raw memory: received bytes are copied.
+import Node
 import Testing
 
 @testable import Simulator
@@ -42,7 +43,7 @@ import Testing
     }
     func listen() {
       network.listen(
-        at: 1, .init(process: processes[1], loop: loops[1]) { [server] _ in server })
+        at: 1, .init(process: processes[1]) { [loops, server] in (loops[1], { _ in server }) })
     }
     func connect() { network.connect(from: 0, to: 1, on: loops[0], to: client) }
     func run(milliseconds: UInt64) {
@@ -171,7 +172,7 @@ import Testing
     #expect(pair.client.closedBecause == nil)
     // The machine is up again and knows nothing of the connection.
     pair.network.listen(
-      at: 1, .init(process: SimulatedProcess(queue: pair.queue), loop: pair.loops[1]) { _ in Ear() })
+      at: 1, .init(process: SimulatedProcess(queue: pair.queue)) { (pair.loops[1], { _ in Ear() }) })
     pair.run(milliseconds: 1000)
     #expect(pair.client.closedBecause != nil)
   }

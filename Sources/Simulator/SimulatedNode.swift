@@ -1,0 +1,209 @@
+import Core
+import LogStore
+import Logging
+import Node
+import Replication
+
+/// One machine of the cluster: its disk, its clock, and the process that runs there at present.
+package final class SimulatedNode: @unchecked Sendable {
+  // Safe to share: a simulation has one thread.
+  package let number: Int
+  unowned let simulation: Simulation
+  let disk: SimulatedFileSystem
+  private(set) var life: NodeProcess?
+  private(set) var process: SimulatedProcess?
+  /// What the operator wants it to be: nil for the master.
+  var master: Int?
+  /// The next reign of this node may lose what was acknowledged before: the operator forced it.
+  var isForced = false
+  var wallOffset: Int64 = 0
+  var syncMicroseconds: ClosedRange<Int>
+  /// Why a start may fail, or the log be closed.
+  var diskMayFail = false
+  private(set) var starts = 0
+  private var random: SplitMix64
+
+  init(number: Int, simulation: Simulation) {
+    self.number = number
+    self.simulation = simulation
+    random = SplitMix64(seed: simulation.plan.seed &* 31 &+ UInt64(number) &+ 1)
+    disk = SimulatedFileSystem(seed: random.next())
+    syncMicroseconds = simulation.plan.syncMicroseconds
+    disk.setSyncLatency(microseconds: syncMicroseconds)
+  }
+
+  var queue: EventQueue { simulation.queue }
+  var network: SimulatedNetwork { simulation.network }
+  var isAlive: Bool { process?.isAlive ?? false }
+  var isPaused: Bool { process?.isPaused ?? false }
+
+  // MARK: What its process asks
+
+  static func address(_ number: Int) -> NodeAddress {
+    NodeAddress(host: "node-\(number)", port: 7000 + number)!  // such names are always good
+  }
+  static func number(of address: NodeAddress) -> Int { Int(address.port) - 7000 }
+
+  var configuration: NodeConfiguration {
+    let plan = simulation.plan
+    var configuration = NodeConfiguration(address: Self.address(number))
+    configuration.store.segmentBytes = plan.segmentBytes
+    configuration.store.opsBufferBytes = plan.opsBufferBytes
+    configuration.store.databases = 1
+    configuration.store.compression = plan.compresses ? .lz4 : .none
+    configuration.walKeepBytes = plan.walKeepBytes
+    configuration.syncRateBytes = UInt64(plan.syncRateBytes)
+    configuration.durability =
+      switch plan.durability {
+      case .fsync: .fsync
+      case .interval: .interval
+      case .none: .none
+      }
+    return configuration
+  }
+  var wall: WallClock {
+    WallClock(milliseconds: UInt64(Int64(1_700_000_000_000) + Int64(queue.now / 1000) + wallOffset))
+  }
+  var digestIntervalMicroseconds: UInt64 { 700_000 }
+  var compactionIntervalMicroseconds: UInt64 { UInt64(simulation.plan.compactionIntervalMilliseconds) * 1000 }
+  func syncDelay() -> UInt64 {
+    UInt64(
+      syncMicroseconds.lowerBound + random.below(syncMicroseconds.upperBound - syncMicroseconds.lowerBound + 1))
+  }
+  var logger: Logger { Logger(label: "node") { [unowned self] _ in SimulatedLog(node: self) } }
+  func log(_ text: @autoclosure () -> String) { simulation.trace("node \(number): \(text())") }
+  func planned(_ report: PlanReport) { simulation.planned(report, by: self) }
+  func stepEnded() { simulation.stepEnded(self) }
+
+  // MARK: Lives
+
+  func start() {
+    guard !isAlive else { return }
+    starts += 1
+    let process = SimulatedProcess(queue: queue)
+    self.process = process
+    log("starts as \(master.map { "slave of node \($0)" } ?? "master")")
+    simulation.prefixes.restarted(number)
+    do {
+      let life = try NodeProcess(site: self, process: process, seed: random.next())
+      self.life = life
+      try life.takeRole(following: master.map(Self.address))
+      guard process.isAlive else { return }
+      reignBegan()
+      network.listen(at: number, .init(process: process) { [unowned life] in life.place() })
+      _ = disk.takeLatency()
+    } catch {
+      guard process.isAlive else { return }
+      log("cannot start: \(error)")
+      if !diskMayFail { simulation.report(Violation("cannot start", "node \(number): \(error)")) }
+      endProcess()
+      queue.after(300_000) { [self] in start() }
+    }
+  }
+
+  /// What a reign of this node may lose of what was acknowledged before it.
+  private func reignBegan() {
+    guard master == nil, let store = life?.store, let newest = store.terms.last else { return }
+    guard isForced || simulation.plan.durability != .fsync else { return }
+    isForced = false
+    simulation.permit(
+      PermittedLoss(term: Term(newest.term.value - 1), keptUpTo: newest.firstLSN.previous))
+  }
+
+  private func endProcess() {
+    process?.kill()
+    network.processEnded(at: number)
+    disk.killProcess()
+    life = nil
+    process = nil
+  }
+
+  func kill() {
+    guard process != nil else { return }
+    log("killed")
+    endProcess()
+  }
+
+  func losePower() {
+    guard process != nil else { return }
+    log("loses power")
+    process?.kill()
+    network.powerLost(at: number)
+    disk.crash()
+    life = nil
+    process = nil
+  }
+
+  /// In the middle of the n-th call to the disk from now.
+  func stop(atCall call: Int, losesPower: Bool, downFor milliseconds: Int) {
+    guard let process, process.isAlive else { return }
+    disk.stopProcess(atCall: call) {
+      process.halt()
+      self.queue.at(self.queue.now) {
+        guard self.process === process else { return }
+        if losesPower { self.losePower() } else { self.kill() }
+        self.queue.after(UInt64(milliseconds) * 1000) { self.start() }
+      }
+    }
+  }
+
+  func pause() { process?.pause() }
+  func resume() { process?.resume() }
+
+  // MARK: The operator
+
+  /// Brings the role in line with what the operator wants.
+  func followOperator() {
+    guard let life, isAlive else { return }
+    if let master {
+      let address = Self.address(master)
+      life.admin.run {
+        guard life.core.role != .slave(of: address) else { return }
+        life.core.becomeSlave(of: address)
+      }
+    } else {
+      life.admin.run { [self] in
+        guard !life.core.isMaster else { return }
+        life.core.becomeMaster { [self] failure in
+          guard life === self.life, isAlive else { return }
+          if let failure { log("cannot become master: \(failure)") } else { reignBegan() }
+        }
+      }
+    }
+  }
+
+  // MARK: Looking at it
+
+  var row: String {
+    guard let life, isAlive else { return "node \(number) down" }
+    let positions = life.store.positions
+    let role = life.core.isMaster ? "master" : "slave"
+    let link = life.core.isMaster ? "" : " \(life.core.replication.upstream.view.state)"
+    let paused = isPaused ? " stopped" : ""
+    return
+      "node \(number) \(role) t\(life.core.term) appended \(positions.appended) durable \(positions.durable) committed \(positions.committed) applied \(positions.applied)\(link)\(paused)"
+  }
+}
+
+/// The node's log lines go into the trace; those that say that data is wrong are violations.
+struct SimulatedLog: LogHandler {
+  let node: SimulatedNode
+  var metadata: Logger.Metadata = [:]
+  var logLevel = Logger.Level.info
+  init(node: SimulatedNode) {
+    self.node = node
+    if !node.simulation.isTraced { logLevel = .error }
+  }
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+  func log(event: LogEvent) {
+    let details = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+      .joined(separator: " ")
+    node.log("\(event.level) \(event.message) \(details)")
+    if "\(event.message)".hasPrefix("DATA DIFFERS") || "\(event.message)".hasPrefix("A STORED RECORD IS DAMAGED") {
+      node.simulation.report(Violation("the node says", "node \(node.number): \(event.message) \(details)"))
+    }
+  }
+}
