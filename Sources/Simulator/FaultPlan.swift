@@ -93,7 +93,7 @@ package struct FaultPlan: Equatable, Sendable {
   }
 
   private mutating func plan(_ random: inout SplitMix64) {
-    let count = random.below(10)
+    let count = random.chance(20) ? random.below(40) : random.below(12)
     // Some runs meet one kind of trouble only, others everything.
     let kinds: [Int] = random.chance(30) ? [random.below(14)] : Array(0..<14)
     for _ in 0..<count {

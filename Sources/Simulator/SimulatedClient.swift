@@ -15,6 +15,8 @@ final class ClientCommand {
   let keys: [String]
   let values: [String]
   let sentAt: UInt64
+  /// The connection.
+  var line = 0
   var completedAt: UInt64?
   /// Where it ran, and what it saw and wrote there.
   var node = -1
@@ -78,7 +80,7 @@ final class SimulatedClient {
   func stop() { isStopped = true }
 
   private func think() {
-    let pause = random.chance(80) ? random.below(3000) : random.below(60_000)
+    let pause = random.chance(80) ? random.below(25_000) : random.below(300_000)
     queue.after(UInt64(pause)) { [weak self] in self?.work() }
   }
 
@@ -153,6 +155,7 @@ final class SimulatedClient {
 /// A client's connection to one node.
 final class ClientLink: ConnectionReceiver, CommandObserver {
   let node: Int
+  private let line: Int
   private unowned let simulation: Simulation
   private var connection: (any NodeConnection)?
   private var commands: [ClientCommand] = []
@@ -165,6 +168,7 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
   init(node: Int, simulation: Simulation) {
     self.node = node
     self.simulation = simulation
+    line = simulation.nextLine()
   }
 
   var isUsable: Bool { connection != nil && !isEnded }
@@ -172,6 +176,7 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
   var wantedBytes: Int { 0 }
 
   func send(_ batch: [ClientCommand]) {
+    for command in batch { command.line = line }
     commands += batch
     simulation.sent(batch)
     connection?.send(RESPText.encode(batch.map(\.words)))

@@ -34,8 +34,8 @@ package final class Simulation: @unchecked Sendable {
   private var clients: [SimulatedClient] = []
   /// Whom the operator made the master.
   private(set) var masterNumber = 0
+  private var newestReign: TermHistory.Entry?
   private var random: SplitMix64
-  private var isHealing = false
   private let output: ((String) -> Void)?
 
   // Checkers.
@@ -43,8 +43,9 @@ package final class Simulation: @unchecked Sendable {
   private var acknowledged = AcknowledgedChecker()
   var prefixes = PrefixChecker()
   private var registers: [String: [RegisterOperation]] = [:]
-  /// Values of overwritten runs are numbers that rise.
+  /// How many values were written, and how many connections made.
   private var values = 0
+  private var lines = 0
   /// How far the master of a term has its log on disk: nothing else may be visible on slaves.
   private var safe: [Term: LSN] = [:]
   private var open: [ClientCommand] = []
@@ -101,7 +102,6 @@ package final class Simulation: @unchecked Sendable {
   // MARK: Healing
 
   private func heal() {
-    isHealing = true
     trace("healing")
     for client in clients { client.stop() }
     network.healAll()
@@ -179,6 +179,11 @@ package final class Simulation: @unchecked Sendable {
     return values
   }
 
+  func nextLine() -> Int {
+    lines += 1
+    return lines
+  }
+
   func sent(_ batch: [ClientCommand]) {
     open += batch
     result.commands += batch.count
@@ -253,7 +258,9 @@ package final class Simulation: @unchecked Sendable {
     func add(_ key: String, _ kind: RegisterOperation.Kind) {
       guard !key.hasPrefix("x") else { return }
       registers[key, default: []].append(
-        RegisterOperation(kind, invoked: command.sentAt, completed: command.completedAt))
+        RegisterOperation(
+          kind, invoked: command.sentAt, completed: command.completedAt, line: command.line,
+          hint: command.positions.first.map { UInt64($0.term.value) << 40 | $0.lsn.value } ?? 0))
     }
     func id(_ value: String?) -> Int { value.flatMap { Int($0.prefix { $0 != ":" }) } ?? 0 }
     switch command.kind {
@@ -300,7 +307,9 @@ package final class Simulation: @unchecked Sendable {
         }
       }
     }
-    if !store.isReplica, let term = store.terms.last?.term {
+    if !store.isReplica, let reign = store.terms.last {
+      let term = reign.term
+      if term > newestReign?.term ?? .none { newestReign = reign }
       let safeHere = plan.durability == .fsync ? durable : written
       // What it begins its reign with is of older terms.
       for entry in store.terms.entries where entry.firstLSN <= safeHere {
@@ -360,8 +369,9 @@ package final class Simulation: @unchecked Sendable {
   /// Makes a slave the master. The others follow when they hear of it.
   func failOver(to number: Int) {
     let candidate = nodes[number]
-    guard number != masterNumber, candidate.isAlive, !candidate.isPaused, let store = candidate.life?.store,
-      let known = nodes[masterNumber].life?.store.terms.last, store.terms.last == known
+    // One that has not seen the newest reign would begin another of the same number.
+    guard number != masterNumber, candidate.isAlive, !candidate.isPaused, newestReign != nil,
+      candidate.life?.store.terms.last == newestReign
     else { return }
     trace("failover to node \(number)")
     masterNumber = number

@@ -12,10 +12,16 @@ package struct RegisterOperation: Equatable, Sendable {
   /// When it was sent and when its reply came, on the simulation's clock; nil: its outcome is unknown.
   package var invoked: UInt64
   package var completed: UInt64?
-  package init(_ kind: Kind, invoked: UInt64, completed: UInt64?) {
+  /// Operations of one line (a connection) happen in the order of the history; nil: a line of its own.
+  package var line: Int?
+  /// Where it may well stand in the order: operations are tried from the lowest on. Decides nothing.
+  package var hint: UInt64
+  package init(_ kind: Kind, invoked: UInt64, completed: UInt64?, line: Int? = nil, hint: UInt64 = 0) {
     self.kind = kind
     self.invoked = invoked
     self.completed = completed
+    self.line = line
+    self.hint = hint
   }
 
   /// The value after it, or nil if it cannot come after `value`.
@@ -47,115 +53,117 @@ package struct RegisterOperation: Equatable, Sendable {
 /// between its sending and its reply (M. Herlihy, J. Wing, 1990). Those without a reply may have happened at any time
 /// after they were sent, or not at all.
 ///
-/// A search with a memory of where it has been (J. Wing, C. Gong, 1993; G. Lowe, 2017). Fast for histories whose
-/// operations overlap little; exponential in the number of operations that overlap.
+/// A search with a memory of where it has been (J. Wing, C. Gong, 1993; G. Lowe, 2017). Linear with good hints; without
+/// them, and for a history that has no order, exponential in the number of lines that overlap.
 package enum LinearizabilityChecker {
   package enum Verdict: Equatable, Sendable {
     case linearizable
-    /// No order explains these: the shortest beginning of the history that no order explains ends with this operation.
+    /// No order explains these. The operation is one that no order came past.
     case violated(RegisterOperation)
     /// Too many operations overlap.
     case tooComplex
   }
 
-  package static func check(_ history: [RegisterOperation], initially: Int = 0, stepsMax: Int = 1_000_000) -> Verdict {
+  package static func check(_ history: [RegisterOperation], initially: Int = 0, stepsMax: Int = 200_000) -> Verdict {
     let seen = Set(history.compactMap(\.seen))
     // A deletion that found something does not say what.
     let anyMayBeSeen = history.contains { $0.kind == .delete(existed: true) }
-    let operations = history.filter { operation in
-      guard operation.completed == nil else { return true }
-      // Without a reply and without a trace: it may just as well not have happened.
-      switch operation.kind {
-      case .read: return false
-      case .delete: return true
-      case .write(let new), .exchange(let new, _): return anyMayBeSeen || seen.contains(new)
+    var lines: [[RegisterOperation]] = []
+    var places: [Int: Int] = [:]
+    for operation in history {
+      if operation.completed == nil {
+        // Without a reply and without a trace: it may just as well not have happened.
+        switch operation.kind {
+        case .read: continue
+        case .delete: break
+        case .write(let new), .exchange(let new, _): if !anyMayBeSeen, !seen.contains(new) { continue }
+        }
+      }
+      if let line = operation.line, let place = places[line] {
+        lines[place].append(operation)
+      } else {
+        if let line = operation.line { places[line] = lines.count }
+        lines.append([operation])
       }
     }
-    .enumerated().sorted { ($0.element.invoked, $0.offset) < ($1.element.invoked, $1.offset) }.map(\.element)
-    var search = Search(operations: operations, stepsLeft: stepsMax)
-    return search.run(from: initially)
+    return Search(lines: lines, stepsLeft: stepsMax).run(from: initially)
   }
 
   private struct State: Hashable {
-    /// Everything before this operation, in the order of sending, has happened.
-    var first: Int
-    /// What of the later ones has happened, as places behind `first`.
-    var ahead: [UInt64]
+    /// What comes next in each line.
+    var next: [Int]
     var value: Int
   }
 
   private struct Search {
-    let operations: [RegisterOperation]
-    var stepsLeft: Int
-    var been: Set<State> = []
-    /// How far the best order came: the operation that had to come next and could not.
-    var furthest = -1
-    var culprit: RegisterOperation?
+    let lines: [[RegisterOperation]]
+    let stepsLeft: Int
 
-    init(operations: [RegisterOperation], stepsLeft: Int) {
-      self.operations = operations
-      self.stepsLeft = stepsLeft
-    }
-
-    mutating func run(from value: Int) -> Verdict {
-      var stack = [State(first: 0, ahead: [], value: value)]
-      been.insert(stack[0])
-      while let state = stack.popLast() {
+    func run(from value: Int) -> Verdict {
+      var stepsLeft = stepsLeft
+      var stack = [State(next: Array(repeating: 0, count: lines.count), value: value)]
+      var been: Set<State> = []
+      var furthest = -1
+      var culprit: RegisterOperation?
+      while var state = stack.popLast() {
         stepsLeft -= 1
         if stepsLeft < 0 { return .tooComplex }
-        guard let (candidates, deadline) = open(state) else { return .linearizable }
-        if deadline > furthest {
-          furthest = deadline
-          culprit = operations[deadline]
+        takeWhatChangesNothing(&state)
+        guard been.insert(state).inserted else { continue }
+        guard let (end, first) = deadline(state) else { return .linearizable }
+        let depth = state.next.reduce(0, +)
+        if depth > furthest { (furthest, culprit) = (depth, first) }
+        var candidates: [(hint: UInt64, state: State)] = []
+        for line in lines.indices {
+          var place = state.next[line]
+          while place < lines[line].count, lines[line][place].invoked <= end {
+            let operation = lines[line][place]
+            if let value = operation.applied(to: state.value) {
+              var next = state
+              next.next[line] = place + 1
+              next.value = value
+              candidates.append((operation.hint, next))
+            }
+            // What has no reply may not have happened: then what is behind it may come.
+            guard operation.completed == nil else { break }
+            place += 1
+          }
         }
-        for index in candidates.reversed() {
-          guard let value = operations[index].applied(to: state.value) else { continue }
-          let next = happened(index, state, value)
-          if been.insert(next).inserted { stack.append(next) }
-        }
+        candidates.sort { $0.hint > $1.hint }
+        stack.append(contentsOf: candidates.map(\.state))
       }
       return culprit.map(Verdict.violated) ?? .linearizable
     }
 
-    /// Which operations may come next, and the one that ends first and so bounds them; nil if all that have replies have
-    /// happened.
-    func open(_ state: State) -> (candidates: [Int], endsFirst: Int)? {
-      var candidates: [Int] = []
-      var endsFirst: Int?
-      var end = UInt64.max
-      for index in state.first..<operations.count {
-        let operation = operations[index]
-        if operation.invoked > end { break }
-        if Self.has(index, state) { continue }
-        candidates.append(index)
-        if let completed = operation.completed, completed < end {
-          end = completed
-          endsFirst = index
+    /// A read that fits, or a deletion of nothing, can come at once: no order is lost by it.
+    private func takeWhatChangesNothing(_ state: inout State) {
+      var isDone = false
+      while !isDone {
+        isDone = true
+        guard let (end, _) = deadline(state) else { return }
+        for line in lines.indices where state.next[line] < lines[line].count {
+          let operation = lines[line][state.next[line]]
+          guard operation.completed != nil, operation.invoked <= end, operation.written == nil,
+            operation.applied(to: state.value) == state.value
+          else { continue }
+          state.next[line] += 1
+          isDone = false
         }
       }
-      guard let endsFirst else { return nil }
-      return (candidates.filter { operations[$0].invoked <= end }, endsFirst)
     }
 
-    static func has(_ index: Int, _ state: State) -> Bool {
-      let place = index - state.first
-      return place / 64 < state.ahead.count && state.ahead[place / 64] >> UInt64(place % 64) & 1 == 1
-    }
-
-    func happened(_ index: Int, _ state: State, _ value: Int) -> State {
-      var places = (state.first..<operations.count).prefix { $0 - state.first < state.ahead.count * 64 }
-        .filter { Self.has($0, state) }
-      places.append(index)
-      var first = state.first
-      let done = Set(places)
-      while done.contains(first) { first += 1 }
-      var ahead: [UInt64] = []
-      for place in places where place >= first {
-        let word = (place - first) / 64
-        while ahead.count <= word { ahead.append(0) }
-        ahead[word] |= 1 << UInt64((place - first) % 64)
+    /// The end of whatever ends first: nothing that was sent later can come before it. nil if everything with a reply has
+    /// happened.
+    private func deadline(_ state: State) -> (UInt64, RegisterOperation)? {
+      var first: RegisterOperation?
+      for line in lines.indices {
+        for operation in lines[line][state.next[line]...] {
+          guard let completed = operation.completed else { continue }
+          if completed < first?.completed ?? .max { first = operation }
+          break
+        }
       }
-      return State(first: first, ahead: ahead, value: value)
+      return first.flatMap { operation in operation.completed.map { ($0, operation) } }
     }
   }
 }
