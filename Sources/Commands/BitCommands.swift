@@ -113,7 +113,7 @@ extension Executor {
       throw .text("ERR BITOP NOT must be called with a single source key.")
     }
     // Under the write lock the sources are of one moment.
-    try beginWrite()
+    try beginWrite(in: database)
     var sources: [UnsafeRawBufferPointer] = []
     sources.reserveCapacity(arguments.count - 3)
     var bytes = 0

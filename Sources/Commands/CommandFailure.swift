@@ -17,6 +17,8 @@ package enum CommandFailure: Error {
   case noSpace
   /// The log cannot be written any more.
   case logFailed
+  /// Too many writes wait for slaves.
+  case queueFull
   case noSuchKey
   case databaseOutOfRange
   /// A whole reply line without `-` and CRLF.
@@ -46,6 +48,9 @@ extension Executor {
       reply.error(
         "MISCONF the log cannot be written (\(refusalText)); reads go on, writes need a restart after the disk is repaired"
       )
+    case .queueFull:
+      reply.error(
+        "SYNCQUEUE too many writes wait for slaves (unsynced-records, unsynced-bytes); this one was not done")
     case .noSuchKey: reply.error("ERR no such key")
     case .databaseOutOfRange: reply.error("ERR DB index is out of range")
     case .text(let text): reply.error(text)

@@ -36,6 +36,9 @@ extension Executor {
     session.isMonitor = false
     session.noEvict = false
     session.noTouch = false
+    session.level = nil
+    session.staleness = nil
+    level = services.level
     // CLIENT REPLY SKIP holds for this reply still.
     if session.replyMode == .off || session.replyMode == .skipNext { session.replyMode = .on }
     session.authenticated = services.password == nil

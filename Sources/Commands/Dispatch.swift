@@ -21,10 +21,14 @@ extension Executor {
       try transactionCommand(command, arguments, session)
     case .ping, .echo, .quit, .reset, .hello, .auth, .select:
       try connectionCommand(command, arguments, session)
+    case .commit: try commitCommand(arguments, session)
+    case .table: try tableCommand(arguments, session)
+    case .read: try readCommand(arguments, session)
     case .wait, .waitlsn, .lastlsn, .digest, .client, .command, .config, .info, .time, .lastsave, .memory, .slowlog,
       .latency, .debug, .shutdown, .save, .bgsave, .replicaof, .slaveof, .role, .monitor, .bgrewriteaof,
       .msRegisterSlave,
-      .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub:
+      .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .waitaof, .failover, .promote, .msVoter, .msVote,
+      .msState, .msNewMaster:
       return try services.serve(command, arguments, self, session)
     }
     return .done

@@ -24,9 +24,9 @@ package final class Executor {
   /// The master's wall clock in milliseconds.
   package private(set) var now: UInt64 = 0
   package private(set) var tick = Tick(milliseconds: 0)
-  /// Records up to here are good at their commit level: reading them waits for nothing.
-  @usableFromInline var good: UInt64 = 0
-  /// What is good and was visible when the batch began.
+  /// What was good when the batch began.
+  @usableFromInline var good = Gate.open
+  /// What is good at any level and was visible when the batch began: reading it waits for nothing.
   @usableFromInline var settled: UInt64 = 0
   package private(set) var holdsLock = false
   /// False on a slave.
@@ -37,9 +37,15 @@ package final class Executor {
   /// The newest LSN that the present command saw; see `consistently`.
   var newestSeen: UInt64 = 0
   /// The gate of the present session, kept here while a batch runs.
-  @usableFromInline var gate: UInt64 = 0
+  @usableFromInline var gate = Gate()
+  /// The least level of this batch's writes: the server's or the connection's, whichever is stricter.
+  package var level = RecordLevel.async
+  /// Why the shell lets no writes in, although the log would take them.
+  package var writeBar = WriteBar.none
   /// EXEC is running its commands: none of them may wait, and their records are one unit already.
   package internal(set) var inTransaction = false
+  /// Writes go into one unit of the log.
+  var inUnit = false
 
   // Counters of this loop; written here only, read by INFO through the shell.
   package var commandsProcessed: UInt64 = 0
@@ -73,15 +79,17 @@ package final class Executor {
   // MARK: Batches
 
   /// - Parameters:
-  ///   - good: records up to here may be shown at once; `UInt64.max` when replies never wait.
+  ///   - good: what may be shown at once.
   ///   - takesWrites: false on a slave.
   @inline(__always)
-  package func beginBatch(now: WallClock, tick: Tick, good: UInt64, takesWrites: Bool) {
+  package func beginBatch(now: WallClock, tick: Tick, good: Gate, takesWrites: Bool) {
     store.epochs.enter(participant)
     self.now = now.milliseconds
     self.tick = tick
     self.good = good
-    settled = min(good, store.positions.applied.value)
+    // Before the question whether levels are in use: who writes the first such record answers it before it is visible.
+    let applied = store.positions.applied.value
+    settled = min(store.isGated ? min(good.durable, good.committed) : good.durable, applied)
     self.takesWrites = takesWrites
   }
 
@@ -107,7 +115,9 @@ package final class Executor {
     guard lookup.accepts(command, argumentCount: arguments.count) else {
       return wrongCount(command, arguments, session)
     }
-    if _slowPath(!session.authenticated || session.transaction != nil || session.replyMode != .on || !attention.isEmpty)
+    if _slowPath(
+      !session.authenticated || session.transaction != nil || session.replyMode != .on || !attention.isEmpty
+        || session.staleness != nil)
     {
       return executeSpecially(command, arguments, session)
     }
@@ -236,6 +246,12 @@ package final class Executor {
       if reply.bytes[begin] == UInt8(ascii: "-") { noteError(from: begin) }
       return .done
     }
+    if let refusal = staleness(flags, session) {
+      errorReplies &+= 1
+      reply.error(refusal)
+      noteError(from: begin)
+      return .done
+    }
     let start = attention.contains(.timed) ? services.stopwatch : 0
     defer { if start > 0 { finished(command, arguments, session, since: start) } }
     // After the command, as Redis does: SELECT shows the new database, EXEC comes behind what it ran.
@@ -322,7 +338,7 @@ package final class Executor {
         waited = true
         continue
       }
-      if seen > good, seen > gate { gate = seen }
+      see(seen, record.map { $0.lsn == seen ? $0.level : .quorum } ?? .quorum)
       if seen > newestSeen { newestSeen = seen }
       return record.flatMap(unlessExpired)
     }
@@ -358,15 +374,35 @@ package final class Executor {
 
   /// Takes the write lock for the rest of the batch, if writes are taken.
   @inline(__always)
-  func beginWrite() throws(CommandFailure) {
+  func beginWrite(in database: Int) throws(CommandFailure) {
     guard takesWrites else { throw .readOnly }
     holdStill()
-    guard store.isWritable, !store.isReplica else { throw refusal() }
+    guard store.isWritable, !store.isReplica, writeBar == .none else { throw refusal() }
+    // In a unit the level was chosen with its first record: none of it is good before all of it is.
+    if !inUnit { store.setLevel(max(level, store.tableLevel(database) ?? .async)) }
+  }
+
+  /// The same for what touches several databases: the strictest of all.
+  func beginWriteAnywhere() throws(CommandFailure) {
+    try beginWrite(in: 0)
+    guard !inUnit else { return }
+    var strictest = level
+    for database in 0..<store.configuration.databases {
+      strictest = max(strictest, store.tableLevel(database) ?? .async)
+    }
+    store.setLevel(strictest)
   }
 
   @inline(never)
   func refusal() -> CommandFailure {
     if store.isReplica { return .readOnly }
+    if store.isWritable {
+      switch writeBar {
+      case .none: break
+      case .fewSlaves: return .text("NOREPLICAS Not enough good replicas to write.")
+      case .queueFull: return .queueFull
+      }
+    }
     if case .noSpace = store.writeRefusal { return .noSpace }
     return .logFailed
   }
@@ -374,10 +410,10 @@ package final class Executor {
   /// The place of a key, for a write. Begins the write.
   @inline(__always)
   func target(_ key: UnsafeRawBufferPointer, in database: Int) throws(CommandFailure) -> WriteTarget {
-    try beginWrite()
+    try beginWrite(in: database)
     guard key.count <= store.configuration.keyBytesMax else { throw .keyTooLong }
     let table = store.table(database)
-    if _slowPath(table.pointee.boundAt > good), table.pointee.boundAt > gate { gate = table.pointee.boundAt }
+    if _slowPath(table.pointee.boundAt > settled) { see(table.pointee.boundAt, .quorum) }
     let target = store.locate(table, store.hash(key), key)
     if _slowPath(target.damaged) { throw .corrupt }
     return target
@@ -389,7 +425,7 @@ package final class Executor {
   func existing(_ key: UnsafeRawBufferPointer, in database: Int) throws(CommandFailure)
     -> (target: WriteTarget, record: RecordView)?
   {
-    try beginWrite()
+    try beginWrite(in: database)
     // Too long a key cannot have been stored: it is missing, not wrong.
     if _fastPath(key.count <= store.configuration.keyBytesMax) {
       let target = try target(key, in: database)
@@ -405,7 +441,7 @@ package final class Executor {
     guard let old = target.old else { return nil }
     if _slowPath(old.flags & RecordFlag.expiry != 0), old.expiry <= now { return nil }
     // A reply that tells of it waits until it is good.
-    if _slowPath(old.lsn > good), old.lsn > gate { gate = old.lsn }
+    if _slowPath(old.lsn > settled) { see(old.lsn, old.level) }
     return old
   }
 
@@ -451,16 +487,23 @@ package final class Executor {
     wrote()
   }
 
-  /// The reply tells of something as new as `lsn`: it waits until that is good.
-  package func see(_ lsn: UInt64) {
-    if lsn > good, lsn > gate { gate = lsn }
+  /// The reply tells of something as new as `lsn`: it waits until that is good at its level. A level that is not known
+  /// counts as the strictest.
+  @inline(never)
+  package func see(_ lsn: UInt64, _ level: RecordLevel = .quorum) {
+    if level == .async || !store.isGated {
+      if lsn > good.durable { gate.durable = max(gate.durable, lsn) }
+    } else if lsn > good.committed {
+      gate.committed = max(gate.committed, lsn)
+    }
   }
 
   /// The reply waits for the record appended last.
   @inline(__always)
   func wrote() {
     let lsn = store.lastAppended
-    if lsn > good { gate = lsn }
+    if lsn > good.durable { gate.durable = lsn }
+    if _slowPath(!store.isAsync) { gate.committed = lsn }
     lastWrite = lsn
   }
   /// LSN of the newest write of the present session.

@@ -38,7 +38,7 @@ extension Executor {
       _ = try target(arguments[i], in: session.database)
     }
     var deleted: Int64 = 0
-    try unit { () throws(CommandFailure) in
+    try unit(in: session.database) { () throws(CommandFailure) in
       for i in 1..<arguments.count where try delete(arguments[i], session) { deleted += 1 }
     }
     reply.integer(deleted)
@@ -78,7 +78,7 @@ extension Executor {
         || arguments.count == 2
           && (equalsIgnoringCase(arguments[1], "async") || equalsIgnoringCase(arguments[1], "sync"))
     else { throw .syntax }
-    try beginWrite()
+    try beginWriteAnywhere()
     guard command == .flushall ? store.flushAll() : store.flushDatabase(session.database) else { throw .outOfMemory }
     wrote()
     reply.ok()
@@ -94,7 +94,7 @@ extension Executor {
     }
     let databases = 0..<Int64(store.configuration.databases)
     guard databases.contains(first), databases.contains(second) else { throw .databaseOutOfRange }
-    try beginWrite()
+    try beginWriteAnywhere()
     if first != second {
       guard store.swapDatabases(Int(first), Int(second)) else { throw .outOfMemory }
       wrote()
@@ -115,7 +115,7 @@ extension Executor {
   /// A reply that depends on which keys there are, and which not, waits for all that is visible here.
   func sawWholeDatabase() {
     let applied = store.positions.applied.value
-    if applied > good, applied > gate { gate = applied }
+    if applied > settled { see(applied) }
   }
 
   // MARK: OBJECT

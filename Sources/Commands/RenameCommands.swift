@@ -14,7 +14,7 @@ extension Executor {
       let target = try target(to, in: session.database)
       if onlyNew, live(target) != nil { return reply.integer(0) }
       let record = try expanded(source.record, at: source.target)
-      try unit { () throws(CommandFailure) in
+      try unit(in: session.database) { () throws(CommandFailure) in
         try carry(record, to: target, key: to, in: session.database)
         // Found again: the index has changed.
         try remove(try self.target(from, in: session.database), key: from)
@@ -58,7 +58,7 @@ extension Executor {
     let target = try target(key, in: database)
     if live(target) != nil { return reply.integer(0) }
     let record = try expanded(source.record, at: source.target)
-    try unit { () throws(CommandFailure) in
+    try unit(in: nil) { () throws(CommandFailure) in
       try carry(record, to: target, key: key, in: database)
       // The other database has an index of its own: this place still holds.
       try remove(source.target, key: key)

@@ -98,7 +98,7 @@ extension Executor {
 
   /// False for an expired record. Notes what the reply must wait for.
   private func isShown(_ record: RecordView) -> Bool {
-    if record.lsn > good, record.lsn > gate { gate = record.lsn }
+    if record.lsn > settled { see(record.lsn, record.level) }
     return record.flags & RecordFlag.expiry == 0 || record.expiry > now
   }
 

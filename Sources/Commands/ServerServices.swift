@@ -1,5 +1,6 @@
 // Raw memory: hands views of error lines through; none outlives its call.
 import Core
+import LogStore
 import RESP
 
 /// What commands ask of the server around the store. Never on the path of data commands.
@@ -30,6 +31,12 @@ package protocol ServerServices: AnyObject, Sendable {
   func noteError(_ line: UnsafeRawBufferPointer)
   /// CLIENT PAUSE: whether a command has to wait. Called only with `.paused`.
   func holdsBack(writes: Bool, now: Tick) -> Bool
+  /// The level that every write has at least.
+  var level: RecordLevel { get }
+  /// How many slaves `fullsync` waits for.
+  var fullsyncSlaves: Int { get }
+  /// The whole error line for a read here if what it would show is older than the bound; nil if it is not.
+  func staleness(beyond bound: StalenessBound, _ store: LogStore, now: Tick) -> String?
 }
 
 /// A server that keeps no figures and never pauses.
@@ -40,6 +47,9 @@ extension ServerServices {
   ) {}
   package func noteError(_ line: UnsafeRawBufferPointer) {}
   package func holdsBack(writes: Bool, now: Tick) -> Bool { false }
+  package var level: RecordLevel { .async }
+  package var fullsyncSlaves: Int { 1 }
+  package func staleness(beyond bound: StalenessBound, _ store: LogStore, now: Tick) -> String? { nil }
 }
 
 /// What the shell wants to see or hold back of every command. Empty on the hot path: then commands take the short way.

@@ -1,5 +1,6 @@
 // Raw memory: looks at a client's name where it lies.
 import Core
+import LogStore
 import RESP
 import Synchronization
 
@@ -20,8 +21,12 @@ package final class Session {
   package var watched: [WatchedKey] = []
   /// Memory of `watched`.
   var watchedBytes = 0
-  /// The highest LSN that a reply not yet sent wrote or saw; the reply waits until it is good. 0 for none.
-  package var gate: UInt64 = 0
+  /// What replies not yet sent wrote or saw that is not good yet: they wait until it is.
+  package var gate = Gate()
+  /// COMMIT LEVEL: the least level of this connection's writes; nil = the server's.
+  package var level: RecordLevel?
+  /// READ MAXLAG: reads are refused on a slave that is further behind.
+  package var staleness: StalenessBound?
   /// LSN of this connection's newest write: what `WAIT` and `LASTLSN` speak of.
   package var lastWrite: UInt64 = 0
   package var isMonitor = false
@@ -117,6 +122,8 @@ package struct WatchedKey {
 package enum Suspension: Sendable {
   /// WAIT: until `slaves` slaves have acknowledged `lsn`.
   case slaves(count: Int, lsn: LSN, deadline: Tick?)
+  /// WAITAOF: until this node (if `local` is 1) and so many slaves have `lsn` on disk.
+  case disks(local: Int, slaves: Int, lsn: LSN, deadline: Tick?)
   /// WAITLSN: until `lsn` is visible here.
   case visible(lsn: LSN, deadline: Tick?)
   /// DEBUG SLEEP and the like: only time.

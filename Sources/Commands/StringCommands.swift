@@ -231,7 +231,7 @@ extension Executor {
   }
 
   private func putMany(_ arguments: borrowing ArgumentList, in database: Int) throws(CommandFailure) {
-    try unit { () throws(CommandFailure) in
+    try unit(in: database) { () throws(CommandFailure) in
       for i in stride(from: 1, to: arguments.count, by: 2) {
         let key = arguments[i]
         try put(try target(key, in: database), key: key, value: arguments[i + 1], expiry: 0, in: database)

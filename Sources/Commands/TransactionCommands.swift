@@ -89,7 +89,7 @@ extension Executor {
     session.discardTransaction()
     if transaction.aborted { throw .text("EXECABORT Transaction discarded because of previous errors.") }
     if transaction.writes {
-      do throws(CommandFailure) { try beginWrite() } catch { return discarded(because: error) }
+      do throws(CommandFailure) { try beginWriteAnywhere() } catch { return discarded(because: error) }
     } else {
       holdStill()
     }
@@ -98,8 +98,10 @@ extension Executor {
     // Without writes there is no unit: a slave's log goes its own way.
     if transaction.writes { store.beginUnit() }
     inTransaction = true
+    inUnit = true
     defer {
       inTransaction = false
+      inUnit = false
       if transaction.writes { store.endUnit() }
     }
     // `run` begins with the session's and leaves the executor's in step with it.

@@ -5,12 +5,18 @@ extension Executor {
   ///
   /// Takes the write lock. Inside a transaction the whole transaction is the unit already. The unit is closed whatever
   /// happens, so `body` must not be refused half-way: what can be refused is checked before, or as its first step.
+  ///
+  /// - Parameter database: where all of it happens; nil if in several.
   @inline(__always)
-  func unit(_ body: () throws(CommandFailure) -> Void) throws(CommandFailure) {
+  func unit(in database: Int?, _ body: () throws(CommandFailure) -> Void) throws(CommandFailure) {
     if inTransaction { return try body() }
-    try beginWrite()
+    if let database { try beginWrite(in: database) } else { try beginWriteAnywhere() }
     store.beginUnit()
-    defer { store.endUnit() }
+    inUnit = true
+    defer {
+      store.endUnit()
+      inUnit = false
+    }
     try body()
   }
 }

@@ -303,8 +303,7 @@ public struct Inspection {
       let method = record.flags & RecordFlag.compressionMask == RecordFlag.lz4 ? "lz4" : "zstd"
       flags.append("\(method), \(record.rawValueBytes) bytes expanded")
     }
-    let level = (record.flags & RecordFlag.commitLevelMask) >> 2
-    if level != 0 { flags.append("commit level \(level)") }
+    if record.level != .async { flags.append("\(record.level)") }
     return
       "lsn \(record.lsn) term \(record.term) \(kindName(record.kind)) table \(record.table) key \(quoted(record.key)) value "
       + "\(record.valueBytes) bytes offset \(offset)" + (flags.isEmpty ? "" : " (\(flags.joined(separator: ", ")))")

@@ -186,6 +186,7 @@ extension LogStore {
     positions.set(durable: last)
     positions.set(applied: last)
     setLogStart(lsn)
+    restartLevels(at: last)
     tombstonesFrom = lsn
   }
 

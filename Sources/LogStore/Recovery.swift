@@ -11,6 +11,12 @@ struct Recovery {
   private var tails: [Tail] = []
   /// The end of the last whole unit of the log: everything behind it is cut.
   private var whole = (tail: 0, end: SegmentFormat.headerBytes, lsn: LSN.none)
+  /// The end of the last whole unit up to which every record is good by being on disk here. What follows waits for other
+  /// nodes and is not shown: who learns that it is good applies it.
+  private var good = LSN.none
+  /// Sealed means good: of a unit that began in a sealed segment, all is. Its last LSN then.
+  private var sealedUnitEnd = LSN.none
+  private var waits = false
 
   init(store: LogStore, generation: DirectoryFile) {
     self.store = store
@@ -66,6 +72,11 @@ struct Recovery {
 
   /// The first LSN of the next segment that the generation does not list.
   private var expectedNext: LSN { max(sealed.last?.segment.lastLSN.next ?? LSN(1), generation.logStart) }
+
+  private var sealedEndsInsideUnit: Bool {
+    guard let (segment, index) = sealed.last, !segment.name.isData, index.count > 0 else { return false }
+    return index.entry(index.count - 1).flags & RecordFlag.unitContinues != 0
+  }
 
   private func missing(before lsn: LSN) -> OpenError {
     OpenError(
@@ -192,7 +203,7 @@ struct Recovery {
     noteYoungTerms()
     // The newest catalog counts from the start, also when it is in the tail: tables that it does not know are dead, and
     // the record that made a table may be gone with its segment.
-    if let catalog = newestCatalogInTail {
+    if let catalog = newestCatalogInTail(upTo: good) {
       try bind(catalog.value, at: catalog.lsn)
     } else if let newest = newestCatalog {
       let (record, _) = store.record(newest.entry)
@@ -258,17 +269,19 @@ struct Recovery {
     guard catalog.tables.count == store.configuration.databases else {
       throw OpenError("the data has \(catalog.tables.count) databases; start with --databases \(catalog.tables.count)")
     }
-    store.catalog = catalog
+    store.setCatalog(catalog)
     store.catalogLSN.store(lsn, ordering: .releasing)
     store.bindTables(at: lsn)
   }
 
-  private var newestCatalogInTail: (value: Catalog, lsn: UInt64)? {
+  /// - Parameter limit: records behind it do not count.
+  private func newestCatalogInTail(upTo limit: LSN) -> (value: Catalog, lsn: UInt64)? {
     for (position, tail) in tails.enumerated().reversed() where position <= whole.tail {
       var newest: (Catalog, UInt64)?
       var at = SegmentFormat.headerBytes
       while at < (position == whole.tail ? whole.end : tail.end) {
         let record = RecordView(tail.mapping.start + at)
+        if record.lsn > limit.value { break }
         if record.kind == RecordKind.catalog.rawValue, let catalog = Catalog([UInt8](record.value)) {
           newest = (catalog, record.lsn)
         }
@@ -296,6 +309,8 @@ struct Recovery {
   mutating func scanTail() throws {
     var expected = expectedNext
     whole.lsn = expected.previous
+    good = expected.previous
+    if sealedEndsInsideUnit { sealedUnitEnd = LSN(.max) }
     for (position, lsn) in unsealed.enumerated() {
       let isLast = position == unsealed.count - 1
       let next = isLast ? nil : unsealed[position + 1]
@@ -308,6 +323,7 @@ struct Recovery {
   /// Cuts a torn tail and takes over the rest; the last segment becomes the active one again.
   mutating func replayTail() throws {
     noteCut()
+    store.levels = PendingLevels(good: LSN(store.lastLSN))
     // A segment without records is made anew when one is appended.
     var kept = min(tails.count, whole.tail + 1)
     if kept > 0, whole.end == SegmentFormat.headerBytes { kept -= 1 }
@@ -319,6 +335,7 @@ struct Recovery {
       if position == whole.tail { (tail.end, tail.lastLSN, tail.endsInsideUnit) = (whole.end, whole.lsn, false) }
       try adopt(tail, isLast: isLast)
     }
+    store.votersInLog = newestCatalogInTail(upTo: whole.lsn)?.value.voters ?? store.voters
     finish()
   }
 
@@ -349,7 +366,12 @@ struct Recovery {
       tail.lastLSN = LSN(record.lsn)
       tail.end += record.recordBytes
       tail.endsInsideUnit = record.unitContinues
-      if !record.unitContinues { whole = (position, tail.end, tail.lastLSN) }
+      if record.level != .async, tail.lastLSN > sealedUnitEnd { waits = true }
+      if !record.unitContinues {
+        whole = (position, tail.end, tail.lastLSN)
+        sealedUnitEnd = min(sealedUnitEnd, tail.lastLSN)
+        if !waits { good = tail.lastLSN }
+      }
     }
     if let next {
       // It was synced before the next one was begun.
@@ -403,7 +425,9 @@ struct Recovery {
         store.terms.begin(Term(record.term), at: LSN(record.lsn))
         store.currentTerm = record.term
       }
-      store.index(record, at: IndexEntry(tag: 0, segment: slot, offset: at))
+      let level = record.lsn <= sealedUnitEnd.value ? .async : record.level
+      store.levels.change(to: level, after: LSN(record.lsn - 1))
+      if record.lsn <= good.value { store.index(record, at: IndexEntry(tag: 0, segment: slot, offset: at)) }
       if at - store.lastLandmark >= Segment.landmarkStep {
         store.lastLandmark = at
         segment.noteLandmark(record.lsn, at: at)
@@ -451,8 +475,10 @@ struct Recovery {
     store.positions.set(appended: last)
     store.positions.set(written: last)
     store.positions.set(durable: last)
-    store.positions.set(committed: last)
-    store.positions.set(applied: last)
+    store.levelFlags = store.levels.level.flags
+    store.positions.set(committed: store.committable(durable: last, fullsync: .none, quorum: .none))
+    store.positions.set(applied: min(good, last))
+    store.gated.store(store.positions.applied > store.positions.committed, ordering: .releasing)
   }
 
   // MARK: What stands behind the end

@@ -121,6 +121,11 @@ public final class LogStore: @unchecked Sendable {
   /// On a slave: the last record of the log is not the last of its unit.
   var replicatedUnitIsOpen = false
   @usableFromInline var lastRecordBytes = 0
+  /// The commit level of what is appended next, as flag bits. Always that of `levels`.
+  @usableFromInline var levelFlags: UInt8 = 0
+  @usableFromInline let gated = Atomic<Bool>(false)
+  /// Which levels the end of the log waits for.
+  var levels = PendingLevels()
   @usableFromInline var lastLandmark = 0
   var wheel = ExpiryWheel()
   /// The master's wall clock, milliseconds; moved by the shell.
@@ -130,7 +135,12 @@ public final class LogStore: @unchecked Sendable {
   var applyCursor = LogCursor.unplaced
 
   // Tables. Under the write lock, but for `databaseTables`, which readers follow.
-  public internal(set) var catalog: Catalog
+  public private(set) var catalog: Catalog
+  /// The voters of the newest catalog record in the log, applied or not: a configuration counts from when it is appended
+  /// (D. Ongaro, "Consensus: Bridging Theory and Practice", 2014, 4.1). Under the write lock.
+  public internal(set) var votersInLog: [NodeID] = []
+  /// The catalog's commit levels as it encodes them, for readers without the write lock.
+  @usableFromInline let databaseLevels: UnsafeMutablePointer<Atomic<UInt8>>
   @usableFromInline let databaseTables: UnsafeMutablePointer<Atomic<UInt>>
   var indexes: [UInt32: KeyIndex] = [:]
   /// Where the newest catalog record is; it must outlive compaction.
@@ -182,7 +192,11 @@ public final class LogStore: @unchecked Sendable {
     liveRecords = UnsafeMutableRawPointer(LogStore.zeroPages(slots * 4)).bindMemory(to: Int32.self, capacity: slots)
     catalog = Catalog(databases: configuration.databases)
     databaseTables = .allocate(capacity: configuration.databases)
-    for db in 0..<configuration.databases { (databaseTables + db).initialize(to: Atomic(0)) }
+    databaseLevels = .allocate(capacity: configuration.databases)
+    for db in 0..<configuration.databases {
+      (databaseTables + db).initialize(to: Atomic(0))
+      (databaseLevels + db).initialize(to: Atomic(0))
+    }
     active = Segment(slot: 0, name: LogFileName(firstLSN: LSN(1)), capacity: 0, used: 0)
     activeBase = UnsafeMutableRawPointer(bitPattern: 64)!
     bindTables()
@@ -193,6 +207,7 @@ public final class LogStore: @unchecked Sendable {
       TableReference(bitPattern: databaseTables[db].load(ordering: .relaxed))?.deallocate()
     }
     databaseTables.deallocate()
+    databaseLevels.deallocate()
     LogStore.freePages(bases, IndexEntry.segmentSlotsMax * 8)
     LogStore.freePages(liveBuckets, IndexEntry.segmentSlotsMax * 64 * 4)
     LogStore.freePages(mappedEnds, IndexEntry.segmentSlotsMax * 8)
@@ -225,6 +240,14 @@ public final class LogStore: @unchecked Sendable {
         let address = UInt(bitPattern: old)
         epochs.retire { TableReference(bitPattern: address)!.deallocate() }
       }
+    }
+  }
+
+  /// The catalog that counts from now on. Under the write lock; `bindTables` follows.
+  func setCatalog(_ new: Catalog) {
+    catalog = new
+    for (database, level) in new.levels.enumerated() {
+      databaseLevels[database].store(level.map { $0.rawValue + 1 } ?? 0, ordering: .releasing)
     }
   }
 

@@ -45,10 +45,13 @@ extension LogStore {
     writeLock.lock()
     let last = LSN(lastLSN)
     active.used = activeUsed
+    // Filled segments may stay unsealed for long; only those that come new are worth the maintenance thread's time.
     var work: [(segment: Segment, upTo: Int, filled: Bool)] = []
     for segment in segmentList.withLock({ $0 }).reversed() {
       if segment.state == .sealed { break }
       if segment.state == .dropped { continue }
+      // They are handed over in the order of the log.
+      if segment.handedOver { break }
       work.append((segment, segment.used, segment.state == .filled))
     }
     writeLock.unlock()

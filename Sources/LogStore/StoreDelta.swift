@@ -240,13 +240,15 @@ public final class DeltaInstallation {
       segment.keptBytes += kept.bytes
     }
     store.lastLSN = barrier.value
+    store.restartLevels(at: barrier)
     store.terms = terms
     store.currentTerm = terms.last?.term.value ?? store.currentTerm
     store.replicatedUnitIsOpen = false
     store.applyCursor = LogCursor(startingAt: barrier.next)
     store.setLogStart(barrier.next)
     if let record = index.catalogRecord {
-      store.catalog = index.catalog
+      store.setCatalog(index.catalog)
+      store.votersInLog = index.catalog.voters
       store.catalogEntry = record.entry
       store.catalogLSN.store(record.lsn, ordering: .releasing)
     }

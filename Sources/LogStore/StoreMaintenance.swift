@@ -15,7 +15,11 @@ extension LogStore {
   ///
   /// - Parameter neededFrom: the lowest LSN that a slave's pin still holds.
   /// - Parameter rawFrom: from here on the log stays as it is, whoever may need it.
-  public func maintain(neededFrom: LSN, rawFrom: LSN = LSN(.max)) -> MaintenanceResult {
+  /// - Parameter sealUpTo: what follows stays unsealed. With the committed LSN, sealed means committed: a start shows
+  ///   what is sealed without asking anybody.
+  public func maintain(
+    neededFrom: LSN, rawFrom: LSN = LSN(.max), sealUpTo: LSN = LSN(.max)
+  ) -> MaintenanceResult {
     var result = MaintenanceResult()
     // What a failed write or sync left on disk is unknown: nothing is sealed or dropped on it.
     if case .failed = writeRefusal {
@@ -23,7 +27,9 @@ extension LogStore {
       return result
     }
     do throws(FileError) {
-      while let segment = commitState.withLock({ $0.complete.first }), unitEndIsDurable(segment) {
+      while let segment = commitState.withLock({ $0.complete.first }), segment.lastLSN <= sealUpTo,
+        unitEnd(of: segment, isUpTo: min(positions.durable, sealUpTo))
+      {
         try seal(segment)
         commitState.withLock { _ = $0.complete.removeFirst() }
         result.segmentsChanged = true
@@ -66,8 +72,9 @@ extension LogStore {
       dataChecksum: segment.fileChecksum)
   }
 
-  /// Whether all of the unit that a complete segment ends with is on disk: a sealed segment is never cut.
-  private func unitEndIsDurable(_ segment: Segment) -> Bool {
+  /// Whether the unit that a complete segment ends with is over by `limit`: a unit that began in a sealed segment is
+  /// never cut.
+  private func unitEnd(of segment: Segment, isUpTo limit: LSN) -> Bool {
     guard segment.endsInsideUnit else { return true }
     writeLock.lock()
     defer { writeLock.unlock() }
@@ -77,7 +84,7 @@ extension LogStore {
       var at = SegmentFormat.headerBytes
       while at < end {
         let record = RecordView(UnsafeRawPointer(memory.start) + at)
-        if !record.unitContinues { return record.lsn <= positions.durable.value }
+        if !record.unitContinues { return record.lsn <= limit.value }
         at += record.recordBytes
       }
     }

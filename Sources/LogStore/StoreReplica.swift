@@ -37,14 +37,21 @@ extension LogStore {
         terms.begin(Term(record.term), at: LSN(record.lsn))
         currentTerm = record.term
       }
+      if record.flags & RecordFlag.commitLevelMask != levelFlags { setLevel(record.level) }
       if activeUsed + count > activeCapacity { guard roll(for: count) else { throw .outOfMemory } }
       (activeBase + activeUsed).copyMemory(from: record.base, byteCount: count)
       lastLSN = record.lsn
       replicatedUnitIsOpen = record.unitContinues
+      if record.kind == RecordKind.catalog.rawValue { noteVoters(record) }
       if activeUsed - lastLandmark >= Segment.landmarkStep { noteLandmark(lastLSN) }
       activeUsed += count
       at += count
     }
+  }
+
+  private func noteVoters(_ record: RecordView) {
+    guard let catalog = Catalog([UInt8](record.value)) else { return }
+    votersInLog = catalog.voters
   }
 
   /// Makes appended records visible up to `limit`, unit by unit; a unit that is not complete yet waits. Under the write

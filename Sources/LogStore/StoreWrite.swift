@@ -161,12 +161,25 @@ extension LogStore {
   public func flushAll() -> Bool { changeCatalog(.flushAll) { $0.flushAll() } }
   public func swapDatabases(_ a: Int, _ b: Int) -> Bool { changeCatalog(.swapDatabases) { $0.swap(a, b) } }
 
+  /// The level at which writes to a database are committed from now on; nil: the server's. Belongs to the number of the
+  /// database: FLUSHDB keeps it, SWAPDB does not move it. false without memory. Under the write lock.
+  public func setTableLevel(_ database: Int, _ level: RecordLevel?) -> Bool {
+    changeCatalog(.setLevel) { $0.setLevel(level, of: database) }
+  }
+
+  /// Which nodes vote from now on, at most `Catalog.votersMax`. false without memory. Under the write lock.
+  public func setVoters(_ nodes: [NodeID]) -> Bool {
+    precondition(Set(nodes).count <= Catalog.votersMax, "\(nodes.count) voters, at most \(Catalog.votersMax)")
+    return changeCatalog(.setVoters) { $0.setVoters(nodes) }
+  }
+
   private func changeCatalog(_ operation: Catalog.Operation, _ change: (inout Catalog) -> Void) -> Bool {
     var changed = catalog
     change(&changed)
     let entry: IndexEntry
     guard appendPlain(.catalog, key: Catalog.key, value: changed.encoded(operation)) else { return false }
     entry = IndexEntry(tag: 0, segment: activeSlot, offset: activeUsed - lastRecordBytes)
+    votersInLog = changed.voters
     adopt(changed, at: lastLSN, entry: entry)
     publish()
     return true
@@ -175,7 +188,7 @@ extension LogStore {
   func adopt(_ changed: Catalog, at lsn: UInt64, entry: IndexEntry) {
     let gone = Set(catalog.tables).subtracting(changed.tables)
     for id in gone { if let index = indexes[id] { forgetRecords(of: index) } }
-    catalog = changed
+    setCatalog(changed)
     catalogEntry = entry
     catalogLSN.store(lsn, ordering: .releasing)
     bindTables(at: lsn)
@@ -198,8 +211,10 @@ extension LogStore {
 
   // MARK: Terms and units
 
-  /// Begins a new term with its no-op record. Under the write lock.
-  public func beginTerm(_ term: Term) -> Bool {
+  /// Begins a new term with its no-op record, at this commit level, which holds until the next `setLevel`. Under the
+  /// write lock.
+  public func beginTerm(_ term: Term, level: RecordLevel = .async) -> Bool {
+    setLevel(level)
     terms.begin(term, at: LSN(lastLSN + 1))
     currentTerm = term.value
     guard appendPlain(.noop, key: [], value: []) else { return false }
@@ -235,7 +250,8 @@ extension LogStore {
     record.put(UInt32(truncatingIfNeeded: valueBytes), at: 4)
     record.put(UInt16(truncatingIfNeeded: key.count), at: 8)
     record.put(kind.rawValue, at: 10)
-    record.put((expiry != 0 ? RecordFlag.expiry : 0) | (inUnit ? RecordFlag.unitContinues : 0), at: 11)
+    record.put(
+      (expiry != 0 ? RecordFlag.expiry : 0) | (inUnit ? RecordFlag.unitContinues : 0) | levelFlags, at: 11)
     record.put(table, at: 12)
     record.put(lastLSN &+ 1, at: 16)
     record.put(currentTerm, at: 24)

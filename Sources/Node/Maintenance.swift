@@ -20,6 +20,7 @@ extension NodeCore {
       var deleted = 0
       examined = 0
       if !store.isReplica, store.isWritable {
+        store.setLevel(configuration.commit.level)
         (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound)
       }
       store.writeLock.unlock()
@@ -31,11 +32,14 @@ extension NodeCore {
   }
 
   /// Seals, trims and drops what is due, and names the result in a new generation.
-  package func maintainStore() {
+  ///
+  /// - Parameter sealsAll: also what is not committed yet.
+  package func maintainStore(sealsAll: Bool = false) {
     maintaining.withLock { _ in
       let store = self.store
       guard store.directory == directory.storePath(directory.current.storeNumber) else { return }
-      let result = store.maintain(neededFrom: neededFrom, rawFrom: rawFrom(store))
+      let result = store.maintain(
+        neededFrom: neededFrom, rawFrom: rawFrom(store), sealUpTo: sealsAll ? LSN(.max) : store.positions.committed)
       disk.background(result.error)
       if result.segmentsChanged { generationIsDue.store(true, ordering: .relaxed) }
       if generationIsDue.load(ordering: .relaxed) { writeGeneration(store) }
@@ -98,7 +102,8 @@ extension NodeCore {
     if let refusal = store.writeRefusal { throw OpenError("the log cannot be written: \(refusal)") }
     guard result.durable >= .none else { return }
     maintaining.withLock { _ in
-      _ = store.maintain(neededFrom: neededFrom, rawFrom: rawFrom(store))
+      _ = store.maintain(
+        neededFrom: neededFrom, rawFrom: rawFrom(store), sealUpTo: store.positions.committed)
       writeGeneration(store)
     }
   }

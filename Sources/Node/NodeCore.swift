@@ -28,6 +28,9 @@ package final class NodeCore: @unchecked Sendable {
   /// Master's wall clock minus ours, milliseconds; 0 on a master.
   let clockOffset = Atomic<Int64>(0)
   package let expiredKeys = Atomic<UInt64>(0)
+  package let commitment = Commitment()
+  /// Raw value of what keeps writes out: 0 nothing, 1 too few slaves, 2 too many writes wait for slaves.
+  package let writeBar = Atomic<UInt8>(0)
 
   package init(host: any NodeHost, directory: DataDirectory, store: LogStore, logger: Logger) {
     self.host = host
@@ -59,11 +62,6 @@ package final class NodeCore: @unchecked Sendable {
 
   // MARK: The data path's questions
 
-  @inline(__always)
-  package func goodLSN(of store: LogStore) -> UInt64 {
-    durability == .fsync ? max(store.positions.durable.value, store.isReplica ? UInt64.max : 0) : .max
-  }
-
   /// The clock that decides what has expired: the master's.
   @inline(__always)
   package func clock(wall: WallClock) -> WallClock {
@@ -77,11 +75,10 @@ package final class NodeCore: @unchecked Sendable {
   /// The commit thread wrote, and perhaps synced, a store.
   package func committed(_ store: LogStore, _ result: CommitResult) {
     if !store.isWritable, store === self.store { disk.look(store) }
-    let good = durability == .fsync ? result.durable : result.written
     if store.isReplica {
-      replication?.upstream.durableAdvanced(good)
-    } else {
-      store.positions.set(committed: good)
+      replication?.upstream.durableAdvanced(durability == .fsync ? result.durable : result.written)
+    } else if replication != nil {
+      advanceCommit(store)
     }
     host.commitAdvanced()
     replication?.logAdvanced()

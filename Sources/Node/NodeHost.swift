@@ -123,5 +123,21 @@ package struct NodeConfiguration: Sendable {
   package var syncMode = RequestedSyncMode.auto
   package var acceptDataLoss = false
   package var walKeepBytes = 64 << 20
+  package var commit = CommitSetting()
+  /// What happens when slaves do not answer in time, and how many writes may wait for them.
+  package var sync = SyncWatchConfig()
+  package var minSlaves = MinSlaves()
+  /// May be one of the nodes that make a quorum.
+  package var isVoter = true
   package init(address: NodeAddress) { self.address = address }
+}
+
+/// `--commit`: the level that every write has at least, and how many slaves `fullsync` waits for.
+package struct CommitSetting: Hashable, Sendable {
+  package var level = RecordLevel.async
+  package var slaves = 1
+  package init(level: RecordLevel = .async, slaves: Int = 1) {
+    self.level = level
+    self.slaves = slaves
+  }
 }

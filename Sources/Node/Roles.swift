@@ -12,6 +12,8 @@ package enum Role: Equatable, Sendable {
 extension NodeCore {
   package var role: Role { roleBox.withLock { $0 } }
   package var isMaster: Bool { role == .master }
+  /// The newest term that this node voted in or has a record of.
+  var knownTerm: Term { max(directory.current.vote.term, store.newestTerm ?? .none) }
   package var term: Term { Term(termValue.load(ordering: .acquiring)) }
 
   var ownAddress: NodeAddress { configuration.address }
@@ -33,8 +35,18 @@ extension NodeCore {
     try directory.change { $0.vote = .init(term: next, candidate: $0.node) }
     store.writeLock.lock()
     let applied = try? store.apply(upTo: store.positions.appended)
-    let began = applied != nil && store.beginTerm(next)
-    if began { store.isReplica = false }
+    // What this node holds of older terms becomes good with the new term's first record: it has the strictest level.
+    let level = max(configuration.commit.level, store.strictestPending, store.strictestTableLevel)
+    let began = applied != nil && store.beginTerm(next, level: level)
+    if began {
+      store.isReplica = false
+      commitment.beginReign(
+        own: directory.node, isVoter: configuration.isVoter, termStart: LSN(store.lastAppended),
+        voters: VoterList(store.votersInLog, at: store.catalogRecordLSN), committed: store.positions.committed,
+        config: configuration.sync)
+      store.setLevel(configuration.commit.level)
+      store.reviewGate()
+    }
     let terms = store.terms
     store.writeLock.unlock()
     guard began else { throw OpenError("no new term can be begun: the log takes no records") }
@@ -87,10 +99,13 @@ extension NodeCore {
   /// REPLICAOF host port, and the start of a slave. Writes are refused from here on.
   package func becomeSlave(of master: NodeAddress) {
     let store = self.store
+    commitNow()
     store.writeLock.lock()
     store.isReplica = true
-    store.positions.set(committed: store.positions.applied)
+    // What is not good at its level yet is shown when the new master says so.
+    store.reviewGate()
     store.writeLock.unlock()
+    commitment.endReign()
     roleBox.withLock { $0 = .slave(of: master) }
     host.takesWrites(false)
     commitNow()
@@ -106,6 +121,8 @@ extension NodeCore {
     facts.lineage = directory.lineage
     facts.mode = configuration.syncMode
     facts.acceptDataLoss = configuration.acceptDataLoss
+    facts.isVoter = configuration.isVoter
+    facts.knownTerm = knownTerm
     facts.resume = resume
     store.writeLock.lock()
     if hasData(store) {
@@ -130,7 +147,6 @@ extension NodeCore {
   /// Records became visible on a slave: its own slaves may have them.
   func applied() {
     let store = self.store
-    store.positions.set(committed: store.positions.applied)
     if let newest = store.positions.applied.value == 0 ? nil : store.newestTerm {
       termValue.store(newest.value, ordering: .releasing)
     }
@@ -161,7 +177,6 @@ extension NodeCore {
   /// Every loop goes over to another store between two batches; then the old one's files are removed. Blocks until
   /// all have: never on a loop that serves clients.
   func replaceStore(with fresh: LogStore, keepingFilesOfOld keep: Bool) {
-    fresh.positions.set(committed: fresh.positions.applied)
     let old = swapStore(fresh)
     termValue.store(fresh.newestTerm?.value ?? 0, ordering: .releasing)
     host.moveReaders(to: fresh)

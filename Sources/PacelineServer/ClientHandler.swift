@@ -27,7 +27,9 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   /// Bytes of an incomplete command, and of commands not executed while the connection is suspended.
   private(set) var pending: ByteBuffer?
   /// Replies whose gate is not good yet, oldest first.
-  private var held: CircularBuffer<(gate: UInt64, bytes: ByteBuffer)> = .init(initialCapacity: 2)
+  private var held: CircularBuffer<HeldReplies> = .init(initialCapacity: 2)
+  /// In the executor's buffer.
+  private var replies = 0
   private(set) var heldBytes = 0
   private var suspension: Suspension?
   var isSuspended: Bool { suspension != nil }
@@ -141,6 +143,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     isExecuting = true
     defer { isExecuting = false }
     worker.beginBatch()
+    executor.level = max(worker.level, session.level ?? .async)
     lastActive = executor.tick
     executor.reply.removeAll(keepingCapacity: true)
     executor.reply.protocolVersion = session.protocolVersion
@@ -189,6 +192,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
       return false
     }
     at += bytes
+    if executor.reply.count > begin { replies += 1 }
     if _slowPath(logIsLost) { refuseUncertain(from: begin) }
     if session.closing { return false }
     // The next command may be one that only the password just given allows.
@@ -215,33 +219,57 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   }
 
   func send(_ buffer: ByteBuffer) {
-    if held.isEmpty, session.gate <= worker.server.goodLSN(of: worker.executor.store) {
-      session.gate = 0
+    let count = replies
+    replies = 0
+    if held.isEmpty, session.gate.isPassed(worker.server.good(of: worker.executor.store)) {
+      session.gate = Gate()
       bytesSent &+= UInt64(buffer.readableBytes)
       worker.counters.sent(buffer.readableBytes)
       context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
     } else {
       heldBytes += buffer.readableBytes
-      held.append((session.gate, buffer))
+      held.append(HeldReplies(gate: session.gate, bytes: buffer, count: max(1, count), since: Clocks.monotonic))
       worker.wait(self)
     }
   }
 
   /// Sends the held replies that are good now. Returns true when none is left.
-  func release(good: UInt64) -> Bool {
+  func release(good: Gate) -> Bool {
     var sent = false
-    while let first = held.first, first.gate <= good {
-      let (_, bytes) = held.removeFirst()
-      heldBytes -= bytes.readableBytes
-      bytesSent &+= UInt64(bytes.readableBytes)
-      worker.counters.sent(bytes.readableBytes)
-      context?.write(wrapOutboundOut(bytes), promise: nil)
+    while let first = held.first, first.gate.isPassed(good) {
+      held.removeFirst()
+      heldBytes -= first.bytes.readableBytes
+      bytesSent &+= UInt64(first.bytes.readableBytes)
+      worker.counters.sent(first.bytes.readableBytes)
+      context?.write(wrapOutboundOut(first.bytes), promise: nil)
       sent = true
     }
-    if held.isEmpty, session.gate <= good { session.gate = 0 }
+    if held.isEmpty, session.gate.isPassed(good) { session.gate = Gate() }
     if sent { context?.flush() }
     if held.isEmpty, session.closing { channel.close(promise: nil) }
     return held.isEmpty
+  }
+
+  /// Answers replies that have waited for slaves too long: the writes they rest on are kept and may still become good.
+  func timeOut(_ now: Tick, milliseconds: UInt64, good: Gate) {
+    while let first = held.first, first.gate.durable <= good.durable, now.since(first.since) >= milliseconds {
+      held.removeFirst()
+      heldBytes -= first.bytes.readableBytes
+      var errors = channel.allocator.buffer(capacity: first.count * 160)
+      for _ in 0..<first.count {
+        errors.writeString(
+          "-SYNCTIMEOUT Fullsync wait timeout: slaves did not confirm in \(milliseconds) ms; the write is on this node and may still become good\r\n"
+        )
+      }
+      bytesSent &+= UInt64(errors.readableBytes)
+      worker.counters.sent(errors.readableBytes)
+      context?.writeAndFlush(wrapOutboundOut(errors), promise: nil)
+    }
+    // What comes next and rests on good data does not wait for these.
+    if held.isEmpty {
+      session.gate = Gate()
+      if session.closing { channel.close(promise: nil) }
+    }
   }
 
   private static let uncertain =
@@ -250,8 +278,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   /// The reply of a command that rests on writes which the failed log may have lost is not kept for ever.
   private func refuseUncertain(from begin: Int) {
     let executor = worker.executor
-    guard held.isEmpty, session.gate > worker.server.goodLSN(of: executor.store) else { return }
-    session.gate = 0
+    guard held.isEmpty, !session.gate.isPassed(worker.server.good(of: executor.store)) else { return }
+    session.gate = Gate()
     guard executor.reply.count > begin else { return }
     executor.reply.truncate(to: begin)
     executor.reply.error(Self.uncertain)
@@ -263,7 +291,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     guard !held.isEmpty else { return }
     held.removeAll()
     heldBytes = 0
-    session.gate = 0
+    session.gate = Gate()
     session.closing = true
     pending = nil
     var last = channel.allocator.buffer(capacity: 128)
@@ -294,6 +322,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     if case .time(let until) = why { wake(at: until) }
     if case .slaves(_, _, let deadline?) = why { wake(at: deadline) }
     if case .visible(_, let deadline?) = why { wake(at: deadline) }
+    if case .disks(_, _, _, let deadline?) = why { wake(at: deadline) }
   }
 
   private func wake(at deadline: Tick) {
@@ -367,4 +396,12 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     if channel.isWritable, suspension != nil { retry() }
     context.fireChannelWritabilityChanged()
   }
+}
+
+/// Replies that wait until what they tell of is good.
+private struct HeldReplies {
+  let gate: Gate
+  let bytes: ByteBuffer
+  let count: Int
+  let since: Tick
 }

@@ -16,6 +16,7 @@ final class CommitThread: @unchecked Sendable {
   private let store: Mutex<LogStore>
   let durability: Durability
   private let intervalMilliseconds: Int
+  private let onBegin: @Sendable (LogStore) -> Void
   private let onCommit: @Sendable (LogStore, CommitResult) -> Void
   private let thread = Mutex<BackgroundThread?>(nil)
   /// Held during a commit: whoever takes it knows that none runs.
@@ -23,8 +24,9 @@ final class CommitThread: @unchecked Sendable {
 
   init(
     store: LogStore, durability: Durability, intervalMilliseconds: Int,
-    onCommit: @escaping @Sendable (LogStore, CommitResult) -> Void
+    onBegin: @escaping @Sendable (LogStore) -> Void, onCommit: @escaping @Sendable (LogStore, CommitResult) -> Void
   ) {
+    self.onBegin = onBegin
     self.store = Mutex(store)
     self.durability = durability
     self.intervalMilliseconds = intervalMilliseconds
@@ -72,6 +74,7 @@ final class CommitThread: @unchecked Sendable {
         continue
       }
       isMarked = false
+      onBegin(current)
       let sync = durability == .fsync || needsSync(current, since: lastSync)
       let result = commit(sync: sync)
       if sync { lastSync = Clocks.monotonic }

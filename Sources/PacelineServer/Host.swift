@@ -36,6 +36,14 @@ extension ServerCore: NodeHost {
     node.syncMode = RequestedSyncMode(rawValue: settings.syncMode.rawValue) ?? .auto
     node.acceptDataLoss = settings.acceptDataLoss
     node.walKeepBytes = settings.walKeepBytes
+    node.commit = settings.commit
+    node.sync.policy = settings.onSyncTimeout
+    node.sync.timeoutMilliseconds = UInt64(settings.syncTimeoutMilliseconds)
+    node.sync.pendingRecordsMax = UInt64(settings.unsyncedRecordsMax)
+    node.sync.pendingBytesMax = settings.unsyncedBytesMax
+    node.minSlaves = MinSlaves(
+      slaves: settings.minSlaves, lagMillisecondsMax: UInt64(settings.minSlavesMaxLagMilliseconds))
+    node.isVoter = settings.voter
     return node
   }
 

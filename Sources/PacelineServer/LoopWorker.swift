@@ -20,6 +20,10 @@ final class LoopWorker: @unchecked Sendable {
   var takesWrites = true
   /// Replies held for one client beyond which its commands wait.
   var outputBufferBytesMax: Int
+  /// The level that every write has at least.
+  var level = RecordLevel.async
+  /// How long a reply may wait for slaves.
+  private var syncTimeoutMilliseconds: UInt64 = 0
   /// Invariant: exactly the handlers whose `isWaiting` is set, each once.
   private var waiting: [ClientHandler] = []
   /// Connections that stopped executing: suspended commands, and writers held back by a slow disk.
@@ -35,6 +39,13 @@ final class LoopWorker: @unchecked Sendable {
     self.server = server
     executor = Executor(store: store, services: server)
     outputBufferBytesMax = server.configuration.outputBufferBytesMax
+    configure(server.configuration)
+  }
+
+  func configure(_ settings: ServerConfiguration) {
+    outputBufferBytesMax = settings.outputBufferBytesMax
+    level = settings.commit.level
+    syncTimeoutMilliseconds = UInt64(settings.syncTimeoutMilliseconds)
   }
 
   // MARK: Batches
@@ -42,7 +53,8 @@ final class LoopWorker: @unchecked Sendable {
   @inline(__always)
   func beginBatch() {
     executor.beginBatch(
-      now: server.clock, tick: Clocks.monotonic, good: server.goodLSN(of: executor.store), takesWrites: takesWrites)
+      now: server.clock, tick: Clocks.monotonic, good: server.good(of: executor.store), takesWrites: takesWrites)
+    executor.writeBar = server.writeBar
     executor.attention = server.service.attention
   }
 
@@ -80,7 +92,8 @@ final class LoopWorker: @unchecked Sendable {
 
   /// Sends what has become good.
   func release() {
-    let good = server.goodLSN(of: executor.store)
+    let good = server.good(of: executor.store)
+    let now = Clocks.monotonic
     let isLost = executor.store.isClosedForGood
     var left = 0
     // In place: a handler that is released may be appended again by what its bytes bring, behind the ones looked at.
@@ -88,7 +101,7 @@ final class LoopWorker: @unchecked Sendable {
     for i in 0..<count {
       let handler = waiting[i]
       if handler.isWaiting, !handler.release(good: good) {
-        if isLost { handler.abandonHeld() }
+        if isLost { handler.abandonHeld() } else { handler.timeOut(now, milliseconds: syncTimeoutMilliseconds, good: good) }
         waiting[left] = handler
         left += 1
       } else if handler.isWaiting {

@@ -42,6 +42,7 @@ final class MaintenanceThread: @unchecked Sendable {
     core.node.expire()
     core.node.maintainStore()
     core.node.disk.look(core.store)
+    core.node.tick()
     for worker in core.workers { worker.tickIfNeeded() }
     core.node.replication.sampleWrites()
     if now.since(lastSecond) >= 1000 {

@@ -50,8 +50,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     relayLoops = Array(loops.dropFirst())
     commitThread = CommitThread(
       store: store, durability: configuration.durability,
-      intervalMilliseconds: configuration.fsyncIntervalMilliseconds
-    ) { [unowned self] store, result in node?.committed(store, result) }
+      intervalMilliseconds: configuration.fsyncIntervalMilliseconds,
+      onBegin: { [unowned self] store in node?.appended(store) },
+      onCommit: { [unowned self] store, result in node?.committed(store, result) })
     node = NodeCore(host: self, directory: directory, store: store, logger: logger)
     maintenanceThread = MaintenanceThread(core: self)
     compactionThread = CompactionThread(core: self)
@@ -80,7 +81,10 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   // MARK: The data path's questions
 
   @inline(__always)
-  func goodLSN(of store: LogStore) -> UInt64 { node.goodLSN(of: store) }
+  func good(of store: LogStore) -> Gate {
+    let good = node.good(of: store)
+    return Gate(durable: good.durable, committed: good.committed)
+  }
   @inline(__always) var clock: WallClock { node.clock(wall: Clocks.wall) }
   @inline(__always) func appended() { commitThread.wake() }
   @inline(__always) func isOverloaded(_ store: LogStore) -> Bool { store.isOverloaded }
@@ -120,6 +124,8 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     case .reply(let pending): return pending.ready.map { .some($0) }
     case .paused: return service.pause.current(now: now) == nil ? .some(nil) : nil
     case .slaves(let count, let lsn, let deadline): return waitOutcome(count, lsn, deadline, now)
+    case .disks(let local, let count, let lsn, let deadline):
+      return waitDisksOutcome(local, count, lsn, deadline, now)
     case .visible(let lsn, let deadline): return visibleOutcome(lsn, deadline, now)
     }
   }
@@ -132,5 +138,25 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   package func readOnlyError() -> String {
     guard case .slave(let master) = role else { return "READONLY You can't write against a read only replica." }
     return "READONLY You can't write against a read only replica. The master is \(master.host):\(master.port)"
+  }
+
+  package var level: RecordLevel { configuration.commit.level }
+  package var fullsyncSlaves: Int { configuration.commit.slaves }
+  @inline(__always) var writeBar: WriteBar { WriteBar(rawValue: node.writeBar.load(ordering: .relaxed)) ?? .none }
+
+  package func staleness(beyond bound: StalenessBound, _ store: LogStore, now: Tick) -> String? {
+    guard !isMaster else { return nil }
+    let view = replication.upstream.view
+    let advice = "; ask the master, or READ MAXLAG off"
+    guard view.isLinkUp, view.isInSync else { return "STALE this slave has no link to its master\(advice)" }
+    switch bound {
+    case .milliseconds(let most):
+      let age = now.since(view.freshAt)
+      return age > most ? "STALE what this slave shows is \(age) ms old, \(most) ms are allowed\(advice)" : nil
+    case .records(let most):
+      let applied = store.positions.applied
+      let behind = view.masterLastLSN > applied ? view.masterLastLSN.value - applied.value : 0
+      return behind > most ? "STALE this slave is \(behind) records behind, \(most) are allowed\(advice)" : nil
+    }
   }
 }

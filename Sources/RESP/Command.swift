@@ -19,6 +19,7 @@ public enum Command: UInt8, CaseIterable, Sendable {
   case bgsave, flushdb, flushall, swapdb, replicaof, slaveof, role, monitor, bgrewriteaof
   // Paceline's own
   case digest, lastlsn, waitlsn, msRegisterSlave, msSyncSlave, msPlan, msSlaves, msFetchRecords, compact, scrub
+  case commit, table, read, waitaof, failover, promote, msVoter, msVote, msState, msNewMaster
 }
 
 /// The second word of the commands that have one: `configGet` is `CONFIG GET`.

@@ -18,6 +18,9 @@ package struct Applier: Sendable {
   package internal(set) var masterID: NodeID?
 
   var master: NodeAddress?
+  var masterLineage: NodeID?
+  /// As the master of this connection last said.
+  var masterTerm = Term.none
   var received: ReceivedSnapshot?
   var clocks = AppliedClock()
   var lastAck: Ack?
@@ -87,11 +90,13 @@ package struct Applier: Sendable {
         .sendRegister(
           RegisterRequest(
             id: local.id, address: local.address, capabilities: local.capabilities, hasData: local.hasData,
-            last: local.position, chain: local.chain, lineage: local.lineage, acceptDataLoss: local.acceptDataLoss)))
+            last: local.position, chain: local.chain, lineage: local.lineage, acceptDataLoss: local.acceptDataLoss,
+            knownTerm: local.knownTerm, isVoter: local.isVoter)))
     case .registerReply(let reply): try registered(reply, now, &actions)
     case .syncReply(let reply):
       guard case .requestingPlan = state else { return }
       heardAt = now
+      if reply.term > .none { try seen(reply.term) }
       lastReply = reply
       state = .awaitingBegin(reply)
     case .refused(let text):
@@ -100,6 +105,8 @@ package struct Applier: Sendable {
     case .frame(let header, let body):
       guard isConnected else { return }
       heardAt = now
+      // Records are of the term in which they were written; everything else is of the sender's.
+      if !header.carriesRecords, header.term > .none { try seen(header.term) }
       try frame(header, body, now, &actions)
     case .frameFailed(let error):
       guard isConnected else { return }
@@ -128,8 +135,22 @@ package struct Applier: Sendable {
     case .linkLost(let text):
       guard isConnected else { return }
       throw ReplicationError(.linkLost, singleLine(text, bytesMax: 512))
+    case .voted(let term):
+      if let known = local?.knownTerm { local?.knownTerm = max(known, term) }
+      guard isConnected, masterTerm > .none else { return }
+      try seen(masterTerm)
     case .tick: try tick(now, &actions)
     }
+  }
+
+  /// The master says that its term is this one. A node that knows of a newer one must not follow it: its acks would let
+  /// the old master call records good that the new one does not have. Terms of another data set do not compare.
+  private mutating func seen(_ term: Term) throws(ReplicationError) {
+    masterTerm = max(masterTerm, term)
+    guard let local, local.lineage != nil, local.lineage == masterLineage, term < local.knownTerm else { return }
+    throw ReplicationError(
+      .staleTerm,
+      "the master is of term \(term), this node knows of term \(local.knownTerm): there is or was a newer one")
   }
 
   private mutating func attach(_ master: NodeAddress, _ now: Tick, _ actions: inout [ApplierAction]) {
@@ -158,6 +179,8 @@ package struct Applier: Sendable {
     clocks = AppliedClock()
     lastAck = nil
     heardAt = now
+    masterLineage = nil
+    masterTerm = .none
     state = .connecting(since: now)
     actions.append(.connect(master))
   }
@@ -174,6 +197,8 @@ package struct Applier: Sendable {
     if let node = ([reply.id] + reply.upstream).first(where: { below.contains($0) }) {
       throw ReplicationError(.cycle, "the master gets its data through \(node), which is this node or below it")
     }
+    masterLineage = reply.lineage
+    try seen(reply.term)
     // The master checks this too; but it is this node's data that would go.
     guard reply.hasData || !local.hasData || local.acceptDataLoss else {
       throw ReplicationError(.dataLoss, "the master is empty and this node is not: attaching would delete its data")
@@ -186,6 +211,12 @@ package struct Applier: Sendable {
         SyncRequest(
           id: local.id, position: local.position, history: local.history, lineage: local.lineage, mode: local.mode,
           resume: received?.resume)))
+  }
+
+  /// This node's data set is another one now: what it voted on in the old one binds it no more.
+  mutating func tookOver(_ lineage: NodeID) {
+    if local?.lineage != lineage { local?.knownTerm = .none }
+    local?.lineage = lineage
   }
 
   // MARK: time and failure

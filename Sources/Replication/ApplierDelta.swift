@@ -147,7 +147,7 @@ extension Applier {
     var begin = delta.begin
     begin.startLSN = barrier.next
     begin.barrierLSN = barrier
-    local?.lineage = begin.lineage
+    tookOver(begin.lineage)
     local?.history = end.history
     local?.durableLSN = barrier
     local?.appliedLSN = barrier

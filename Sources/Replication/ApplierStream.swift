@@ -119,7 +119,7 @@ extension Applier {
       }
     } else if begin.lineage != local.lineage {
       actions.append(.adoptLineage(begin.lineage))
-      self.local?.lineage = begin.lineage
+      tookOver(begin.lineage)
     }
   }
 
@@ -351,7 +351,7 @@ extension Applier {
       appliedLSN: applied, applyingLSN: max(applied, log.applyingLSN), masterLastLSN: log.masterLastLSN,
       isEndSeen: log.isEndSeen, partBytes: log.partBytes, deltaBytes: log.deltaBytes)
     received = nil
-    local?.lineage = log.begin.lineage
+    tookOver(log.begin.lineage)
     local?.history = Self.reached(log.begin.history, by: log.durableLSN)
     clocks.applied(upTo: applied)
     state = .receivingLog(own)

@@ -22,6 +22,10 @@ package struct LocalFacts: Hashable, Sendable {
   package var appliedLSN = LSN.none
   package var mode = RequestedSyncMode.auto
   package var acceptDataLoss = false
+  /// The newest term that this node voted in or has a record of, of this data set. A master of an older term is none any
+  /// more. When a node takes over another data set (`adoptLineage`, `swapIn`), its vote goes with the old one.
+  package var knownTerm = Term.none
+  package var isVoter = false
   /// What is left on disk of a full sync that was cut.
   package var resume: ResumeState?
   package init(id: NodeID, address: NodeAddress) {
@@ -148,6 +152,9 @@ package enum ApplierEvent: Sendable {
   case deltaInstalled(barrierLSN: LSN)
   case storeFailed(String)
   case linkLost(String)
+  /// This node gave its vote to a candidate, or heard of a master, of this term of its data set. From here on nothing of
+  /// an older term's master is taken or acknowledged.
+  case voted(Term)
   case tick
 }
 

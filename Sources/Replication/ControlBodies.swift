@@ -2,16 +2,20 @@ import Core
 
 // Bodies of the frames around a sync. Little endian; string = u16 length + UTF-8.
 //
-// slaveList  u8 version, u64 revision, u32 count, then per slave: 20 bytes id, string host, u16 port, u8 state
-//            (1 registered, 2 syncing, 3 streaming, 4 disconnected), u64 durable LSN, u64 applied LSN
+// slaveList  u8 version (2), u64 revision, u8 has master, [20 bytes id, string host, u16 port, u8 flags of the master], u32
+//            count, then per slave: 20 bytes id, string host, u16 port, u8 state (1 registered, 2 syncing, 3 streaming,
+//            4 disconnected), u8 flags (bit 0: voter), u64 durable LSN, u64 applied LSN.
+//            Version 1 has neither the master nor flags, and is still read.
 // digest     u8 version, u32 count, then per range: u32 database, u32 table, u64 sum, u64 live records.
 //            The LSN at which the sums hold is the header's first LSN.
 // needPlan   u8 version, u64 first LSN that the master still has as log, string code, string reason
 // error      u8 version, string code, string message
 
-/// The master's slaves, as every slave is told at every change. `revision` rises by one at each.
+/// The master and its slaves, as every slave is told at every change: when the master is gone, these are the nodes to ask.
+/// `revision` rises by one at each change.
 package struct SlaveList: Hashable, Sendable {
   static let slavesMax = 10_000
+  static let version: UInt8 = 2
   static let entryBytesMin = 41
 
   package enum State: UInt8, Hashable, Sendable {
@@ -24,34 +28,60 @@ package struct SlaveList: Hashable, Sendable {
     package var id: NodeID
     package var address: NodeAddress
     package var state: State
+    package var isVoter: Bool
     package var durableLSN: LSN
     package var appliedLSN: LSN
-    package init(id: NodeID, address: NodeAddress, state: State, durableLSN: LSN, appliedLSN: LSN) {
+    package init(
+      id: NodeID, address: NodeAddress, state: State, isVoter: Bool = false, durableLSN: LSN, appliedLSN: LSN
+    ) {
       self.id = id
       self.address = address
       self.state = state
+      self.isVoter = isVoter
       self.durableLSN = durableLSN
       self.appliedLSN = appliedLSN
     }
   }
+  /// The node that sends the list.
+  package struct Master: Hashable, Sendable {
+    package var id: NodeID
+    package var address: NodeAddress
+    package var isVoter: Bool
+    package init(id: NodeID, address: NodeAddress, isVoter: Bool = false) {
+      self.id = id
+      self.address = address
+      self.isVoter = isVoter
+    }
+  }
   package var revision: UInt64
+  /// nil from a node that does not say it.
+  package var master: Master?
   /// Sorted by id.
   package var slaves: [Entry]
-  package init(revision: UInt64, slaves: [Entry]) {
+  package init(revision: UInt64, master: Master? = nil, slaves: [Entry]) {
     self.revision = revision
+    self.master = master
     self.slaves = slaves
   }
 
   package func encoded() -> [UInt8] {
     var out = ByteWriter(capacity: 13 + slaves.count * 64)
-    out.u8(BodyCoding.version)
+    out.u8(Self.version)
     out.u64(revision)
+    out.u8(master == nil ? 0 : 1)
+    if let master {
+      out.raw(master.id.bytes)
+      out.string(master.address.host)
+      out.u16(master.address.port)
+      out.u8(master.isVoter ? 1 : 0)
+    }
     out.u32(UInt32(slaves.count))
     for slave in slaves {
       out.raw(slave.id.bytes)
       out.string(slave.address.host)
       out.u16(slave.address.port)
       out.u8(slave.state.rawValue)
+      out.u8(slave.isVoter ? 1 : 0)
       out.u64(slave.durableLSN.value)
       out.u64(slave.appliedLSN.value)
     }
@@ -60,27 +90,47 @@ package struct SlaveList: Hashable, Sendable {
 
   package static func decode(_ body: [UInt8]) throws(FrameError) -> SlaveList {
     try BodyCoding.read(.slaveList, body) { reader in
-      try BodyCoding.checkVersion(&reader)
+      let found = try reader.u8()
+      guard found == 1 || found == version else {
+        throw FrameError(.badBody, "body version \(found), this node knows \(version)")
+      }
       var list = SlaveList(revision: try reader.u64(), slaves: [])
+      if found > 1, try flag(&reader) {
+        let id = try BodyCoding.nodeID(&reader)
+        let address = try address(of: id, &reader)
+        list.master = Master(id: id, address: address, isVoter: try flag(&reader))
+      }
       let count = try BodyCoding.count(&reader, entryBytes: entryBytesMin, max: slavesMax)
       for _ in 0..<count {
         let id = try BodyCoding.nodeID(&reader)
-        let host = try reader.string()
-        let port = try reader.u16()
-        guard let address = NodeAddress(host: host, port: Int(port)) else {
-          throw FrameError(.badBody, "slave \(id) with the address \(singleLine(host)):\(port)")
-        }
+        let address = try address(of: id, &reader)
         guard let state = State(rawValue: try reader.u8()) else { throw FrameError(.badBody, "unknown slave state") }
+        let isVoter = found > 1 ? try flag(&reader) : false
         list.slaves.append(
           Entry(
-            id: id, address: address, state: state, durableLSN: LSN(try reader.u64()), appliedLSN: LSN(try reader.u64())
-          ))
+            id: id, address: address, state: state, isVoter: isVoter, durableLSN: LSN(try reader.u64()),
+            appliedLSN: LSN(try reader.u64())))
       }
       for (a, b) in zip(list.slaves, list.slaves.dropFirst()) where a.id >= b.id {
         throw FrameError(.badBody, "a slave list that is not sorted by id, or names \(b.id) twice")
       }
       return list
     }
+  }
+
+  private static func flag(_ reader: inout ByteReader) throws -> Bool {
+    let value = try reader.u8()
+    guard value <= 1 else { throw FrameError(.badBody, "a flag of \(value) in a slave list") }
+    return value == 1
+  }
+
+  private static func address(of id: NodeID, _ reader: inout ByteReader) throws -> NodeAddress {
+    let host = try reader.string()
+    let port = try reader.u16()
+    guard let address = NodeAddress(host: host, port: Int(port)) else {
+      throw FrameError(.badBody, "node \(id) with the address \(singleLine(host)):\(port)")
+    }
+    return address
   }
 }
 

@@ -75,6 +75,23 @@ package struct KeyValueArguments: Sendable {
     return number
   }
 
+  func term(_ key: String) throws(ReplicationError) -> Term {
+    let value = try number(key)
+    guard let term32 = UInt32(exactly: value) else { throw bad(key, String(value), "a term") }
+    return Term(term32)
+  }
+
+  /// A missing key is term 0.
+  func optionalTerm(_ key: String) throws(ReplicationError) -> Term {
+    values[key] == nil ? .none : try term(key)
+  }
+
+  /// `none` or a number; a missing key is `none`.
+  func optionalNumber(_ key: String) throws(ReplicationError) -> UInt64? {
+    guard let value = values[key], value != "none" else { return nil }
+    return try number(key)
+  }
+
   func position(_ key: String) throws(ReplicationError) -> Position {
     let value = try required(key)
     guard let position = Self.position(value) else { throw bad(key, value, "term:LSN") }

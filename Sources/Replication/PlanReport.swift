@@ -58,6 +58,7 @@ package struct PlanReport: Hashable, Sendable {
   package let isDiverged: Bool
   /// partial: the slave cuts its log back to `commonLSN` first.
   package let needsRewind: Bool
+  package let masterTerm: Term
   package let startLSN: LSN
   /// delta: at least this; it ends where the log ends when the walk arrives there.
   package let barrierLSN: LSN
@@ -117,7 +118,7 @@ package struct PlanReport: Hashable, Sendable {
       mode: mode, snapshot: hasFiles ? snapshot : .none, startLSN: startLSN, barrierLSN: barrierLSN,
       fileCount: hasFiles ? fileCount : 0, fileBytes: hasFiles ? fileBytes : 0, logBytes: logBytes,
       heldBytes: hasFiles ? heldBytes : 0, wireBytes: chosenCost?.bytes ?? 0,
-      seconds: Readable.wholeSeconds(chosenCost?.seconds), reason: reason, report: lines)
+      seconds: Readable.wholeSeconds(chosenCost?.seconds), term: masterTerm, reason: reason, report: lines)
   }
 }
 

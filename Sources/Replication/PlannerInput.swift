@@ -60,6 +60,7 @@ package struct PlannerInput: Hashable, Sendable {
   /// Both ends know how to do a delta.
   package var isDeltaNegotiated = false
   // The master
+  package var masterTerm = Term.none
   package var masterLast = LSN.none
   /// Committed on the master; nil = all of it. It is the barrier: compaction drops only what a committed record
   /// replaced, so from here on files and log together are one moment.

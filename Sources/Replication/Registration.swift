@@ -2,13 +2,15 @@ import Core
 
 // MS_REGISTER_SLAVE 1 node-id <40 hex> addr <host> port <n> capabilities <lz4,zstd,files,delta|none> has-data <yes|no>
 //                   last <term:LSN> chain <id,id,...|none> lineage <40 hex|none> accept-data-loss <yes|no>
+//                   known-term <n> voter <yes|no>
 //
 // The reply is an array of bulk strings:
 //   1 node-id <id> addr <host> port <n> term <n> last <term:LSN> history <t:l,...|none> lineage <id>
 //     has-data <yes|no> capabilities <negotiated> upstream <id,...|none> slaves <id@host/port,...|none>
 //
 // `chain` names every node that gets its data through the one that registers; `upstream` every node above the one
-// that answers, nearest first. With both, each side can refuse to close a ring.
+// that answers, nearest first. With both, each side can refuse to close a ring. `known-term` is the newest term that the
+// slave voted in or has a record of: a master of an older term is none any more. Missing: 0 and no voter.
 
 /// What a node can do with frames.
 package struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConvertible {
@@ -18,10 +20,12 @@ package struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConverti
   package static let zstd = Capabilities(rawValue: 2)
   package static let files = Capabilities(rawValue: 4)
   package static let delta = Capabilities(rawValue: 8)
-  package static let all: Capabilities = [.lz4, .zstd, .files, .delta]
+  /// Can cut a tail off its log that the master's does not have.
+  package static let rewind = Capabilities(rawValue: 16)
+  package static let all: Capabilities = [.lz4, .zstd, .files, .delta, .rewind]
 
   private static let names: [(String, Capabilities)] = [
-    ("lz4", .lz4), ("zstd", .zstd), ("files", .files), ("delta", .delta),
+    ("lz4", .lz4), ("zstd", .zstd), ("files", .files), ("delta", .delta), ("rewind", .rewind),
   ]
   package var description: String {
     let held = Self.names.filter { contains($0.1) }.map(\.0)
@@ -50,10 +54,14 @@ package struct RegisterRequest: Hashable, Sendable {
   package var chain: [NodeID]
   package var lineage: NodeID?
   package var acceptDataLoss: Bool
+  package var knownTerm: Term
+  /// May be one of the voters, once it follows the stream.
+  package var isVoter: Bool
 
   package init(
     id: NodeID, address: NodeAddress, capabilities: Capabilities = .all, hasData: Bool = false, last: Position = .none,
-    chain: [NodeID] = [], lineage: NodeID? = nil, acceptDataLoss: Bool = false
+    chain: [NodeID] = [], lineage: NodeID? = nil, acceptDataLoss: Bool = false, knownTerm: Term = .none,
+    isVoter: Bool = false
   ) {
     self.id = id
     self.address = address
@@ -63,6 +71,8 @@ package struct RegisterRequest: Hashable, Sendable {
     self.chain = chain
     self.lineage = lineage
     self.acceptDataLoss = acceptDataLoss
+    self.knownTerm = knownTerm
+    self.isVoter = isVoter
   }
 
   /// The arguments after the command's name.
@@ -76,6 +86,8 @@ package struct RegisterRequest: Hashable, Sendable {
     chain = try pairs.nodeIDs("chain", max: ChainLimits.idsMax)
     lineage = try pairs.optionalNodeID("lineage")
     acceptDataLoss = try pairs.flag("accept-data-loss")
+    knownTerm = try pairs.optionalTerm("known-term")
+    isVoter = try pairs.flag("voter")
   }
 
   package var arguments: [String] {
@@ -84,7 +96,8 @@ package struct RegisterRequest: Hashable, Sendable {
       String(address.port), "capabilities", capabilities.description, "has-data", KeyValueArguments.text(hasData),
       "last",
       last.description, "chain", KeyValueArguments.text(chain), "lineage", lineage?.description ?? "none",
-      "accept-data-loss", KeyValueArguments.text(acceptDataLoss),
+      "accept-data-loss", KeyValueArguments.text(acceptDataLoss), "known-term", knownTerm.description, "voter",
+      KeyValueArguments.text(isVoter),
     ]
   }
 }
@@ -131,9 +144,7 @@ package struct RegisterReply: Hashable, Sendable {
     let pairs = try KeyValueArguments(parsing: elements)
     id = try pairs.nodeID("node-id")
     address = try pairs.address(host: "addr", port: "port")
-    let termNumber = try pairs.number("term")
-    guard let term32 = UInt32(exactly: termNumber) else { throw pairs.bad("term", String(termNumber), "a term") }
-    term = Term(term32)
+    term = try pairs.term("term")
     last = try pairs.position("last")
     history = try pairs.history("history")
     lineage = try pairs.nodeID("lineage")

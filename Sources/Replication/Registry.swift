@@ -11,6 +11,8 @@ package struct Registry: Sendable {
   /// Rises at every change that slaves are told of.
   package private(set) var revision: UInt64 = 0
   private var pinsMoved = false
+  /// This node, as the last registration was told of it.
+  private var master: SlaveList.Master?
   private var persistedAt: Tick
 
   package init(config: RegistryConfig, now: Tick) {
@@ -28,6 +30,7 @@ package struct Registry: Sendable {
         Slave(
           id: record.id, address: record.address, capabilities: record.capabilities, state: .disconnected(since: now),
           ack: Ack(durableLSN: record.durableLSN, appliedLSN: .none), heardAt: now, pin: pin))
+      slaves[slaves.count - 1].isVoter = record.isVoter
     }
   }
 
@@ -87,28 +90,31 @@ package struct Registry: Sendable {
     }
   }
 
-  /// Durable LSNs of the slaves whose acks count for a commit: only those that follow the stream. A slave that still
-  /// builds its copy would not have the records if it had to take over.
-  package var ackedDurableLSNs: [LSN] {
-    slaves.compactMap {
-      switch $0.state {
-      case .streaming:
-        $0.plan?.mode == .full && $0.ack.appliedLSN < ($0.plan?.barrierLSN ?? .none) ? nil : $0.ack.durableLSN
-      case .registered, .syncing, .disconnected: nil
-      }
-    }
+  /// The slaves whose acks count for a commit: only those that follow the stream. A slave that still builds its copy
+  /// would not have the records if it had to take over.
+  package var countingAcks: [SlaveAck] {
+    slaves.compactMap { $0.countsForCommit ? SlaveAck(id: $0.id, durableLSN: $0.ack.durableLSN) : nil }
   }
+
+  /// For WAIT: their durable LSNs alone.
+  package var ackedDurableLSNs: [LSN] { countingAcks.map(\.durableLSN) }
+
+  /// Slaves that may be added to the voters.
+  package var voterCandidates: [NodeID] { slaves.filter { $0.isVoter && $0.countsForCommit }.map(\.id) }
+
+  /// Slaves that are connected and do not want to be voters.
+  package var resignedVoters: [NodeID] { slaves.filter { !$0.isVoter && $0.state.link != nil }.map(\.id) }
 
   package func slave(_ id: NodeID) -> Slave? { slaves.first { $0.id == id } }
   package func slave(on link: LinkID) -> Slave? { index(of: link).map { slaves[$0] } }
 
   package var list: SlaveList {
     SlaveList(
-      revision: revision,
+      revision: revision, master: master,
       slaves: slaves.map {
         SlaveList.Entry(
-          id: $0.id, address: $0.address, state: $0.state.listState, durableLSN: $0.ack.durableLSN,
-          appliedLSN: $0.ack.appliedLSN)
+          id: $0.id, address: $0.address, state: $0.state.listState, isVoter: $0.isVoter,
+          durableLSN: $0.ack.durableLSN, appliedLSN: $0.ack.appliedLSN)
       })
   }
 
@@ -127,7 +133,13 @@ package struct Registry: Sendable {
   private mutating func register(
     _ link: LinkID, _ request: RegisterRequest, _ master: MasterFacts, _ now: Tick
   ) -> [RegistryAction] {
-    if let refusal = refusal(link, request, master, now) { return [.refuse(link, refusal)] }
+    if let refusal = refusal(link, request, master, now) {
+      let news: [RegistryAction] =
+        refusal.code == .staleTerm
+        ? [.newerTermSeen(request.knownTerm, from: request.id, at: request.address)] : []
+      return [.refuse(link, refusal)] + news
+    }
+    self.master = SlaveList.Master(id: config.ownID, address: master.address, isVoter: master.isVoter)
 
     var actions: [RegistryAction] = []
     let capabilities = request.capabilities.intersection(master.capabilities)
@@ -149,6 +161,7 @@ package struct Registry: Sendable {
     }
     slaves[index].address = request.address
     slaves[index].capabilities = capabilities
+    slaves[index].isVoter = request.isVoter
     slaves[index].state = .registered(link)
     slaves[index].sentLSN = .none
     slaves[index].sentFileBytes = 0
@@ -176,6 +189,13 @@ package struct Registry: Sendable {
     }
     if let both = master.upstream.first(where: { below.contains($0) }) {
       return ReplicationError(.cycle, "this node gets its data from \(both), which is at or below \(request.id)")
+    }
+    // Terms of another data set say nothing about this one.
+    if request.knownTerm > master.term, request.lineage == master.lineage {
+      return ReplicationError(
+        .staleTerm,
+        "slave \(request.id) knows of term \(request.knownTerm), this node's is \(master.term): there is or was a newer master"
+      )
     }
     if let other = slave(on: link), other.id != request.id {
       return ReplicationError(.duplicateID, "this connection is already slave \(other.id)")

@@ -1,21 +1,23 @@
 import Core
 
-// The registry on disk, version 1. Little endian. Written beside the old file, synced, renamed (by the shell), so a
+// The registry on disk, version 2. Little endian. Written beside the old file, synced, renamed (by the shell), so a
 // crash leaves the old one or the new one.
 //
 //   offset  size  name
 //   0       4     magic "PLRG"
 //   4       4     crc32c of everything after it
-//   8       1     version (1)
+//   8       1     version (2; 1 has no flags)
 //   9       8     revision
 //   17      4     count, then per slave:
-//             20 id, 2+n host, 2 port, 1 capabilities, 8 durable LSN, 1 has pin, 8 pin's LSN, 8 lease left in ms
+//             20 id, 2+n host, 2 port, 1 capabilities, 8 durable LSN, 1 has pin, 8 pin's LSN, 8 lease left in ms,
+//             1 flags (bit 0: voter)
 
 /// A slave as it is kept over a restart of the master.
 package struct RegistryRecord: Hashable, Sendable {
   package var id: NodeID
   package var address: NodeAddress
   package var capabilities: Capabilities
+  package var isVoter = false
   package var durableLSN: LSN
   package var pin: Pin?
   package var leaseMillisecondsLeft: UInt64
@@ -36,7 +38,7 @@ package enum RegistryFileError: Error, Hashable, Sendable, CustomStringConvertib
 
 extension Registry {
   private static let magic: UInt32 = 0x4752_4C50  // "PLRG"
-  private static let version: UInt8 = 1
+  private static let version: UInt8 = 2
   private static let entryBytesMin = 50
 
   package func encoded(now: Tick) -> [UInt8] {
@@ -53,6 +55,7 @@ extension Registry {
       body.u8(slave.pin == nil ? 0 : 1)
       body.u64(slave.pin?.fromLSN.value ?? 0)
       body.u64(slave.pin?.leaseExpiry.map { $0.since(now) } ?? config.leaseMilliseconds)
+      body.u8(slave.isVoter ? 1 : 0)
     }
     var out = ByteWriter(capacity: body.bytes.count + 8)
     out.u32(Self.magic)
@@ -78,7 +81,7 @@ extension Registry {
     let found = CRC32C.checksum(Array(bytes[8...]))
     guard found == expected else { throw RegistryFileError.checksum(found: found, expected: expected) }
     let fileVersion = try reader.u8()
-    guard fileVersion == version else { throw RegistryFileError.damaged("version \(fileVersion)") }
+    guard fileVersion == version || fileVersion == 1 else { throw RegistryFileError.damaged("version \(fileVersion)") }
     _ = try reader.u64()
     let count = try BodyCoding.count(&reader, entryBytes: entryBytesMin, max: SlaveList.slavesMax)
     var records: [RegistryRecord] = []
@@ -94,9 +97,11 @@ extension Registry {
       let hasPin = try reader.u8() == 1
       let from = LSN(try reader.u64())
       let lease = try reader.u64()
+      let flags = fileVersion == 1 ? 0 : try reader.u8()
+      guard flags <= 1 else { throw RegistryFileError.damaged("slave \(id) with flags \(flags)") }
       records.append(
         RegistryRecord(
-          id: id, address: address, capabilities: capabilities, durableLSN: durable,
+          id: id, address: address, capabilities: capabilities, isVoter: flags == 1, durableLSN: durable,
           pin: hasPin ? Pin(fromLSN: from) : nil, leaseMillisecondsLeft: lease))
     }
     guard reader.remaining == 0 else { throw RegistryFileError.damaged("\(reader.remaining) bytes too many") }

@@ -35,9 +35,11 @@ package struct MasterFacts: Hashable, Sendable {
   package var capabilities: Capabilities
   /// Nodes above this one, nearest first; empty on the first master.
   package var upstream: [NodeID]
+  package var isVoter: Bool
+  /// - Parameter term: the newest one that this node knows: of its reign, or on a slave of its log and its vote.
   package init(
     address: NodeAddress, term: Term, last: Position, history: TermHistory, lineage: NodeID, hasData: Bool,
-    capabilities: Capabilities = .all, upstream: [NodeID] = []
+    capabilities: Capabilities = .all, upstream: [NodeID] = [], isVoter: Bool = false
   ) {
     self.address = address
     self.term = term
@@ -47,6 +49,7 @@ package struct MasterFacts: Hashable, Sendable {
     self.hasData = hasData
     self.capabilities = capabilities
     self.upstream = upstream
+    self.isVoter = isVoter
   }
 }
 
@@ -125,6 +128,8 @@ package struct Slave: Hashable, Sendable {
   package let id: NodeID
   package var address: NodeAddress
   package var capabilities: Capabilities
+  /// As it registered: it may be one of the voters.
+  package var isVoter = false
   package var state: SlaveState
   /// On the present connection: up to here records (or the files that hold them) were handed to the socket.
   package var sentLSN = LSN.none
@@ -138,6 +143,12 @@ package struct Slave: Hashable, Sendable {
   /// The last sync that reached its barrier; not kept over a restart.
   package var lastSync: SyncRecord?
   package var ratios = LinkRatios()
+
+  /// It follows the stream, and after a full sync it has put its new copy in place.
+  package var countsForCommit: Bool {
+    guard state.isStreaming else { return false }
+    return plan?.mode != .full || ack.appliedLSN >= (plan?.barrierLSN ?? .none)
+  }
 
   package func lag(masterLast: LSN, masterClock: WallClock) -> Lag {
     let behind = masterLast.value > ack.appliedLSN.value ? masterLast.value - ack.appliedLSN.value : 0
@@ -183,6 +194,8 @@ package enum RegistryAction: Hashable, Sendable {
   case reply(LinkID, RegisterReply)
   /// Answer with this error; the connection stays a client's connection.
   case refuse(LinkID, ReplicationError)
+  /// A node of this data set knows of a newer term than this node: a master must step down. Comes after its `refuse`.
+  case newerTermSeen(Term, from: NodeID, at: NodeAddress)
   /// Send the error and close the connection.
   case disconnect(LinkID, ReplicationError)
   case broadcastSlaveList(SlaveList)

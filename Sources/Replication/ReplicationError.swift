@@ -15,6 +15,9 @@ package struct ReplicationError: Error, Hashable, Sendable, CustomStringConverti
     case otherLineage = "OTHERLINEAGE"
     case notRegistered = "NOTREGISTERED"
     case syncImpossible = "SYNCIMPOSSIBLE"
+    case staleTerm = "STALETERM"
+    case rewindRefused = "REWINDREFUSED"
+    case voterChange = "VOTERCHANGE"
     // The stream
     case badFrame = "BADFRAME"
     case badAck = "BADACK"

@@ -58,7 +58,8 @@ package enum SyncPlanner {
     }
     return PlanReport(
       choice: choice, reason: reason, commonLSN: common, isDiverged: relation.isDiverged,
-      needsRewind: choice == .sync(.partial) && relation.isDiverged, startLSN: start,
+      needsRewind: choice == .sync(.partial) && relation.isDiverged, masterTerm: input.masterTerm,
+      startLSN: start,
       barrierLSN: max(min(input.masterCommitted ?? input.masterLast, input.masterLast), start.previous),
       snapshot: input.manifest.snapshot,
       fileCount: input.manifest.files.count, fileBytes: input.manifest.totalBytes, heldBytes: held, logBytes: logBytes,

@@ -5,7 +5,7 @@ import Core
 //
 // The reply is an array of bulk strings; after it the connection carries frames in both directions:
 //   1 mode <full|delta|partial> snapshot <16 hex> start <LSN> barrier <LSN> files <n> file-bytes <n> log-bytes <n>
-//     held-bytes <n> wire-bytes <estimate> seconds <n> reason <one sentence> report <lines of the plan, separated by LF>
+//     held-bytes <n> wire-bytes <estimate> seconds <n> term <n> reason <one sentence> report <lines of the plan, separated by LF>
 
 /// What the user lets the planner choose from (`--sync-mode`).
 package enum RequestedSyncMode: String, Hashable, Sendable, CaseIterable {
@@ -131,13 +131,15 @@ package struct SyncReply: Hashable, Sendable {
   /// Estimated, until the barrier is sent; 0 from a master that does not say it.
   package var wireBytes: UInt64
   package var seconds: UInt64
+  /// The master's; 0 from one that does not say it.
+  package var term: Term
   package var reason: String
   package var report: [String]
 
   package init(
     mode: SyncMode, snapshot: SnapshotID = .none, startLSN: LSN, barrierLSN: LSN, fileCount: Int = 0,
     fileBytes: UInt64 = 0, logBytes: UInt64 = 0, heldBytes: UInt64 = 0, wireBytes: UInt64 = 0, seconds: UInt64 = 0,
-    reason: String, report: [String] = []
+    term: Term = .none, reason: String, report: [String] = []
   ) {
     self.mode = mode
     self.snapshot = snapshot
@@ -149,6 +151,7 @@ package struct SyncReply: Hashable, Sendable {
     self.heldBytes = heldBytes
     self.wireBytes = wireBytes
     self.seconds = seconds
+    self.term = term
     self.reason = reason
     self.report = report
   }
@@ -175,6 +178,7 @@ package struct SyncReply: Hashable, Sendable {
     heldBytes = try pairs.number("held-bytes")
     wireBytes = pairs.text("wire-bytes") == nil ? 0 : try pairs.number("wire-bytes")
     seconds = try pairs.number("seconds")
+    term = try pairs.optionalTerm("term")
     reason = singleLine(pairs.text("reason") ?? "", bytesMax: 1024)
     report = (pairs.text("report") ?? "").split(separator: "\n", maxSplits: 255).map {
       singleLine(String($0), bytesMax: 512)
@@ -188,7 +192,7 @@ package struct SyncReply: Hashable, Sendable {
       startLSN.description, "barrier", barrierLSN.description, "files", String(fileCount), "file-bytes",
       String(fileBytes), "log-bytes", String(logBytes), "held-bytes", String(heldBytes), "wire-bytes",
       String(wireBytes),
-      "seconds", String(seconds), "reason", singleLine(reason, bytesMax: 1024), "report",
+      "seconds", String(seconds), "term", term.description, "reason", singleLine(reason, bytesMax: 1024), "report",
       report.map { singleLine($0, bytesMax: 512) }.joined(separator: "\n"),
     ]
   }

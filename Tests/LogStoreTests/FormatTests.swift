@@ -67,13 +67,19 @@ import Testing
   }
 
   @Test func aCatalogIsReadBackAndOddBytesAreNot() throws {
-    let catalog = Catalog(databases: 3)
-    let bytes = catalog.encoded(.flushAll)
-    #expect(hex(bytes) == "0200030004000000010000000200000003000000")
+    let (_, store) = try store()
+    #expect(store.setTableLevel(0, .async) && store.setTableLevel(1, .quorum))
+    #expect(store.setVoters([2, 1].map { NodeID(random: [UInt8](repeating: $0, count: 20)) }))
+    let catalog = store.catalog
+    let bytes = catalog.encoded(.setVoters)
+    #expect(
+      hex(bytes) == "0502020003000000" + "0200000001000000" + "0103" + String(repeating: "01", count: 20)
+        + String(repeating: "02", count: 20))
     #expect(Catalog(bytes) == catalog)
     for count in bytes.indices { #expect(Catalog(Array(bytes.prefix(count))) == nil) }
     #expect(Catalog(bytes + [0]) == nil)
-    for (offset, value) in [(0, 0), (0, 9), (1, 1), (2, 2), (4, 3), (8, 0), (8, 2)] {
+    for (offset, value) in [(0, 0), (0, 9), (1, 1), (1, 65), (2, 3), (4, 2), (8, 0), (8, 1), (16, 4), (18, 3), (38, 0)]
+    {
       var odd = bytes
       odd[offset] = UInt8(value)
       #expect(Catalog(odd) == nil, "byte \(offset) = \(value)")

@@ -39,6 +39,10 @@ import Testing
     ("masterauth-file", "f", "f"), ("sync-mode", "partial", "partial"), ("accept-data-loss", "yes", "yes"),
     ("sync-rate", "50mb", "50mb"), ("max-slaves", "0", "0"), ("slave-lease", "90", "90s"), ("slave-lease", "24h", "1d"),
     ("slave-pin-max", "0", "0"), ("wal-keep", "2MB", "2mb"), ("max-clients", "5", "5"),
+    ("commit", "FULLSYNC:2", "fullsync:2"), ("commit", "quorum", "quorum"), ("sync-timeout", "2s", "2s"),
+    ("on-sync-timeout", "availability", "availability"), ("unsynced-records", "10", "10"),
+    ("unsynced-bytes", "1mb", "1mb"), ("min-slaves", "1", "1"), ("min-slaves-max-lag", "500", "500ms"),
+    ("voter", "no", "no"), ("forward-writes", "yes", "yes"),
     ("query-buffer-max", "1048576b", "1mb"), ("output-buffer-max", "64kb", "64kb"), ("key-bytes-max", "512", "512"),
     ("value-bytes-max", "512mb", "512mb"),
     ("slowlog-log-slower-than", "-1", "-1"), ("slowlog-max-len", "0", "0"), ("loglevel", "verbose", "info"),
@@ -68,6 +72,7 @@ import Testing
     ("sync-rate", "mb"),
     ("slave-lease", "1500ms"), ("slave-lease", "1w"), ("master", ":7400"), ("master", "h:0"), ("master", "a:b:c"),
     ("master", "[::1"), ("announce", "h:"), ("protected-mode", "maybe"), ("sync-mode", "guess"), ("loglevel", "loud"),
+    ("commit", "fullsync"), ("commit", "fullsync:0"), ("commit", "most"), ("unsynced-bytes", "1"),
     ("databases", "0"), ("garbage-ratio", "0"), ("garbage-ratio", "nan"), ("garbage-ratio", "x"),
     ("query-buffer-max", "5gb"), ("output-buffer-max", "1kb"), ("data", ""), ("data", "a\0b"),
   ])

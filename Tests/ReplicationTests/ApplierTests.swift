@@ -57,7 +57,7 @@ import Testing
     _ = applier.step(.connected(facts), now: at(0))
     _ = applier.step(.registerReply(master()), now: at(0))
     _ = applier.step(.syncReply(reply(begin)), now: at(0))
-    _ = applier.step(frame(.syncBegin, .syncBegin(begin)), now: at(0))
+    _ = applier.step(frame(.syncBegin, .syncBegin(begin), term: 2), now: at(0))
     if begin.mode == .full { _ = applier.step(frame(.fileManifest, .fileManifest(manifest)), now: at(0)) }
     return applier
   }

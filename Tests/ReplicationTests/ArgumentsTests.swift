@@ -6,7 +6,7 @@ import Testing
 @Suite struct ArgumentsTests {
   static let register = RegisterRequest(
     id: node(1), address: place(7401), capabilities: [.lz4, .files], hasData: true, last: position(3, 99),
-    chain: [node(2), node(3)], lineage: node(9), acceptDataLoss: true)
+    chain: [node(2), node(3)], lineage: node(9), acceptDataLoss: true, knownTerm: Term(4), isVoter: true)
   static let sync = SyncRequest(
     id: node(1), position: position(3, 99), history: terms((1, 1), (3, 50)), lineage: node(9), mode: .partial,
     resume: ResumeState(
@@ -28,7 +28,7 @@ import Testing
     #expect(try RegisterReply(parsing: reply.elements) == reply)
     let plan = SyncReply(
       mode: .full, snapshot: SnapshotID(5), startLSN: LSN(10), barrierLSN: LSN(20), fileCount: 3, fileBytes: 4,
-      logBytes: 5, heldBytes: 1, wireBytes: 7, seconds: 6, reason: "why.", report: ["one", "two"])
+      logBytes: 5, heldBytes: 1, wireBytes: 7, seconds: 6, term: Term(8), reason: "why.", report: ["one", "two"])
     #expect(try SyncReply(parsing: plan.elements) == plan)
   }
 
@@ -38,6 +38,7 @@ import Testing
         "1", "node-id", node(1).description, "addr", "10.0.0.1", "port", "7401", "capabilities", "lz4,files",
         "has-data", "yes",
         "last", "3:99", "chain", "\(node(2)),\(node(3))", "lineage", node(9).description, "accept-data-loss", "yes",
+        "known-term", "4", "voter", "yes",
       ])
     #expect(
       Self.sync.arguments == [
@@ -55,8 +56,18 @@ import Testing
     #expect(try SyncReply(parsing: older).wireBytes == 0)
   }
 
+  @Test func aSlaveThatSaysNothingOfTermsAndVotesHasNone() throws {
+    let older = try RegisterRequest(parsing: Array(Self.register.arguments.dropLast(4)))
+    #expect(older.knownTerm == .none && !older.isVoter && older.lineage == Self.register.lineage)
+    let plan = SyncReply(mode: .partial, startLSN: LSN(10), barrierLSN: LSN(20), term: Term(3), reason: "why.")
+    var reply = plan.elements
+    let index = reply.firstIndex(of: "term")!
+    reply.removeSubrange(index...index + 1)
+    #expect(try SyncReply(parsing: reply).term == .none)
+  }
+
   @Test func deltaIsACapabilityThatAnOlderPeerDoesNotName() throws {
-    #expect(Capabilities.all.description == "lz4,zstd,files,delta")
+    #expect(Capabilities.all.description == "lz4,zstd,files,delta,rewind")
     #expect(Capabilities(text: "lz4,delta") == [.lz4, .delta])
     #expect(!Capabilities(text: "lz4,zstd,files").contains(.delta))
   }
@@ -94,6 +105,7 @@ import Testing
     ("port", "18446744073709551616"), ("has-data", "maybe"), ("last", "3"), ("last", "3:99:1"),
     ("last", "4294967296:1"),
     ("last", "-1:1"), ("last", "1:18446744073709551616"), ("chain", "zz"), ("lineage", "12"), ("accept-data-loss", "1"),
+    ("known-term", "4294967296"), ("known-term", "-1"), ("voter", "perhaps"),
   ]) func badRegistrationValues(key: String, value: String) {
     #expect(code(with(Self.register.arguments, key, value)) == .syntax)
   }

@@ -132,4 +132,26 @@ import Testing
     #expect(ReplicationError(.cycle, "a\r\n+OK").description == "CYCLE a??+OK")
     #expect(singleLine(String(repeating: "x", count: 5000)).utf8.count < 120)
   }
+
+  @Test func aSlaveListNamesTheMasterAndTheVotersAndVersion1IsStillRead() throws {
+    var list = SlaveList(
+      revision: 3, master: .init(id: node(100), address: place(7400), isVoter: true),
+      slaves: [
+        .init(
+          id: node(1), address: place(7401), state: .streaming, isVoter: true, durableLSN: LSN(9), appliedLSN: LSN(8))
+      ])
+    #expect(try SlaveList.decode(list.encoded()) == list)
+    let bytes = list.encoded()
+    for index in [9, 9 + 1 + 20 + 10 + 2, bytes.count - 17] {
+      var bad = bytes
+      bad[index] = 2  // a flag that is none
+      #expect(throws: FrameError.self, "at \(index)") { try SlaveList.decode(bad) }
+    }
+    list.master = nil
+    list.slaves[0].isVoter = false
+    let first: [UInt8] =
+      [1, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0] + [UInt8](repeating: 1, count: 20) + [8, 0] + Array("10.0.0.1".utf8)
+      + [0xE9, 0x1C, 3, 9, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0]
+    #expect(try SlaveList.decode(first) == list)
+  }
 }

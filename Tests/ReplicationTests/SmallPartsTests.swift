@@ -3,34 +3,6 @@ import Testing
 
 @testable import Replication
 
-@Suite struct CommitTrackerTests {
-  static let acks: [LSN] = [LSN(5), LSN(9), LSN(7)]
-  @Test(
-    arguments: [
-      (CommitLevel.async, 10, 10), (.fullsync(slaves: 0), 10, 10), (.fullsync(slaves: 1), 10, 9),
-      (.fullsync(slaves: 2), 10, 7),
-      (.fullsync(slaves: 3), 10, 5), (.fullsync(slaves: 4), 10, 0), (.fullsync(slaves: 1), 6, 6),
-      (.fullsync(slaves: -1), 10, 10),
-      (.quorum(voters: 1), 10, 10), (.quorum(voters: 2), 10, 9), (.quorum(voters: 3), 10, 9),
-      (.quorum(voters: 4), 10, 7),
-      (.quorum(voters: 5), 10, 7), (.quorum(voters: 9), 10, 0), (.quorum(voters: 0), 10, 10),
-    ] as [(CommitLevel, UInt64, UInt64)]) func whatIsGood(level: CommitLevel, own: UInt64, good: UInt64)
-  {
-    #expect(CommitTracker.goodLSN(level, ownDurable: LSN(own), acked: Self.acks) == LSN(good))
-  }
-  @Test func committedNeverGoesBack() {
-    var tracker = CommitTracker(level: .fullsync(slaves: 1))
-    tracker.update(ownDurable: LSN(10), acked: [LSN(8)])
-    #expect(tracker.committedLSN == LSN(8))
-    tracker.update(ownDurable: LSN(12), acked: [])
-    #expect(tracker.committedLSN == LSN(8))
-    tracker.update(ownDurable: LSN(12), acked: [LSN(3)])
-    #expect(tracker.committedLSN == LSN(8))
-    tracker.update(ownDurable: LSN(12), acked: [LSN(11)])
-    #expect(tracker.committedLSN == LSN(11))
-  }
-}
-
 @Suite struct DigestComparisonTests {
   func digest(_ lsn: UInt64, _ ranges: (UInt32, UInt32, UInt64, UInt64)...) -> Digest {
     Digest(

@@ -210,7 +210,7 @@ final class StreamHarness {
         switch action {
         case .reply(_, let reply): messages.append(.registered(reply.elements))
         case .refuse(_, let error): messages.append(.refused(error.description))
-        case .persist, .disconnect, .broadcastSlaveList, .pinReleased: break
+        case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerTermSeen: break
         }
       }
     case .sync(let arguments):

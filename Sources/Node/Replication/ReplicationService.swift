@@ -56,7 +56,11 @@ package final class ReplicationService: @unchecked Sendable {
   /// Up to where records may leave this node, and what slaves may show.
   func sendable(_ store: LogStore) -> (last: LSN, committed: LSN, term: Term) {
     let committed = store.positions.committed
-    let last = core.durability == .fsync ? store.positions.durable : store.positions.written
+    // Where a write waits for slaves, they get it while this node's disk is busy with it; nothing of it is shown there
+    // before it is good.
+    let last =
+      store.isGated && !store.isReplica
+      ? store.positions.appended : core.durability == .fsync ? store.positions.durable : store.positions.written
     return (last, min(committed, last), core.term)
   }
 
@@ -80,6 +84,15 @@ package final class ReplicationService: @unchecked Sendable {
   }
   func slaveAcked(_ link: LinkID, _ ack: Ack) {
     step(.acked(link, ack))
+    let store = core.store
+    if store.isGated {
+      let before = store.positions.committed
+      core.advanceCommit(store)
+      if store.positions.committed > before {
+        core.host.commitAdvanced()
+        logAdvanced()
+      }
+    }
     core.host.stateChanged()
   }
   package func linkClosed(_ link: LinkID) {
@@ -104,6 +117,12 @@ package final class ReplicationService: @unchecked Sendable {
         logger.warning(
           "the log held for a slave was let go",
           metadata: ["replication.slave.id": "\(id)", "pin.lsn": "\(pin.fromLSN)", "replication.reason": "\(error)"])
+      case .newerTermSeen(let term, let id, let address):
+        logger.error(
+          "a slave knows of a newer term than this node",
+          metadata: [
+            "replication.term": "\(term)", "replication.slave.id": "\(id)", "replication.slave.address": "\(address)",
+          ])
       case .reply, .refuse: break
       }
     }
@@ -146,7 +165,7 @@ package final class ReplicationService: @unchecked Sendable {
             "replication.error": "\(error)",
           ])
         return .failure(error)
-      case .persist, .disconnect, .broadcastSlaveList, .pinReleased: break
+      case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerTermSeen: break
       }
     }
     return .failure(ReplicationError(.syntax, "the registration was not answered"))
@@ -161,7 +180,8 @@ package final class ReplicationService: @unchecked Sendable {
     store.writeLock.unlock()
     return MasterFacts(
       address: core.ownAddress, term: core.term, last: Position(term: terms.term(of: last) ?? .none, lsn: last),
-      history: terms, lineage: core.directory.lineage, hasData: hasData, upstream: upstream.view.upstream)
+      history: terms, lineage: core.directory.lineage, hasData: hasData, upstream: upstream.view.upstream,
+      isVoter: core.configuration.isVoter)
   }
 
   // MARK: MS_SYNC_SLAVE and MS_PLAN
@@ -185,6 +205,7 @@ package final class ReplicationService: @unchecked Sendable {
     input.slaveLineage = request.lineage
     input.resume = request.resume
     store.writeLock.lock()
+    input.masterTerm = core.term
     input.masterHistory = store.terms
     input.masterLast = sendable(store).last
     input.masterCommitted = sendable(store).committed
@@ -228,6 +249,8 @@ package final class ReplicationService: @unchecked Sendable {
     else { return nil }
     var config = RelayConfig()
     config.syncBytesPerSecond = core.configuration.syncRateBytes
+    // A slave tells by it how old what it shows may be.
+    config.heartbeatIntervalMilliseconds = 100
     counters.count(plan.begin.mode)
     logger.info(
       "sync begins",
@@ -254,6 +277,9 @@ package final class ReplicationService: @unchecked Sendable {
   package var slaveList: SlaveList { registry.withLock { $0.list } }
   /// Nodes that get their data through this one, for the cycle check further up.
   package var chain: [NodeID] { registry.withLock { $0.slaveIDs } }
+  var countingAcks: [SlaveAck] { registry.withLock { $0.countingAcks } }
+  var voterCandidates: [NodeID] { registry.withLock { $0.voterCandidates } }
+  var resignedVoters: [NodeID] { registry.withLock { $0.resignedVoters } }
   package var ackedDurableLSNs: [LSN] { registry.withLock { $0.ackedDurableLSNs } }
   /// The lowest LSN that slaves hold; nil if none does.
   package var pinnedLSN: LSN? {

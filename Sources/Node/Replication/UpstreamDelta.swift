@@ -42,12 +42,15 @@ extension UpstreamLink {
     guard store.writeRefusal == nil, sealed.durable >= stage.after else {
       throw OpenError("the log cannot be written: \(store.writeRefusal.map { "\($0)" } ?? "unknown")")
     }
-    core.maintainStore()
+    core.maintainStore(sealsAll: true)
     let installation = try prepare(stage, end, in: store)
     let prepared = core.host.monotonic
     try core.maintaining.withLock { _ in
       try installation.commit { (describe) throws(FileError) in try core.directory.change(describe) }
     }
+    store.writeLock.lock()
+    store.follow(committed: end.barrierLSN)
+    store.writeLock.unlock()
     let committed = core.host.monotonic
     delta = nil
     core.applied()

@@ -203,6 +203,7 @@ package final class UpstreamLink: @unchecked Sendable {
         $0.masterClock = clock
         $0.lastHeard = core.host.monotonic
       }
+      noteFreshness()
       core.followClock(clock)
     case .closeLink(let error): closeLink(error)
     case .scheduleRetry: break  // the tick comes every 50 ms
@@ -396,6 +397,7 @@ package final class UpstreamLink: @unchecked Sendable {
       store.writeLock.unlock()
       core.applied()
     }
+    store.follow(committed: limit)
     store.wallClock = clock.milliseconds
     if let digest = pendingDigest, digest.lsn <= limit {
       pendingDigest = nil
@@ -404,7 +406,14 @@ package final class UpstreamLink: @unchecked Sendable {
         if reached == digest.lsn { compare(digest, store) }
       }
     }
-    return .appliedAdvanced(try store.apply(upTo: limit))
+    let applied = try store.apply(upTo: limit)
+    noteFreshness()
+    return .appliedAdvanced(applied)
+  }
+
+  private func noteFreshness() {
+    let applied = core.store.positions.applied
+    viewBox.withLock { if $0.isInSync, applied >= $0.masterLastLSN { $0.freshAt = $0.lastHeard } }
   }
 
   // MARK: The swap
@@ -416,6 +425,7 @@ package final class UpstreamLink: @unchecked Sendable {
     store.wallClock = core.clock.milliseconds
     let applied: LSN
     do {
+      store.follow(committed: limit)
       applied = try store.apply(upTo: limit)
       store.writeLock.unlock()
     } catch {

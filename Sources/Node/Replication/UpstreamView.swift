@@ -19,6 +19,8 @@ package struct UpstreamView: Sendable {
   package var masterLastLSN = LSN.none
   package var masterClock = WallClock(milliseconds: 0)
   package var lastHeard = Tick(milliseconds: 0)
+  /// When this node last showed everything that the master had told of.
+  package var freshAt = Tick(milliseconds: 0)
   package var downSince = Tick(milliseconds: 0)
   package var digest = "unknown"
   package var digestLSN = LSN.none

@@ -41,7 +41,8 @@ struct ConfigParameter: Sendable {
     "requirepass", "masterauth", "protected-mode", "sync-mode", "sync-rate", "max-clients", "query-buffer-max",
     "output-buffer-max",
     "wal-keep", "accept-data-loss", "loglevel", "compaction", "compaction-rate", "garbage-ratio", "compression",
-    "scrub-interval",
+    "scrub-interval", "commit", "sync-timeout", "on-sync-timeout", "unsynced-records", "unsynced-bytes", "min-slaves",
+    "min-slaves-max-lag", "forward-writes",
   ]
 
   private static func fixed(_ name: String, _ read: @escaping @Sendable (ServerConfiguration) -> String)
@@ -65,6 +66,13 @@ struct ConfigParameter: Sendable {
     ConfigParameter(
       name: "client-query-buffer-limit", read: { String($0.queryBufferBytesMax) },
       change: .memory((1 << 20)...UInt64(Int64.max)) { $0.queryBufferBytesMax = Int(min($1, (1 << 32) - 1)) }),
+    ConfigParameter(
+      name: "min-replicas-to-write", read: { String($0.minSlaves) }, change: .integer(0...1024) { $0.minSlaves = $1 }),
+    ConfigParameter(
+      name: "min-slaves-to-write", read: { String($0.minSlaves) }, change: .integer(0...1024) { $0.minSlaves = $1 }),
+    ConfigParameter(
+      name: "min-replicas-max-lag", read: { String($0.minSlavesMaxLagMilliseconds / 1000) },
+      change: .integer(1...3600) { $0.minSlavesMaxLagMilliseconds = $1 * 1000 }),
     fixed("proto-max-bulk-len") { String($0.store.valueBytesMax) },
     fixed("appendfsync") { configuration in
       switch configuration.durability {
@@ -92,8 +100,7 @@ struct ConfigParameter: Sendable {
     ("client-output-buffer-limit", "normal 0 0 0 slave 0 0 0 pubsub 0 0 0"), ("repl-timeout", "60"),
     ("replica-read-only", "yes"), ("slave-read-only", "yes"), ("replica-serve-stale-data", "yes"),
     ("slave-serve-stale-data", "yes"), ("replica-priority", "100"), ("slave-priority", "100"),
-    ("min-replicas-to-write", "0"), ("min-replicas-max-lag", "10"), ("min-slaves-to-write", "0"),
-    ("min-slaves-max-lag", "10"), ("repl-diskless-sync", "yes"), ("repl-diskless-load", "disabled"),
+    ("repl-diskless-sync", "yes"), ("repl-diskless-load", "disabled"),
     ("masteruser", ""), ("latency-monitor-threshold", "0"), ("latency-tracking", "no"), ("hz", "10"),
     ("dynamic-hz", "no"), ("logfile", ""), ("pidfile", ""), ("unixsocket", ""), ("supervised", "no"),
     ("daemonize", "no"), ("cluster-enabled", "no"), ("tls-port", "0"), ("notify-keyspace-events", ""),

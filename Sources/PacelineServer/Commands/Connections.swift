@@ -85,7 +85,7 @@ extension ServerCore {
     let settings = configuration
     for worker in workers {
       worker.eventLoop.execute {
-        worker.outputBufferBytesMax = settings.outputBufferBytesMax
+        worker.configure(settings)
         for client in worker.clients.values {
           client.limits = Self.limits(settings, authenticated: client.session.authenticated)
         }

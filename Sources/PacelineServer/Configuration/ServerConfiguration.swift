@@ -1,5 +1,6 @@
 import LogStore
 import Logging
+import Replication
 import Node
 
 /// Everything that flags, environment and configuration file decide, with the defaults that `--help` shows. The table
@@ -48,6 +49,17 @@ package struct ServerConfiguration: Sendable {
   package var syncRateBytes: UInt64 = 0
   package var syncMode = SyncModeSetting.auto
   package var acceptDataLoss = false
+  /// The level that every write has at least, and how many slaves `fullsync` waits for.
+  package var commit = CommitSetting()
+  package var syncTimeoutMilliseconds = 5000
+  package var onSyncTimeout = SyncPolicy.consistency
+  /// Writes that may wait for slaves; past these new ones are refused.
+  package var unsyncedRecordsMax = 1_000_000
+  package var unsyncedBytesMax: UInt64 = 256 << 20
+  package var minSlaves = 0
+  package var minSlavesMaxLagMilliseconds = 10_000
+  package var voter = true
+  package var forwardWrites = false
   /// Commands that took at least so long are kept; 0 = all, negative = none.
   package var slowlogMicroseconds = 10_000
   package var slowlogEntriesMax = 128

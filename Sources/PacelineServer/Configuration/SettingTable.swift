@@ -1,10 +1,11 @@
+import Commands
 import Node
 
 extension Setting {
   private static let sizesMax: ClosedRange<UInt64> = 0...(1 << 50)
 
   /// All settings, in the order of the help. The only list of them: flags, environment, configuration file and CONFIG go by it.
-  package static let all: [Setting] = network + data + replication + limits + logs
+  package static let all: [Setting] = network + data + replication + commit + limits + logs
 
   private static let network: [Setting] = [
     Setting(
@@ -151,6 +152,48 @@ extension Setting {
     bytes(
       "wal-keep", \.walKeepBytes, sizesMax,
       "Log kept beyond what known slaves need, so that others can catch up from it."),
+  ]
+
+  private static let commit: [Setting] = [
+    Setting(
+      "commit", "async|fullsync:n|quorum",
+      help: """
+        When a write is good, and can be read. async: durable on the master. fullsync:n: and on n slaves. quorum: and on a \
+        majority of the voters, so no change of master undoes it. Databases and connections can raise it.
+        """,
+      read: { $0.commit.level == .fullsync ? "fullsync:\($0.commit.slaves)" : $0.commit.level.name },
+      parse: { configuration, text throws(SettingText.Unreadable) in
+        configuration.commit = try SettingText.commit(text)
+      }),
+    time(
+      "sync-timeout", \.syncTimeoutMilliseconds, 10...3_600_000, unit: .millisecond,
+      "How long a write waits for slaves before its client is told SYNCTIMEOUT, 10ms to 1h. The write is not undone."),
+    choice(
+      "on-sync-timeout", \.onSyncTimeout,
+      """
+      What happens then. consistency: writes go on waiting, nothing is shown that could be undone. availability: the master \
+      goes on alone, loudly, until the slaves are back; what it acknowledges meanwhile is lost with it.
+      """),
+    integer(
+      "unsynced-records", "count", \.unsyncedRecordsMax, 1...Int.max,
+      "Writes that may wait for slaves; past it new ones are refused with SYNCQUEUE."),
+    bytes(
+      "unsynced-bytes", \.unsyncedBytesMax, (1 << 20)...(1 << 50),
+      "Bytes of log that may wait for slaves; past it new writes are refused with SYNCQUEUE."),
+    integer(
+      "min-slaves", "count", \.minSlaves, 0...1024,
+      "Refuse writes with NOREPLICAS while fewer slaves keep up, 0 = never. Promises nothing about a single write: --commit does."
+    ),
+    time(
+      "min-slaves-max-lag", \.minSlavesMaxLagMilliseconds, 100...3_600_000, unit: .millisecond,
+      "A slave not heard of for longer does not count for --min-slaves, 100ms to 1h."),
+    yesNo(
+      "voter", \.voter,
+      "Let this node count for a quorum. No for a copy that is far away or often off."),
+    yesNo(
+      "forward-writes", \.forwardWrites,
+      "On a slave, pass writes on to the master, and the reads behind them until this node has caught up, so that a client may talk to any node."
+    ),
   ]
 
   private static let limits: [Setting] = [

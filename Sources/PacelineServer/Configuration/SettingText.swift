@@ -1,3 +1,6 @@
+import LogStore
+import Node
+
 /// How the values of settings are written: sizes and times with units, yes and no, addresses. Pure; each function throws
 /// what it expects instead, as the end of a sentence.
 package enum SettingText {
@@ -158,5 +161,15 @@ package enum SettingText {
 
   static func described(_ range: ClosedRange<Int>) -> String {
     range.upperBound == Int.max ? "of at least \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
+  }
+
+  static func commit(_ text: String) throws(Unreadable) -> CommitSetting {
+    let word = text.lowercased()
+    if word == "async" { return CommitSetting(level: .async) }
+    if word == "quorum" { return CommitSetting(level: .quorum) }
+    guard word.hasPrefix("fullsync:"), let slaves = Int(word.dropFirst(9)), (1...64).contains(slaves) else {
+      throw Unreadable("async, fullsync:n with n from 1 to 64, or quorum")
+    }
+    return CommitSetting(level: .fullsync, slaves: slaves)
   }
 }

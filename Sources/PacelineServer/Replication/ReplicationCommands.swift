@@ -16,6 +16,7 @@ extension ServerCore {
     case .replicaof, .slaveof: return try replicaOf(arguments, executor)
     case .role: role(executor)
     case .wait: return try wait(arguments, executor, session)
+    case .waitaof: return try waitDisks(arguments, executor, session)
     case .waitlsn: return try waitLSN(arguments, executor)
     case .msRegisterSlave: return registerSlave(arguments, executor, session)
     case .msSyncSlave: return syncSlave(arguments, executor, session)
@@ -137,6 +138,37 @@ extension ServerCore {
     let reached = acknowledged(lsn)
     guard reached >= count || deadline.map({ now >= $0 }) ?? false else { return nil }
     return .some { $0.reply.integer(Int64(reached)) }
+  }
+
+  /// WAITAOF numlocal numreplicas timeout: like WAIT, and whether this node has it on disk.
+  private func waitDisks(_ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session)
+    throws(CommandFailure) -> Outcome
+  {
+    guard let local = parseInteger(arguments[1]), let count = parseInteger(arguments[2]) else { throw .notInteger }
+    guard local == 0 || local == 1, count >= 0 else { throw .text("ERR value is out of range") }
+    guard let timeout = parseInteger(arguments[3]) else { throw .text("ERR timeout is not an integer or out of range") }
+    guard timeout >= 0 else { throw .text("ERR timeout is negative") }
+    if count > 0, !isMaster {
+      throw .text("ERR WAITAOF cannot be used with replica instances.")
+    }
+    let lsn = LSN(session.lastWrite)
+    let deadline = executor.inTransaction ? executor.tick : timeout == 0 ? nil : executor.tick.advanced(by: UInt64(timeout))
+    if let answer = waitDisksOutcome(Int(local), Int(clamping: count), lsn, deadline, executor.tick) {
+      answer?(executor)
+      return .done
+    }
+    return .suspended(.disks(local: Int(local), slaves: Int(clamping: count), lsn: lsn, deadline: deadline))
+  }
+
+  func waitDisksOutcome(_ local: Int, _ count: Int, _ lsn: LSN, _ deadline: Tick?, _ now: Tick) -> PendingReply.Answer?? {
+    let here = store.positions.durable >= lsn ? 1 : 0
+    let reached = acknowledged(lsn)
+    guard here >= local && reached >= count || deadline.map({ now >= $0 }) ?? false else { return nil }
+    return .some {
+      $0.reply.array(2)
+      $0.reply.integer(Int64(here))
+      $0.reply.integer(Int64(reached))
+    }
   }
 
   private func waitLSN(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {

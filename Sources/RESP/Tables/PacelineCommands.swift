@@ -50,4 +50,50 @@ func definePacelineCommands(_ table: inout CommandDefinitions) {
     summary: "Check every sealed file of the log now, repair what another node has, and wait until it is done",
     complexity: "O(N) where N is the number of bytes on disk",
     tips: [.anyOutput])
+  definePacelineCommitCommands(&table)
+}
+
+/// What Redis does not have: commit levels, bounds on staleness, and who is the master.
+private func definePacelineCommitCommands(_ table: inout CommandDefinitions) {
+  table.command(
+    .commit, "commit", arity: -2, [.noScript, .loading, .stale, .fast], [.connection], since: "0.1.0",
+    summary: "COMMIT LEVEL [async|fullsync[:n]|quorum|default]: show or raise when this connection's writes are good",
+    complexity: "O(1)")
+  table.command(
+    .table, "table", arity: -2, [.noScript, .stale], [.admin, .dangerous], since: "0.1.0",
+    summary: "TABLE SET db COMMIT async|fullsync|quorum|default, TABLE LIST: show or raise a database's commit level",
+    complexity: "O(1)")
+  table.command(
+    .read, "read", arity: -2, [.noScript, .loading, .stale, .fast], [.connection], since: "0.1.0",
+    summary: "READ MAXLAG n ms|records, READ MAXLAG off: bound how old what this connection reads on a slave may be",
+    complexity: "O(1)")
+  table.command(
+    .waitaof, "waitaof", arity: 4, [.noScript, .blocking], [.connection], since: "0.1.0",
+    summary: "Wait until this node and so many slaves have the connection's writes on disk, or a timeout in milliseconds",
+    complexity: "O(1)")
+  table.command(
+    .promote, "promote", arity: -1, [.admin, .noScript, .stale, .noMulti], [.dangerous], since: "0.1.0",
+    summary: "PROMOTE [FORCE]: make this slave the master because its master is gone",
+    complexity: "O(N) where N is the number of nodes that are asked")
+  table.command(
+    .msVoter, "ms_voter", arity: 3, [.admin, .noScript, .noMulti], [.dangerous], since: "0.1.0",
+    summary: "MS_VOTER id yes|no: add a node to those that count for a quorum, or take it out",
+    complexity: "O(1)")
+  table.command(
+    .msVote, "ms_vote", arity: -2, [.admin, .noScript, .stale, .noMulti], [], since: "0.1.0",
+    summary: "Internal command by which a node asks another for its vote",
+    complexity: "O(1)", isSystem: true)
+  table.command(
+    .msState, "ms_state", arity: -1, [.admin, .noScript, .stale, .noMulti], [], since: "0.1.0",
+    summary: "Internal command by which a node asks another for its role and position",
+    complexity: "O(1)", isSystem: true)
+  table.command(
+    .msNewMaster, "ms_new_master", arity: -2, [.admin, .noScript, .stale, .noMulti], [], since: "0.1.0",
+    summary: "Internal command by which a new master makes itself known",
+    complexity: "O(1)", isSystem: true)
+  table.group = .server
+  table.command(
+    .failover, "failover", arity: -1, [.admin, .noScript, .stale], [], since: "6.2.0",
+    summary: "Start a coordinated failover between a server and one of its replicas.",
+    complexity: "O(1)")
 }

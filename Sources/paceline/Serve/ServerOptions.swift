@@ -81,6 +81,18 @@ struct ReplicationOptions: SettingFlags {
   @Option(help: .setting("wal-keep")) var walKeep: String?
 }
 
+struct CommitOptions: SettingFlags {
+  @Option(help: .setting("commit")) var commit: String?
+  @Option(help: .setting("sync-timeout")) var syncTimeout: String?
+  @Option(help: .setting("on-sync-timeout")) var onSyncTimeout: String?
+  @Option(help: .setting("unsynced-records")) var unsyncedRecords: String?
+  @Option(help: .setting("unsynced-bytes")) var unsyncedBytes: String?
+  @Option(help: .setting("min-slaves")) var minSlaves: String?
+  @Option(help: .setting("min-slaves-max-lag")) var minSlavesMaxLag: String?
+  @Option(help: .setting("voter")) var voter: String?
+  @Option(help: .setting("forward-writes")) var forwardWrites: String?
+}
+
 struct LimitOptions: SettingFlags {
   @Option(help: .setting("max-clients")) var maxClients: String?
   @Option(help: .setting("query-buffer-max")) var queryBufferMax: String?
@@ -107,11 +119,12 @@ struct ServerOptions: ParsableArguments {
   @OptionGroup(title: "Network") var network: NetworkOptions
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Replication") var replication: ReplicationOptions
+  @OptionGroup(title: "Commit") var commit: CommitOptions
   @OptionGroup(title: "Limits") var limits: LimitOptions
   @OptionGroup(title: "Logs") var logs: LogOptions
 
   var given: [(name: String, value: String)] {
-    network.given + data.given + replication.given + limits.given + logs.given
+    network.given + data.given + replication.given + commit.given + limits.given + logs.given
   }
 
   /// What the help of both commands says about settings.

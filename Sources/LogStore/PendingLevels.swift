@@ -1,0 +1,110 @@
+import Core
+
+/// Which commit level a record asks for: when it counts as good. In the record's flags.
+public enum RecordLevel: UInt8, Comparable, Sendable, CaseIterable {
+  /// Durable on the master.
+  case async = 0
+  /// Durable on the master and on as many slaves as it is set to wait for.
+  case fullsync = 1
+  /// Durable on the master and on a majority of the voters.
+  case quorum = 2
+
+  @inlinable public static func < (a: RecordLevel, b: RecordLevel) -> Bool { a.rawValue < b.rawValue }
+  /// As it stands in a record's flags.
+  @inlinable @inline(__always) public var flags: UInt8 { rawValue << 2 }
+}
+
+/// The commit levels of the records at the end of the log that may not be good yet, as runs of equal level.
+///
+/// The last run is open: it reaches to the end of the log, so appending costs nothing here. There are at most as many
+/// runs as records that are not good. Kept by the store, under the write lock.
+///
+/// Invariants: `good` and the ends of the closed runs rise strictly; neighbours differ in level.
+package struct PendingLevels: Sendable {
+  package struct Run: Equatable, Sendable {
+    /// LSN of its last record.
+    package var upTo: LSN
+    package var level: RecordLevel
+  }
+  /// Everything up to here is good at its level.
+  package private(set) var good: LSN
+  /// The level of what is appended next.
+  package private(set) var level: RecordLevel
+  private var closed: [Run] = []
+  /// Index of the first closed run that is not good as a whole; those before it are removed now and then.
+  private var first = 0
+  /// How many closed runs there are from `first` on, by level.
+  private var counts = (async: 0, fullsync: 0, quorum: 0)
+
+  /// - Parameter good: everything up to here is known to be good.
+  package init(good: LSN = .none, level: RecordLevel = .async) {
+    self.good = good
+    self.level = level
+  }
+
+  /// Where the open run begins: behind this LSN.
+  private var openAfter: LSN { first < closed.count ? closed[closed.count - 1].upTo : good }
+  /// The closed runs and their levels; for tests and messages.
+  package var runs: ArraySlice<Run> { closed[first...] }
+
+  /// What is appended from now on has this level.
+  /// - Parameter last: the last LSN of the log. O(1).
+  package mutating func change(to next: RecordLevel, after last: LSN) {
+    guard next != level else { return }
+    if last > openAfter {
+      closed.append(Run(upTo: last, level: level))
+      count(level, 1)
+    } else if first < closed.count, closed[closed.count - 1].level == next {
+      // Nothing was appended in between: the run before goes on.
+      closed.removeLast()
+      count(next, -1)
+    }
+    level = next
+  }
+
+  /// The highest LSN such that every record up to it is good at its own level. Never goes back. O(runs that are done).
+  package mutating func committable(last: LSN, durable: LSN, fullsync: LSN, quorum: LSN) -> LSN {
+    func bound(_ level: RecordLevel) -> LSN {
+      switch level {
+      case .async: durable
+      case .fullsync: min(durable, fullsync)
+      case .quorum: min(durable, quorum)
+      }
+    }
+    while first < closed.count {
+      let run = closed[first]
+      let reached = bound(run.level)
+      guard reached >= run.upTo else {
+        good = max(good, reached)
+        return good
+      }
+      good = run.upTo
+      count(run.level, -1)
+      first += 1
+      if first == closed.count {
+        closed.removeAll(keepingCapacity: first <= 64)
+        first = 0
+      } else if first >= 64, first * 2 >= closed.count {
+        closed.removeFirst(first)
+        first = 0
+      }
+    }
+    good = max(good, min(bound(level), last))
+    return good
+  }
+
+  /// The highest level of a record that is not good; `async` if there is none. O(1).
+  package func strictest(last: LSN) -> RecordLevel {
+    let open = last > openAfter ? level : .async
+    if counts.quorum > 0 { return .quorum }
+    return counts.fullsync > 0 ? max(.fullsync, open) : open
+  }
+
+  private mutating func count(_ level: RecordLevel, _ change: Int) {
+    switch level {
+    case .async: counts.async += change
+    case .fullsync: counts.fullsync += change
+    case .quorum: counts.quorum += change
+    }
+  }
+}

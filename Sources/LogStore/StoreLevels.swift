@@ -1,0 +1,96 @@
+import Core
+import Synchronization
+
+/// Commit levels of the records: set by the writers, asked by whoever moves the committed LSN. All under the write lock.
+extension LogStore {
+  /// The commit level of the records appended from now on. O(1), and next to nothing when it does not change.
+  @inlinable @inline(__always)
+  public func setLevel(_ level: RecordLevel) {
+    if level.flags != levelFlags { changeLevel(level) }
+  }
+
+  @usableFromInline @inline(never)
+  func changeLevel(_ level: RecordLevel) {
+    levels.change(to: level, after: LSN(lastLSN))
+    levelFlags = level.flags
+    // Before the first record of this level is visible.
+    if level > .async, !isReplica { gated.store(true, ordering: .releasing) }
+  }
+
+  /// The level of the records appended now. Under the write lock.
+  @inlinable @inline(__always) public var isAsync: Bool { levelFlags == 0 }
+
+  /// Something that reads find may not be committed although it is durable: they have to look at levels. Any thread, one
+  /// load; false in a node where every record has the level `async`.
+  @inlinable @inline(__always) public var isGated: Bool { gated.load(ordering: .acquiring) }
+
+  /// Looks anew whether reads have to look at levels. Under the write lock, after the committed LSN has moved.
+  public func reviewGate() {
+    let waits =
+      isReplica ? positions.applied > positions.committed : levelFlags != 0 || strictestPending > .async
+    gated.store(waits, ordering: .releasing)
+  }
+
+  /// The log begins anew behind `lsn`, which is good.
+  func restartLevels(at lsn: LSN) { levels = PendingLevels(good: lsn, level: levels.level) }
+
+  /// The highest LSN such that every record up to it is good at its own level; never goes back. A level that nobody can
+  /// reach has the LSN 0.
+  ///
+  /// - Parameters:
+  ///   - durable: on disk here.
+  ///   - fullsync: on disk on as many slaves as `fullsync` waits for.
+  ///   - quorum: on disk on a majority of the voters, or on one less beside this node.
+  public func committable(durable: LSN, fullsync: LSN, quorum: LSN) -> LSN {
+    levels.committable(last: LSN(lastLSN), durable: durable, fullsync: fullsync, quorum: quorum)
+  }
+
+  /// The highest level that a record of the log waits for, since the last `committable`; `async` if there is none.
+  public var strictestPending: RecordLevel { levels.strictest(last: LSN(lastLSN)) }
+
+  /// Bytes of the log behind the committed LSN, at most a quarter MiB and a record too many. O(segments behind it).
+  public var pendingBytes: Int {
+    let committed = positions.committed
+    guard lastLSN > committed.value else { return 0 }
+    var sum = 0
+    for segment in segmentList.withLock({ $0 }).reversed() {
+      let used = segment === active ? activeUsed : segment.used
+      guard segment.firstLSN <= committed else {
+        sum += used - segment.recordsAt
+        continue
+      }
+      let last = segment === active ? LSN(lastLSN) : segment.lastLSN
+      if last > committed { sum += used - segment.landmark(before: committed.value + 1) }
+      break
+    }
+    return sum
+  }
+
+  // MARK: What the catalog says
+
+  /// The level at which writes to a database are committed; nil: the server's. Any thread, one load.
+  @inlinable @inline(__always)
+  public func tableLevel(_ database: Int) -> RecordLevel? {
+    let code = databaseLevels[database].load(ordering: .acquiring)
+    return code == 0 ? nil : RecordLevel(rawValue: code - 1)
+  }
+
+  /// The voters of the newest catalog that is applied. Under the write lock.
+  public var voters: [NodeID] { catalog.voters }
+
+  /// The strictest level that any database asks for.
+  public var strictestTableLevel: RecordLevel {
+    (0..<configuration.databases).reduce(.async) { max($0, tableLevel($1) ?? .async) }
+  }
+
+  /// LSN of the newest catalog record that is applied; 0 if there is none.
+  public var catalogRecordLSN: LSN { LSN(newestCatalogLSN) }
+
+  /// On a slave: the master says that everything up to here is good. Under the write lock, before it is applied.
+  public func follow(committed lsn: LSN) {
+    guard isReplica else { return }
+    let reached = committable(durable: lsn, fullsync: lsn, quorum: lsn)
+    if reached > positions.committed { positions.set(committed: reached) }
+    reviewGate()
+  }
+}

@@ -1,0 +1,221 @@
+import Core
+import LogStore
+import Replication
+import Synchronization
+
+/// What is good at each commit level, while this node is the master: fed with its own commits and the slaves' acks.
+package final class Commitment: Sendable {
+  fileprivate struct State {
+    var tracker: CommitTracker?
+    var fullsync = SyncWatch()
+    var quorum = SyncWatch()
+    /// (durable LSN, when), oldest first: since when a record waits. One in 10 ms at most.
+    var samples: [(lsn: LSN, at: Tick)] = []
+    var voters = VoterList.none
+  }
+  private let state = Mutex(State())
+
+  /// What one look gave.
+  struct Look {
+    var good: GoodLSNs
+    var actions: [SyncWatchAction]
+    var voterChange: [NodeID]?
+  }
+
+  /// A new term has begun with the record `termStart`.
+  func beginReign(
+    own: NodeID, isVoter: Bool, termStart: LSN, voters: VoterList, committed: LSN, config: SyncWatchConfig
+  ) {
+    state.withLock { state in
+      let good = GoodLSNs(durable: committed, fullsync: committed, quorum: committed)
+      state = State()
+      state.tracker = CommitTracker(ownID: own, termStart: termStart, voters: voters, isVoter: isVoter, good: good)
+      state.fullsync = SyncWatch(config: config, goodLSN: committed)
+      state.quorum = SyncWatch(config: config, goodLSN: committed)
+      state.voters = voters
+    }
+  }
+
+  func endReign() { state.withLock { $0 = State() } }
+
+  func votersAppended(_ list: VoterList) {
+    state.withLock { state in
+      state.tracker?.votersAppended(list)
+      state.voters = list
+    }
+  }
+
+  /// nil when this node is no master.
+  func look(
+    durable: LSN, committed: LSN, acks: [SlaveAck], candidates: [NodeID], resigned: [NodeID],
+    configuration: NodeConfiguration, now: Tick
+  ) -> Look? {
+    state.withLock { state in
+      guard var tracker = state.tracker else { return nil }
+      tracker.fullsyncSlaves = configuration.commit.slaves
+      let held = tracker.update(ownDurable: durable, acks: acks)
+      state.tracker = tracker
+      state.note(durable, committed, now)
+      let since = state.samples.first { $0.lsn > committed }?.at ?? now
+      let pending =
+        durable > committed ? SyncObservation.Pending(oldestLSN: committed.next, since: since) : nil
+      let voters = acks.count { tracker.voters.ids.contains($0.id) }
+      let fullsync = SyncObservation(
+        durableLSN: durable, heldLSN: held.fullsync, pending: pending, streamingSlaves: acks.count,
+        neededSlaves: configuration.commit.slaves)
+      let quorum = SyncObservation(
+        durableLSN: durable, heldLSN: held.quorum, pending: pending, streamingSlaves: voters,
+        neededSlaves: max(0, tracker.voters.majority - (tracker.voters.ids.contains(tracker.ownID) ? 1 : 0)))
+      var actions: [SyncWatchAction] = []
+      for event in [SyncWatchEvent.configured(configuration.sync), .observed(fullsync)] {
+        actions += state.fullsync.step(event, now: now)
+      }
+      for event in [SyncWatchEvent.configured(configuration.sync), .observed(quorum)] {
+        actions += state.quorum.step(event, now: now)
+      }
+      return Look(
+        good: GoodLSNs(durable: durable, fullsync: state.fullsync.goodLSN, quorum: state.quorum.goodLSN),
+        actions: actions,
+        voterChange: tracker.nextVoterChange(streamingVoterCandidates: candidates, resigned: resigned))
+    }
+  }
+
+  /// Writes are good with less than their level asks for.
+  package var isDegraded: Bool { state.withLock { $0.fullsync.isDegraded || $0.quorum.isDegraded } }
+  package var voters: VoterList { state.withLock { $0.voters } }
+  package func removing(_ id: NodeID) throws(ReplicationError) -> [NodeID] {
+    let tracker = state.withLock { $0.tracker }
+    guard let tracker else { throw ReplicationError(.voterChange, "this node is no master") }
+    return try tracker.removing(id)
+  }
+  package var mayChangeVoters: Bool { state.withLock { $0.tracker?.mayChangeVoters ?? false } }
+}
+
+extension Commitment.State {
+  fileprivate mutating func note(_ durable: LSN, _ committed: LSN, _ now: Tick) {
+    if let done = samples.firstIndex(where: { $0.lsn > committed }) {
+      if done > 0 { samples.removeFirst(done) }
+    } else {
+      samples.removeAll(keepingCapacity: true)
+    }
+    guard durable > committed, durable > samples.last?.lsn ?? .none else { return }
+    if let last = samples.last, now.since(last.at) < 10, samples.count > 1 {
+      samples[samples.count - 1].lsn = durable
+    } else {
+      samples.append((durable, now))
+    }
+  }
+}
+
+extension NodeCore {
+  /// What is good now, for replies that wait.
+  @inline(__always)
+  package func good(of store: LogStore) -> (durable: UInt64, committed: UInt64) {
+    // On a slave nothing is visible before it is committed, but for what it wrote itself as a master, or held at its start.
+    if store.isReplica { return (.max, store.isGated ? store.positions.committed.value : .max) }
+    let committed = store.positions.committed.value
+    return durability == .fsync ? (store.positions.durable.value, committed) : (.max, committed)
+  }
+
+  /// Moves the committed LSN of a master: after its own commits, after acks, and at every tick.
+  func advanceCommit(_ store: LogStore) {
+    guard !store.isReplica else { return }
+    let durable = durability == .fsync ? store.positions.durable : store.positions.written
+    // Read after `durable`: who writes the first record of a level says so before that record is durable.
+    guard store.isGated else { return store.positions.set(committed: durable) }
+    let committed = store.positions.committed
+    guard
+      let look = commitment.look(
+        durable: durable, committed: committed, acks: replication.countingAcks,
+        candidates: replication.voterCandidates, resigned: replication.resignedVoters, configuration: configuration,
+        now: host.monotonic)
+    else { return }
+    for action in look.actions { say(action) }
+    store.writeLock.lock()
+    if !store.isReplica {
+      let reached = store.committable(durable: look.good.durable, fullsync: look.good.fullsync, quorum: look.good.quorum)
+      if reached > store.positions.committed { store.positions.set(committed: reached) }
+      store.reviewGate()
+    }
+    store.writeLock.unlock()
+  }
+
+  private func say(_ action: SyncWatchAction) {
+    switch action {
+    case .degraded(let reason):
+      logger.error("COMMIT LEVEL NOT HELD: writes are acknowledged without the slaves", metadata: ["reason": "\(reason)"])
+    case .restored(let lsn): logger.notice("the commit level holds again", metadata: ["commit.lsn": "\(lsn)"])
+    }
+  }
+
+  /// Something was appended and is about to be written: slaves may have it while this node's disk is busy with it. Only
+  /// where levels are in use: then a slave that is ahead of its master after a crash can cut its tail back.
+  package func appended(_ store: LogStore) {
+    if store.isGated, !store.isReplica { replication?.logAdvanced() }
+  }
+
+  /// Several times a second: what depends on time.
+  package func tick() {
+    let store = self.store
+    if store.isGated, !store.isReplica {
+      advanceCommit(store)
+      host.commitAdvanced()
+    }
+    reviewVoters()
+    reviewWriteBar()
+  }
+
+  // MARK: Voters
+
+  /// Every tick: grows the list of voters by slaves that are ready, one at a time.
+  private func reviewVoters() {
+    let store = self.store
+    guard isMaster, !store.isReplica else { return }
+    let durable = durability == .fsync ? store.positions.durable : store.positions.written
+    guard
+      let look = commitment.look(
+        durable: durable, committed: store.positions.committed, acks: replication.countingAcks,
+        candidates: replication.voterCandidates, resigned: replication.resignedVoters, configuration: configuration,
+        now: host.monotonic)
+    else { return }
+    for action in look.actions { say(action) }
+    if let next = look.voterChange { _ = changeVoters(next, in: store) }
+  }
+
+  /// Appends a new list of voters. false if the log takes no records now.
+  package func changeVoters(_ ids: [NodeID], in store: LogStore) -> Bool {
+    store.writeLock.lock()
+    guard isMaster, !store.isReplica, store.isWritable, commitment.mayChangeVoters else {
+      store.writeLock.unlock()
+      return false
+    }
+    store.setLevel(.quorum)
+    let isDone = store.setVoters(ids)
+    if isDone { commitment.votersAppended(VoterList(ids, at: LSN(store.lastAppended))) }
+    store.setLevel(configuration.commit.level)
+    store.writeLock.unlock()
+    guard isDone else { return false }
+    logger.notice("the voters changed", metadata: ["voters": "\(ids.map(\.description).joined(separator: " "))"])
+    host.wakeCommit()
+    return true
+  }
+
+  // MARK: What writers ask
+
+  /// Why no write is let in, or only none that waits for slaves.
+  private func reviewWriteBar() {
+    let store = self.store
+    guard isMaster else { return writeBar.store(0, ordering: .relaxed) }
+    let settings = configuration
+    let now = host.monotonic
+    let lags: [UInt64?] = replication.slaves.filter { $0.state.isStreaming }.map { now.since($0.heardAt) }
+    if !settings.minSlaves.isMet(lagMilliseconds: lags) { return writeBar.store(1, ordering: .relaxed) }
+    guard store.isGated else { return writeBar.store(0, ordering: .relaxed) }
+    store.writeLock.lock()
+    let bytes = UInt64(store.pendingBytes)
+    let records = store.positions.appended.value - min(store.positions.appended.value, store.positions.committed.value)
+    store.writeLock.unlock()
+    let isFull = records >= settings.sync.pendingRecordsMax || bytes >= settings.sync.pendingBytesMax
+    writeBar.store(isFull ? 2 : 0, ordering: .relaxed)
+  }
+}

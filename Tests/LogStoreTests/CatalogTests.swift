@@ -1,0 +1,102 @@
+import Core
+import LogStore
+import Simulator
+import Testing
+
+/// Commit levels of databases and voters: where they come from and what they survive.
+@Suite struct CatalogTests {
+  private func voters(_ count: Int) -> [NodeID] {
+    (0..<count).map { NodeID(random: [UInt8](repeating: UInt8($0 + 1), count: NodeID.byteCount)) }
+  }
+
+  @Test func levelsBelongToTheNumberOfTheDatabase() throws {
+    let store = try TestDisk(databases: 3).create()
+    #expect((0..<3).allSatisfy { store.tableLevel($0) == nil })
+    #expect(store.setTableLevel(1, .quorum) && store.setTableLevel(2, .async))
+    #expect(store.flushDatabase(1) && store.flushAll() && store.swapDatabases(0, 1))
+    #expect(store.tableLevel(0) == nil && store.tableLevel(1) == .quorum && store.tableLevel(2) == .async)
+    #expect(store.setTableLevel(1, nil))
+    #expect(store.tableLevel(1) == nil)
+  }
+
+  @Test func votersAreAListWithoutDoubles() throws {
+    let store = try TestDisk().create()
+    let nodes = voters(3)
+    #expect(store.setVoters([nodes[2], nodes[0], nodes[2]]))
+    #expect(store.voters == [nodes[0], nodes[2]] && store.votersInLog == store.voters)
+    #expect(store.setVoters(voters(Catalog.votersMax)) && store.voters.count == 64)
+    #expect(store.setVoters([]) && store.voters.isEmpty)
+  }
+
+  @Test func theySurviveAStartAndACompaction() throws {
+    let disk = TestDisk(opsBufferBytes: 0)
+    var store = try disk.create()
+    store.put("a", "1", db: 1)
+    #expect(store.setTableLevel(1, .fullsync) && store.setVoters(voters(2)))
+    for i in 0..<40 { store.put("key\(i % 4)", String(repeating: "v", count: 500)) }
+    func check(_ note: String) {
+      #expect(store.tableLevel(0) == nil && store.tableLevel(1) == .fullsync, "\(note)")
+      #expect(store.voters == voters(2) && store.votersInLog == voters(2), "\(note)")
+    }
+    try disk.settle(store)
+    store = try disk.open()
+    check("opened")
+    #expect(try store.compactAll(disk).recordsDropped > 0)
+    check("compacted")
+    disk.files.crash()
+    store = try disk.open()
+    check("opened after the compaction")
+    #expect(store.flushDatabase(1))
+    try disk.settle(store)
+    store = try disk.open()
+    check("flushed")
+  }
+
+  @Test func onASlaveTheyCountWhenAppliedButVotersInTheLogAtOnce() throws {
+    let master = try TestDisk().create()
+    #expect(master.setTableLevel(2, .quorum) && master.setVoters(voters(3)))
+    let slave = try TestDisk().create()
+    let bytes = try master.records(from: LSN(1), to: LSN(.max)).flatMap(\.bytes)
+    slave.writeLock.lock()
+    defer { slave.writeLock.unlock() }
+    try bytes.withUnsafeBytes { (raw) throws in try slave.appendReplicated(raw) }
+    #expect(slave.tableLevel(2) == nil && slave.voters.isEmpty && slave.votersInLog == voters(3))
+    try slave.apply(upTo: LSN(1))
+    #expect(slave.tableLevel(2) == .quorum && slave.voters.isEmpty)
+    try slave.apply(upTo: LSN(2))
+    #expect(slave.voters == voters(3))
+  }
+
+  @Test func aDeltaCarriesThem() throws {
+    let (disk, slaveDisk) = (TestDisk(), TestDisk())
+    let master = try disk.create()
+    master.put("a", "1")
+    let slave = try slaveDisk.create()
+    slave.isReplica = true
+    try DeltaRun.append(master.records(from: LSN(1), to: LSN(1)).flatMap(\.bytes), to: slave, applyUpTo: LSN(1))
+    _ = slave.commit(sync: true)
+    #expect(master.setTableLevel(1, .quorum) && master.setVoters(voters(3)))
+    for i in 0..<20 { master.put("key\(i % 2)", String(repeating: "v", count: 100)) }
+    master.positions.set(committed: master.commit(sync: true).durable)
+    let barrier = master.positions.committed
+    let stage = DeltaStage(store: slave, after: LSN(1))
+    let reader = DeltaReader(store: master, after: LSN(1))
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
+    defer { buffer.deallocate() }
+    let run = try reader.read(upTo: barrier, into: buffer)
+    #expect(run.reachedEnd && run.records == 3)
+    try stage.append(
+      UnsafeRawBufferPointer(rebasing: buffer[0..<run.bytes]), first: run.first, last: run.last, term: run.term)
+    try stage.finish(barrier: barrier)
+    try DeltaRun.install(stage, barrier, master.terms, slave) { (describe) throws(FileError) in
+      describe(&slaveDisk.generations[0])
+    }
+    for store in [slave, try slaveDisk.open()] {
+      #expect(store.tableLevel(1) == .quorum && store.tableLevel(0) == nil)
+      #expect(store.voters == voters(3) && store.votersInLog == voters(3))
+      #expect(
+        store.strictestPending == .async
+          && store.committable(durable: barrier, fullsync: .none, quorum: .none) == barrier)
+    }
+  }
+}

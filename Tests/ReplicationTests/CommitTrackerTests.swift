@@ -1,0 +1,173 @@
+import Core
+import Testing
+
+@testable import Replication
+
+@Suite struct CommitTrackerTests {
+  static func tracker(
+    _ voters: [UInt8] = [], start: UInt64 = 1, slaves: Int = 0, own: UInt8 = 1, votersAt: UInt64 = 0
+  ) -> CommitTracker {
+    CommitTracker(
+      ownID: node(own), termStart: LSN(start), fullsyncSlaves: slaves,
+      voters: VoterList(voters.map(node), at: LSN(votersAt)))
+  }
+  static func acks(_ acks: (UInt8, UInt64)...) -> [SlaveAck] {
+    acks.map { SlaveAck(id: node($0.0), durableLSN: LSN($0.1)) }
+  }
+  static let three = acks((2, 5), (3, 9), (4, 7))
+
+  struct Row: Sendable, CustomTestStringConvertible {
+    var name: String
+    var voters: [UInt8] = []
+    var slaves = 0
+    var start: UInt64 = 1
+    var own: UInt64 = 10
+    var acks = CommitTrackerTests.three
+    var good: [UInt64]
+    var testDescription: String { name }
+  }
+  static let rows = [
+    Row(name: "nobody is asked", good: [10, 10, 10]),
+    Row(name: "this node is the only voter", voters: [1], good: [10, 10, 10]),
+    Row(name: "one slave", slaves: 1, good: [10, 9, 10]),
+    Row(name: "two slaves", slaves: 2, good: [10, 7, 10]),
+    Row(name: "all slaves", slaves: 3, good: [10, 5, 10]),
+    Row(name: "more slaves than there are", slaves: 4, good: [10, 0, 10]),
+    Row(name: "a negative number is none", slaves: -1, good: [10, 10, 10]),
+    Row(name: "never beyond the own disk", voters: [1, 2, 3], slaves: 1, own: 6, good: [6, 6, 6]),
+    Row(name: "two voters", voters: [1, 3], good: [10, 10, 9]),
+    Row(name: "three voters", voters: [1, 2, 3], good: [10, 10, 9]),
+    Row(name: "four voters", voters: [1, 2, 3, 4], good: [10, 10, 7]),
+    Row(name: "acks of slaves that are no voters do not count", voters: [1, 2, 5], good: [10, 10, 5]),
+    Row(name: "voters that are not there", voters: [1, 5, 6], good: [10, 10, 0]),
+    Row(name: "this node is no voter", voters: [2, 3, 4], good: [10, 10, 7]),
+    Row(name: "one other voter, this node is none", voters: [3], good: [10, 10, 9]),
+    Row(
+      name: "the own id among the acks counts once", voters: [1, 2, 5], acks: acks((1, 10), (2, 5)), good: [10, 10, 5]),
+    Row(name: "term not reached by the majority", voters: [1, 2, 3], slaves: 2, start: 10, good: [10, 0, 0]),
+    Row(name: "term just reached", voters: [1, 2, 3], slaves: 1, start: 9, good: [10, 9, 9]),
+    Row(name: "term not reached, but nobody is asked", start: 11, good: [10, 10, 10]),
+    Row(name: "no slave at all", voters: [1, 2, 3], slaves: 1, acks: [], good: [10, 0, 0]),
+  ]
+  @Test(arguments: rows) func whatIsGood(_ row: Row) {
+    var tracker = Self.tracker(row.voters, start: row.start, slaves: row.slaves)
+    let good = tracker.update(ownDurable: LSN(row.own), acks: row.acks)
+    #expect([good.durable.value, good.fullsync.value, good.quorum.value] == row.good)
+  }
+
+  @Test func goodNeverGoesBack() {
+    var tracker = Self.tracker([1, 2, 3], slaves: 1)
+    tracker.update(ownDurable: LSN(10), acks: Self.acks((2, 8)))
+    let before = tracker.good
+    #expect(before == GoodLSNs(durable: LSN(10), fullsync: LSN(8), quorum: LSN(8)))
+    #expect(tracker.update(ownDurable: LSN(10), acks: []) == before)
+    tracker.fullsyncSlaves = 2
+    tracker.votersAppended(VoterList([node(1), node(5)], at: LSN(11)))
+    #expect(tracker.update(ownDurable: LSN(9), acks: Self.acks((2, 3))) == before)
+    #expect(
+      tracker.update(ownDurable: LSN(12), acks: Self.acks((2, 11), (5, 10)))
+        == GoodLSNs(durable: LSN(12), fullsync: LSN(10), quorum: LSN(10)))
+  }
+
+  @Test func aNewListCountsFromItsAppendingOn() {
+    var tracker = Self.tracker([1, 2], votersAt: 1)
+    tracker.update(ownDurable: LSN(10), acks: Self.acks((2, 10), (3, 4)))
+    #expect(tracker.good.quorum == LSN(10) && tracker.mayChangeVoters)
+    tracker.votersAppended(VoterList([node(3), node(1), node(2), node(3)], at: LSN(11)))
+    #expect(tracker.voters.ids == [node(1), node(2), node(3)] && !tracker.mayChangeVoters)
+    tracker.update(ownDurable: LSN(12), acks: Self.acks((2, 10), (3, 12)))
+    #expect(tracker.good.quorum == LSN(12) && tracker.mayChangeVoters)
+  }
+
+  @Test func votersComeOneByOneAndOnlyWhenTheLastChangeIsCommitted() {
+    var tracker = Self.tracker(start: 5)
+    let candidates = [node(3), node(2)]
+    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == nil)  // the no-op is not committed
+    tracker.update(ownDurable: LSN(5), acks: [])
+    #expect(tracker.nextVoterChange(streamingVoterCandidates: []) == nil)
+    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == [node(1)])
+    tracker.votersAppended(VoterList([node(1)], at: LSN(6)))
+    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == nil)
+    tracker.update(ownDurable: LSN(6), acks: [])
+    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == [node(1), node(2)])
+    tracker.votersAppended(VoterList([node(1), node(2)], at: LSN(7)))
+    tracker.update(ownDurable: LSN(7), acks: Self.acks((2, 6)))
+    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == nil)
+    tracker.update(ownDurable: LSN(7), acks: Self.acks((2, 7)))
+    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == [node(1), node(2), node(3)])
+    tracker.votersAppended(VoterList([node(1), node(2), node(3)], at: LSN(8)))
+    tracker.update(ownDurable: LSN(8), acks: Self.acks((2, 8)))
+    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == nil)
+    // A voter that resigns goes before anyone comes; this node never removes itself.
+    #expect(
+      tracker.nextVoterChange(streamingVoterCandidates: [node(4), node(2)], resigned: [node(1), node(2)])
+        == [node(1), node(3)])
+  }
+
+  @Test func aMasterThatIsNoVoterMakesNoList() {
+    var tracker = CommitTracker(ownID: node(1), termStart: LSN(1), isVoter: false)
+    tracker.update(ownDurable: LSN(5), acks: [])
+    #expect(tracker.nextVoterChange(streamingVoterCandidates: [node(2)]) == nil)
+  }
+
+  @Test func removalIsRefusedForStrangersTheLastVoterAndWhileAChangeIsPending() throws {
+    var tracker = Self.tracker([1, 2], votersAt: 4)
+    tracker.update(ownDurable: LSN(9), acks: Self.acks((2, 3)))
+    #expect(throws: ReplicationError.self) { try tracker.removing(node(3)) }
+    #expect(throws: ReplicationError.self) { try tracker.removing(node(2)) }
+    tracker.update(ownDurable: LSN(9), acks: Self.acks((2, 4)))
+    #expect(try tracker.removing(node(2)) == [node(1)])
+    #expect(try tracker.removing(node(1)) == [node(2)])
+    var alone = Self.tracker([1])
+    alone.update(ownDurable: LSN(9), acks: [])
+    #expect(throws: ReplicationError.self) { try alone.removing(node(1)) }
+  }
+
+  /// Random disks, links and voter changes: nothing goes back, and what is called good really lies on that many disks.
+  @Test(arguments: 0..<200 as Range<UInt64>) func whatIsGoodIsHeld(seed: UInt64) {
+    var rng = Seeded(seed)
+    let nodes = Array(1...7 as ClosedRange<UInt8>)
+    var disks: [UInt8: UInt64] = [:]
+    var last: UInt64 = UInt64.random(in: 1...20, using: &rng)
+    let start = last
+    for n in nodes { disks[n] = UInt64.random(in: 0..<start, using: &rng) }
+    disks[1] = last
+    var tracker = Self.tracker(start: start, slaves: Int.random(in: 0...3, using: &rng))
+    var before = tracker.good
+    for _ in 0..<200 {
+      switch Int.random(in: 0..<4, using: &rng) {
+      case 0: last += UInt64.random(in: 1...3, using: &rng)
+      case 1: disks[1] = UInt64.random(in: disks[1]!...last, using: &rng)
+      case 2:
+        let n = nodes.randomElement(using: &rng)!
+        if disks[n]! < disks[1]! { disks[n] = UInt64.random(in: disks[n]!...disks[1]!, using: &rng) }
+      case _:
+        let candidates = nodes.dropFirst().filter { _ in Bool.random(using: &rng) }.map(node)
+        let resigned = nodes.dropFirst().filter { _ in Int.random(in: 0..<8, using: &rng) == 0 }.map(node)
+        if let list = tracker.nextVoterChange(streamingVoterCandidates: candidates, resigned: resigned) {
+          #expect(Set(list).symmetricDifference(tracker.voters.ids).count == 1)
+          last += 1
+          tracker.votersAppended(VoterList(list, at: LSN(last)))
+        }
+      }
+      let streaming = nodes.dropFirst().filter { _ in Int.random(in: 0..<4, using: &rng) > 0 }
+      tracker.update(
+        ownDurable: LSN(disks[1]!),
+        acks: streaming.shuffled(using: &rng).map { SlaveAck(id: node($0), durableLSN: LSN(disks[$0]!)) })
+      let good = tracker.good
+      #expect(good.durable >= before.durable && good.fullsync >= before.fullsync && good.quorum >= before.quorum)
+      #expect(good.durable.value == disks[1]! && good.fullsync <= good.durable && good.quorum <= good.durable)
+      func holders(_ lsn: LSN, _ among: [UInt8]) -> Int { among.count { disks[$0]! >= lsn.value } }
+      if good.fullsync > before.fullsync {
+        #expect(holders(good.fullsync, Array(nodes.dropFirst())) >= tracker.fullsyncSlaves)
+        #expect(tracker.fullsyncSlaves == 0 || good.fullsync.value >= start)
+      }
+      if good.quorum > before.quorum, !tracker.voters.ids.isEmpty {
+        let voters = nodes.filter { tracker.voters.ids.contains(node($0)) }
+        #expect(holders(good.quorum, voters) * 2 > voters.count)
+        #expect(good.quorum.value >= start)
+      }
+      before = good
+    }
+  }
+}

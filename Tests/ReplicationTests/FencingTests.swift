@@ -1,0 +1,95 @@
+import Core
+import Testing
+
+@testable import Replication
+
+/// A slave that knows of a newer term follows no master of an older one, whatever that master sends.
+@Suite struct FencingTests {
+  static func facts(knownTerm: UInt32, _ change: (inout LocalFacts) -> Void = { _ in }) -> LocalFacts {
+    ApplierTests.facts {
+      $0.knownTerm = Term(knownTerm)
+      change(&$0)
+    }
+  }
+  /// Up to the point where the plan is asked for; the master says term 2.
+  static func registered(_ facts: LocalFacts) -> (Applier, [ApplierAction]) {
+    var applier = Applier()
+    _ = applier.step(.attach(place(7400)), now: at(0))
+    _ = applier.step(.connected(facts), now: at(0))
+    let actions = applier.step(.registerReply(ApplierTests.master()), now: at(0))
+    return (applier, actions)
+  }
+  static func refusal(_ actions: [ApplierAction]) -> ReplicationError.Code? {
+    for action in actions { if case .closeLink(let error) = action { return error.code } }
+    return nil
+  }
+
+  @Test func theKnownTermIsToldAtRegistration() {
+    var applier = Applier()
+    _ = applier.step(.attach(place(7400)), now: at(0))
+    let facts = Self.facts(knownTerm: 4) { $0.isVoter = true }
+    guard case .sendRegister(let request)? = applier.step(.connected(facts), now: at(0)).first else {
+      Issue.record("no registration")
+      return
+    }
+    #expect(request.knownTerm == Term(4) && request.isVoter)
+  }
+
+  @Test func aMasterOfAnOlderTermIsLeftAtItsFirstWord() {
+    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 3)).1) == .staleTerm)
+    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2)).1) == nil)
+    // The terms of another data set do not compare: an empty node, and one that is to take another data set over.
+    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 3) { $0.lineage = nil }).1) == nil)
+    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 3) { $0.lineage = node(8) }).1) == nil)
+  }
+
+  @Test func aVoteClosesTheLinkToTheOldMasterAtOnce() {
+    var (applier, _) = Self.registered(Self.facts(knownTerm: 1))
+    #expect(Self.refusal(applier.step(.voted(Term(2)), now: at(1))) == nil)
+    #expect(Self.refusal(applier.step(.voted(Term(3)), now: at(2))) == .staleTerm)
+    // Also while records stream, and no ack leaves with it.
+    var streaming = ApplierTests.begun(ApplierTests.partial)
+    _ = streaming.step(ApplierTests.log(11, 20, term: 2, committed: 20), now: at(1))
+    let actions = streaming.step(.voted(Term(5)), now: at(2))
+    #expect(Self.refusal(actions) == .staleTerm)
+    for action in actions { if case .sendAck = action { Issue.record("\(actions)") } }
+    // Not connected: it is told at the next registration.
+    var idle = Applier()
+    #expect(idle.step(.voted(Term(5)), now: at(1)) == [])
+  }
+
+  @Test func planAndFramesOfAnOlderTermAreRefused() {
+    var (applier, _) = Self.registered(Self.facts(knownTerm: 2))
+    var reply = ApplierTests.reply(ApplierTests.partial)
+    reply.term = Term(1)
+    #expect(Self.refusal(applier.step(.syncReply(reply), now: at(1))) == .staleTerm)
+
+    let begun = ApplierTests.begun(ApplierTests.partial, facts: Self.facts(knownTerm: 2))
+    func code(_ event: ApplierEvent) -> ReplicationError.Code? {
+      var applier = begun
+      return Self.refusal(applier.step(event, now: at(1)))
+    }
+    #expect(code(ApplierTests.frame(.heartbeat, .empty, last: 20, term: 1)) == .staleTerm)
+    #expect(code(ApplierTests.frame(.heartbeat, .empty, last: 20, term: 2)) == nil)
+    #expect(code(ApplierTests.frame(.heartbeat, .empty, last: 20, term: 0)) == nil)  // before the relay knows its term
+    // Records of an older term are what catching up is made of.
+    #expect(code(ApplierTests.log(11, 14, term: 1)) == nil)
+  }
+}
+
+extension FencingTests {
+  /// Its vote of the old data set, in term 9, must not keep it from the new master of term 2 once the copy is in place.
+  @Test func aVoteOfAnotherDataSetBindsNobodyInTheNewOne() {
+    var applier = ApplierTests.begun(
+      SyncBegin(mode: .partial, startLSN: LSN(1), barrierLSN: LSN(0), lineage: node(9), history: terms((1, 1))),
+      facts: Self.facts(knownTerm: 9) {
+        $0.lineage = node(8)
+        $0.history = TermHistory()
+        $0.durableLSN = .none
+        $0.appliedLSN = .none
+      })
+    #expect(applier.local?.lineage == node(9))
+    #expect(Self.refusal(applier.step(ApplierTests.frame(.heartbeat, .empty, term: 2), now: at(1))) == nil)
+    #expect(Self.refusal(applier.step(.voted(Term(3)), now: at(2))) == .staleTerm)
+  }
+}
