@@ -24,7 +24,13 @@ final class SimulatedWorker: @unchecked Sendable {
 
   func beginBatch() {
     executor.beginBatch(
-      now: node.core.clock, tick: node.monotonic, good: node.core.goodLSN(of: executor.store), takesWrites: takesWrites)
+      now: node.core.clock, tick: node.monotonic, good: good, takesWrites: takesWrites)
+    executor.level = node.configuration.commit.level
+    executor.writeBar = WriteBar(rawValue: node.core.writeBar.load(ordering: .relaxed)) ?? .none
+  }
+  var good: Gate {
+    let good = node.core.good(of: executor.store)
+    return Gate(durable: good.durable, committed: good.committed)
   }
   func endBatch() { if executor.endBatch() { node.wakeCommit() } }
 
@@ -34,7 +40,7 @@ final class SimulatedWorker: @unchecked Sendable {
     isReleaseAsked = true
     loop.run { [self] in
       isReleaseAsked = false
-      let good = node.core.goodLSN(of: executor.store)
+      let good = good
       for id in clients.keys.sorted() {
         clients[id]?.release(good: good)
         clients[id]?.retry()
@@ -58,7 +64,9 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
   let session: Session
   private var parser = RequestParser()
   private var arguments = ArgumentList()
-  private var held: [(gate: UInt64, bytes: [UInt8])] = []
+  private var held: [(gate: Gate, bytes: [UInt8], replies: Int, since: UInt64)] = []
+  /// In the executor's buffer.
+  private var replies = 0
   private var suspension: Suspension?
   private var stream: RelayInput?
   private var isClosed = false
@@ -113,7 +121,9 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
       switch parser.next(start + at, count: count - at, limits: RequestLimits(authenticated: true), into: &arguments) {
       case .command(let consumed):
         let before = executor.store.lastAppended
+        let begin = executor.reply.count
         let outcome = executor.execute(arguments, session)
+        if executor.reply.count > begin { replies += 1 }
         observer?.executed(on: node, appendedBefore: before, appendedAfter: executor.store.lastAppended)
         at += consumed
         if case .suspended(let why) = outcome {
@@ -140,27 +150,41 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
     guard executor.reply.count > 0 else { return }
     let bytes = Array(executor.reply.bytes)
     executor.reply.removeAll(keepingCapacity: true)
-    if held.isEmpty, session.gate <= node.core.goodLSN(of: executor.store) {
-      session.gate = 0
+    let count = max(1, replies)
+    replies = 0
+    if held.isEmpty, session.gate.isPassed(worker.good) {
+      session.gate = Gate()
       connection.send(bytes)
     } else {
-      held.append((session.gate, bytes))
+      held.append((session.gate, bytes, count, node.queue.now))
     }
   }
 
-  func release(good: UInt64) {
-    while let first = held.first, first.gate <= good {
+  func release(good: Gate) {
+    while let first = held.first, first.gate.isPassed(good) {
       connection.send(held.removeFirst().bytes)
     }
-    if held.isEmpty {
-      if session.gate <= good { session.gate = 0 }
-    } else if worker.executor.store.isClosedForGood {
+    if held.isEmpty, session.gate.isPassed(good) { session.gate = Gate() }
+    timeOut(good)
+    if !held.isEmpty, worker.executor.store.isClosedForGood {
       // Whether what they rest on survives is known only after the restart.
       held = []
       session.closing = true
       connection.send(Array("-UNCERTAIN the log could not be written\r\n".utf8))
     }
     if held.isEmpty, session.closing { connection.close() }
+  }
+
+  /// Answers replies that have waited for slaves too long: their writes may still become good.
+  private func timeOut(_ good: Gate) {
+    let most = node.configuration.sync.timeoutMilliseconds * 1000
+    var isTimedOut = false
+    while let first = held.first, first.gate.durable <= good.durable, node.queue.now - first.since >= most {
+      held.removeFirst()
+      for _ in 0..<first.replies { connection.send(Array("-SYNCTIMEOUT slaves did not confirm in time\r\n".utf8)) }
+      isTimedOut = true
+    }
+    if isTimedOut, held.isEmpty { session.gate = Gate() }
   }
 
   // MARK: Waiting

@@ -2,6 +2,12 @@
 /// clients do, and what goes wrong when.
 package struct FaultPlan: Equatable, Sendable {
   package enum Durability: Equatable, Sendable { case fsync, interval, none }
+  package enum Level: Equatable, Sendable {
+    case async
+    /// And one slave has it on disk.
+    case fullsync
+    case quorum
+  }
   package enum Shape: Equatable, Sendable {
     /// Every slave follows the master.
     case star
@@ -31,8 +37,8 @@ package struct FaultPlan: Equatable, Sendable {
     case compact(node: Int)
     /// A new generation.
     case save(node: Int)
-    /// The operator makes a slave the master, and the old master its slave when it is back. What the slave does not
-    /// hold is lost.
+    /// The operator makes a slave the master, and the old master its slave when it is back. At the level `async` any
+    /// slave, and what it does not hold is lost. Otherwise the one that holds most, of so many that nothing is.
     case failover(to: Int)
   }
   package enum DiskCall: Equatable, Sendable, CaseIterable { case write, sync, rename, syncDirectory, open, unlink }
@@ -46,6 +52,8 @@ package struct FaultPlan: Equatable, Sendable {
   package var nodes = 3
   package var shape = Shape.star
   package var durability = Durability.fsync
+  package var level = Level.async
+  package var syncTimeoutMilliseconds = 1000
   package var segmentBytes = 16 << 10
   package var opsBufferBytes = 32 << 10
   package var walKeepBytes = 0
@@ -89,6 +97,8 @@ package struct FaultPlan: Equatable, Sendable {
     connectionLossPerMillion = random.chance(25) ? 300 : 0
     compactionIntervalMilliseconds = [100, 500, 2500][random.below(3)]
     milliseconds = 2000 + random.below(5000)
+    if nodes > 1, durability == .fsync { level = [.async, .async, .fullsync, .quorum, .quorum][random.below(5)] }
+    syncTimeoutMilliseconds = [200, 1000, 5000][random.below(3)]
     plan(&random)
   }
 

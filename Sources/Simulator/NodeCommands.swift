@@ -1,6 +1,7 @@
 // Raw memory: copies arguments out of the executor's memory.
 import Commands
 import Core
+import LogStore
 import Node
 import RESP
 import Replication
@@ -12,6 +13,8 @@ extension NodeProcess: ServerServices {
   package var roleName: String { core.isMaster ? "master" : "replica" }
   package func readOnlyError() -> String { "READONLY You can't write against a read only replica." }
   package func feedMonitors(_ line: String) {}
+  package var level: RecordLevel { configuration.commit.level }
+  package var fullsyncSlaves: Int { configuration.commit.slaves }
 
   package func serve(
     _ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session

@@ -136,6 +136,7 @@ package final class NodeProcess: @unchecked Sendable {
     let store = commitStore
     if sync { lastSync = queue.now }
     isMarked = false
+    core.appended(store)
     let result = store.commit(sync: sync)
     core.committed(store, result)
     return result
@@ -155,6 +156,7 @@ package final class NodeProcess: @unchecked Sendable {
     core.expire()
     core.maintainStore()
     core.disk.look(core.store)
+    core.tick()
     stateChanged()
     core.replication.sampleWrites()
     if queue.now - lastSecond >= 1_000_000 {

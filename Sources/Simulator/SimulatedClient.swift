@@ -15,8 +15,9 @@ final class ClientCommand {
   let keys: [String]
   let values: [String]
   let sentAt: UInt64
-  /// The connection.
+  /// The connection, and the place among all that was sent.
   var line = 0
+  var order = 0
   var completedAt: UInt64?
   /// Where it ran, and what it saw and wrote there.
   var node = -1

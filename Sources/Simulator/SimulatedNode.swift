@@ -53,6 +53,13 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.store.compression = plan.compresses ? .lz4 : .none
     configuration.walKeepBytes = plan.walKeepBytes
     configuration.syncRateBytes = UInt64(plan.syncRateBytes)
+    configuration.sync.timeoutMilliseconds = UInt64(plan.syncTimeoutMilliseconds)
+    configuration.commit =
+      switch plan.level {
+      case .async: CommitSetting(level: .async)
+      case .fullsync: CommitSetting(level: .fullsync, slaves: 1)
+      case .quorum: CommitSetting(level: .quorum)
+      }
     configuration.durability =
       switch plan.durability {
       case .fsync: .fsync

@@ -42,7 +42,7 @@ package final class Simulation: @unchecked Sendable {
   private var written = WrittenHistory()
   private var acknowledged = AcknowledgedChecker()
   var prefixes = PrefixChecker()
-  private var registers: [String: [RegisterOperation]] = [:]
+  private var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
   /// How many values were written, and how many connections made.
   private var values = 0
   private var lines = 0
@@ -164,9 +164,12 @@ package final class Simulation: @unchecked Sendable {
     guard acknowledged.losses.isEmpty else { return }
     for command in open where command.ran { note(command, reply: nil) }
     for key in registers.keys.sorted() {
-      switch LinearizabilityChecker.check(registers[key] ?? []) {
+      let history = (registers[key] ?? []).sorted { $0.order < $1.order }.map(\.operation)
+      switch LinearizabilityChecker.check(history) {
       case .linearizable: break
-      case .violated(let operation): report(Violation("not linearizable", "\(key): \(operation)"))
+      case .violated(let operation):
+        for operation in history { trace("\(key) \(operation)") }
+        report(Violation("not linearizable", "\(key): \(operation)"))
       case .tooComplex: result.undecided += 1
       }
     }
@@ -185,8 +188,11 @@ package final class Simulation: @unchecked Sendable {
   }
 
   func sent(_ batch: [ClientCommand]) {
+    for command in batch {
+      result.commands += 1
+      command.order = result.commands
+    }
     open += batch
-    result.commands += batch.count
   }
 
   /// A command ran on a node: what it wrote, and what it could see.
@@ -212,7 +218,7 @@ package final class Simulation: @unchecked Sendable {
     command.completedAt = queue.now
     open.removeAll { $0 === command }
     if case .error(let text) = reply {
-      if text.hasPrefix("UNCERTAIN") {
+      if text.hasPrefix("UNCERTAIN") || text.hasPrefix("SYNCTIMEOUT") {
         command.completedAt = nil
         open.append(command)
       } else if !command.positions.isEmpty, command.kind != .queuedSet {
@@ -257,10 +263,10 @@ package final class Simulation: @unchecked Sendable {
   private func note(_ command: ClientCommand, reply: RESPText.Reply?) {
     func add(_ key: String, _ kind: RegisterOperation.Kind) {
       guard !key.hasPrefix("x") else { return }
-      registers[key, default: []].append(
-        RegisterOperation(
-          kind, invoked: command.sentAt, completed: command.completedAt, line: command.line,
-          hint: command.positions.first.map { UInt64($0.term.value) << 40 | $0.lsn.value } ?? 0))
+      let operation = RegisterOperation(
+        kind, invoked: command.sentAt, completed: command.completedAt, line: command.line,
+        hint: command.positions.first.map { UInt64($0.term.value) << 40 | $0.lsn.value } ?? 0)
+      registers[key, default: []].append((command.order, operation))
     }
     func id(_ value: String?) -> Int { value.flatMap { Int($0.prefix { $0 != ":" }) } ?? 0 }
     switch command.kind {
@@ -310,10 +316,11 @@ package final class Simulation: @unchecked Sendable {
     if !store.isReplica, let reign = store.terms.last {
       let term = reign.term
       if term > newestReign?.term ?? .none { newestReign = reign }
-      let safeHere = plan.durability == .fsync ? durable : written
-      // What it begins its reign with is of older terms.
-      for entry in store.terms.entries where entry.firstLSN <= safeHere {
-        safe[entry.term] = max(safe[entry.term, default: .none], entry.term == term ? safeHere : .none)
+      let safeHere = positions.committed
+      var end = safeHere
+      for entry in store.terms.entries.reversed() {
+        if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
+        end = min(end, entry.firstLSN.previous)
       }
     }
     if output != nil { traceRow(node) }
@@ -369,14 +376,45 @@ package final class Simulation: @unchecked Sendable {
   /// Makes a slave the master. The others follow when they hear of it.
   func failOver(to number: Int) {
     let candidate = nodes[number]
+    if plan.level != .async { return changeMaster() }
     // One that has not seen the newest reign would begin another of the same number.
     guard number != masterNumber, candidate.isAlive, !candidate.isPaused, newestReign != nil,
       candidate.life?.store.terms.last == newestReign
     else { return }
+    candidate.isForced = true
+    follow(number)
+  }
+
+  /// What an operator does who must not lose anything: stops the master, looks at so many slaves that one of them has
+  /// whatever was acknowledged, and takes the one that holds most.
+  private func changeMaster() {
+    let old = nodes[masterNumber]
+    guard old.isAlive, !old.isPaused, let life = old.life, life.core.isMaster else { return }
+    let voters = life.core.commitment.voters
+    let slaves = nodes.filter { $0 !== old && $0.isAlive && !$0.isPaused && $0.life?.core.isMaster == false }
+    let others = nodes.count - 1
+    let needed = plan.level == .quorum ? nodes.count - (nodes.count / 2 + 1) + 1 : others
+    guard slaves.count >= needed, plan.level == .fullsync || voters.ids.count == nodes.count,
+      life.store.positions.committed >= voters.lsn
+    else { return }
+    func position(_ node: SimulatedNode) -> Position {
+      guard let store = node.life?.store else { return .none }
+      let last = store.positions.durable
+      return Position(term: store.terms.term(of: last) ?? .none, lsn: last)
+    }
+    guard let best = slaves.max(by: { position($0) < position($1) }), best.life?.store.terms.last == newestReign else {
+      return
+    }
+    old.kill()
+    queue.after(UInt64(random.below(500_000))) { old.start() }
+    follow(best.number)
+  }
+
+  private func follow(_ number: Int) {
+    let candidate = nodes[number]
     trace("failover to node \(number)")
     masterNumber = number
     candidate.master = nil
-    candidate.isForced = true
     for node in nodes where node !== candidate {
       node.master = number
       queue.after(UInt64(random.below(600_000))) { node.followOperator() }

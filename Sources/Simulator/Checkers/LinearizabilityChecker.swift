@@ -1,5 +1,5 @@
 /// One command on one key, as its client saw it. Values are unique numbers; 0 stands for "no such key".
-package struct RegisterOperation: Equatable, Sendable {
+package struct RegisterOperation: Equatable, Sendable, CustomStringConvertible {
   package enum Kind: Equatable, Sendable {
     case write(Int)
     case read(Int)
@@ -22,6 +22,17 @@ package struct RegisterOperation: Equatable, Sendable {
     self.completed = completed
     self.line = line
     self.hint = hint
+  }
+
+  package var description: String {
+    let what =
+      switch kind {
+      case .write(let new): "writes \(new)"
+      case .read(let value): "reads \(value)"
+      case .delete(let existed): "deletes, found \(existed.map { "\($0)" } ?? "unknown")"
+      case .exchange(let new, let old): "writes \(new), found \(old.map { "\($0)" } ?? "unknown")"
+      }
+    return "\(what) from \(invoked) to \(completed.map { "\($0)" } ?? "unknown")"
   }
 
   /// The value after it, or nil if it cannot come after `value`.
