@@ -81,7 +81,8 @@ let package = Package(
 
     .testTarget(name: "CoreTests", dependencies: ["Core"]),
     .testTarget(name: "RESPTests", dependencies: ["RESP"]),
-    .testTarget(name: "ReplicationTests", dependencies: ["Core", "Replication", "CLZ4", "CZstd"]),
+    .testTarget(
+      name: "ReplicationTests", dependencies: ["Core", "Replication", "CLZ4", "CZstd"], exclude: ["Scenarios"]),
     .testTarget(name: "LogStoreTests", dependencies: ["Core", "LogStore", "Simulator"]),
     .testTarget(name: "CommandsTests", dependencies: ["Core", "RESP", "LogStore", "Commands", "Simulator"]),
     .testTarget(name: "SimulatorTests", dependencies: ["Core", "LogStore", "Node", "Simulator"]),

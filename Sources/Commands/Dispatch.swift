@@ -27,8 +27,9 @@ extension Executor {
     case .wait, .waitlsn, .lastlsn, .digest, .client, .command, .config, .info, .time, .lastsave, .memory, .slowlog,
       .latency, .debug, .shutdown, .save, .bgsave, .replicaof, .slaveof, .role, .monitor, .bgrewriteaof,
       .msRegisterSlave,
-      .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .waitaof, .failover, .promote, .msVoter, .msVote,
-      .msState, .msNewMaster:
+      .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .waitaof, .failover, .promote, .msVoter,
+      .msVote,
+      .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords:
       return try services.serve(command, arguments, self, session)
     }
     return .done

@@ -77,7 +77,10 @@ public final class CompactionJob {
     self.bounds = bounds
     recoder = ValueRecoder(store.compression, sources: sources)
     store.writeLock.lock()
-    for source in sources { source.pins += 1 }
+    for source in sources {
+      source.pins += 1
+      source.rewriters += 1
+    }
     let last = LSN(store.lastLSN)
     name = LogFileName(firstLSN: sources[0].firstLSN, revision: store.nextRevision)
     store.nextRevision += 1
@@ -94,7 +97,10 @@ public final class CompactionJob {
     if !isInstalled { writer?.discard() }
     store.epochs.resign(participant)
     store.writeLock.lock()
-    for source in sources { source.pins -= 1 }
+    for source in sources {
+      source.pins -= 1
+      source.rewriters -= 1
+    }
     store.writeLock.unlock()
   }
 
@@ -215,7 +221,8 @@ public final class CompactionJob {
     do throws(FileError) {
       try store.install(
         name: name, from: done, moves: moves, lastLSN: last.lastLSN, cleanUpTo: cleanUpTo,
-        notBefore: waitsToSettle ? .none : looked, writer: writer, checksum: checksum, kept: tombstones,
+        notBefore: waitsToSettle ? .none : looked, droppedUpTo: waitsToSettle ? looked : bounds.settled, writer: writer,
+        checksum: checksum, kept: tombstones,
         droppedTombstone: newestDroppedTombstone, dictionaries: recoder.dictionaries)
     } catch {
       throw .disk(error)

@@ -4,7 +4,7 @@ import Core
 // Little endian; strings and lists are preceded by their length.
 //
 //  offset size name          meaning
-//       0    8 magic         "PLDIR\0\0\2"
+//       0    8 magic         "PLDIR\0\0\4"
 //       8    4 bodyBytes
 //      12    4 checksum      crc32c of the body
 //      16    . body:         generation u64, node id 20, lineage 20, store number u32,
@@ -14,7 +14,10 @@ import Core
 //                            checksum u32, cleaned up to u64) each,
 //                            retained: first LSN from which the raw log is complete u64,
 //                            first LSN from which all tombstones are kept u64, revision of the next data file u32,
+//                            rewind floor u64,
+//                            cut: last LSN that stays u64, term of the record behind it that goes u32, 0 for no cut,
 //                            keys: count u32, then (table u32, keys u64) each,
+//                            role: two strings, u16 length and bytes each,
 //                            registry: length u32 and bytes (opaque here: the replication registry)
 //
 // Written beside the old ones, synced, renamed, directory synced. Segments younger than the list are found by name.
@@ -44,6 +47,19 @@ public struct DirectoryFile: Equatable, Sendable {
     }
   }
 
+  /// An order to cut the log. It stands from the generation of the cut on until a later one describes the store that was
+  /// opened afterwards.
+  public struct Cut: Equatable, Sendable {
+    /// The log ends here.
+    public var afterLSN: LSN
+    /// The term of the record behind `afterLSN` that goes; one of another term is new, and stays.
+    public var term: Term
+    public init(afterLSN: LSN, term: Term) {
+      self.afterLSN = afterLSN
+      self.term = term
+    }
+  }
+
   public var generation: UInt64 = 0
   public var node: NodeID
   /// The id of the data set: the same on all nodes that share a history.
@@ -58,12 +74,32 @@ public struct DirectoryFile: Equatable, Sendable {
   /// All tombstones from this LSN on are kept.
   public var tombstonesFrom = LSN(1)
   public var nextRevision: UInt32 = 1
+  /// The log can be cut back to here and no further; see `LogStore.rewindFloor`.
+  public var rewindFloor = LSN.none
+  public var cut: Cut?
   /// How many keys each table had when this was written: a start makes room for them.
   public var keys: [UInt32: UInt64] = [:]
   public var registry: [UInt8] = []
+  /// Whom the node follows since its role changed while it ran: `self`, an address, or empty if it never did; and what it
+  /// was started with then. A start with the same goes on in that role.
+  public var role = ""
+  public var startRole = ""
+
+  /// Orders a cut: nothing that this names lies behind `lsn`, which is not below the rewind floor.
+  public mutating func cutBack(to lsn: LSN, term: Term) {
+    precondition(rewindFloor <= lsn && term > .none, "a cut to LSN \(lsn), below the floor \(rewindFloor)")
+    segments.removeAll { $0.lastLSN > lsn && !$0.name.isData }
+    precondition(segments.allSatisfy { $0.lastLSN <= lsn }, "a data file reaches beyond LSN \(lsn)")
+    // What a record behind the cut had replaced is alive again.
+    for i in segments.indices { segments[i].cleanUpTo = min(segments[i].cleanUpTo, lsn) }
+    terms = TermHistory(terms.entries.filter { $0.firstLSN <= lsn }) ?? TermHistory()
+    logStart = min(logStart, lsn.next)
+    tombstonesFrom = min(tombstonesFrom, lsn.next)
+    cut = Cut(afterLSN: lsn, term: term)
+  }
 
   public static let suffix = ".dir"
-  public static let magic: UInt64 = 0x0200_0052_4944_4C50  // "PLDIR\0\0\2"
+  public static let magic: UInt64 = 0x0400_0052_4944_4C50  // "PLDIR\0\0\4"
   static let headerBytes = 16
 
   public init(node: NodeID, lineage: NodeID) {
@@ -102,10 +138,17 @@ public struct DirectoryFile: Equatable, Sendable {
     body.u64(logStart.value)
     body.u64(tombstonesFrom.value)
     body.u32(nextRevision)
+    body.u64(rewindFloor.value)
+    body.u64(cut?.afterLSN.value ?? 0)
+    body.u32(cut?.term.value ?? 0)
     body.u32(UInt32(keys.count))
     for (table, count) in keys.sorted(by: { $0.key < $1.key }) {
       body.u32(table)
       body.u64(count)
+    }
+    for text in [role, startRole] {
+      body.u16(UInt16(text.utf8.count))
+      body.raw(Array(text.utf8))
     }
     body.u32(UInt32(registry.count))
     body.raw(registry)
@@ -172,7 +215,12 @@ public struct DirectoryFile: Equatable, Sendable {
     file.logStart = LSN(try reader.u64())
     file.tombstonesFrom = LSN(try reader.u64())
     file.nextRevision = try reader.u32()
+    file.rewindFloor = LSN(try reader.u64())
+    let cut = Cut(afterLSN: LSN(try reader.u64()), term: Term(try reader.u32()))
+    if cut.term > .none { file.cut = cut }
     for _ in 0..<(try reader.u32()) { file.keys[try reader.u32()] = try reader.u64() }
+    file.role = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
+    file.startRole = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.registry = try reader.raw(Int(try reader.u32()))
     guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the registry") }
     for (a, b) in zip(file.segments, file.segments.dropFirst()) where a.lastLSN >= b.firstLSN {

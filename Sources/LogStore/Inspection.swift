@@ -149,6 +149,9 @@ public struct Inspection {
     print("  vote: term \(file.vote.term), \(file.vote.term == .none ? "none yet" : vote)")
     let terms = file.terms.entries.map { "\($0.term) from LSN \($0.firstLSN)" }.joined(separator: ", ")
     print("  terms: \(terms.isEmpty ? "none" : terms)")
+    if let cut = file.cut {
+      print("  orders a cut behind LSN \(cut.afterLSN), where a record of term \(cut.term) goes")
+    }
     print(
       "  the log is complete from LSN \(file.logStart); \(file.segments.count) sealed segments; registry \(file.registry.count) bytes"
     )

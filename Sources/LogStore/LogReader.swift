@@ -187,6 +187,7 @@ extension LogStore {
     positions.set(applied: last)
     setLogStart(lsn)
     restartLevels(at: last)
+    rewindFloor = last
     tombstonesFrom = lsn
   }
 

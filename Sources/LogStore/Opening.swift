@@ -9,6 +9,7 @@ public struct RecoveryReport: Sendable {
   /// Bytes of a torn tail, cut.
   public var cutBytes = 0
   public var notes: [String] = []
+  public init() {}
 }
 
 /// Why a store cannot be opened. The text says what to do.
@@ -36,7 +37,9 @@ extension LogStore {
   }
 
   /// Opens the store in `directory`: loads the index files of the sealed segments, replays what follows them and cuts a
-  /// torn tail. Damage anywhere else is refused.
+  /// torn tail. Damage anywhere else is refused. A cut that the generation orders is carried out first.
+  ///
+  /// Shown is what is good by being on disk here: `positions.applied` may be less than what is there, see `Recovery.good`.
   ///
   /// - Parameters:
   ///   - listed: the sealed segments of the newest generation.
@@ -46,7 +49,9 @@ extension LogStore {
     generation: DirectoryFile, workers: Int, run: ParallelRunner
   ) throws -> (LogStore, RecoveryReport) {
     let store = LogStore(fileSystem: fileSystem, directory: directory, lineage: lineage, configuration: configuration)
+    let cut = try RecoveryCut(fileSystem: fileSystem, directory: directory, generation: generation).carryOut()
     var recovery = Recovery(store: store, generation: generation)
+    if let cut { recovery.report.notes.append(cut) }
     try recovery.findSegments()
     try recovery.scanTail()
     try recovery.loadSealed(workers: workers, run: run)

@@ -79,7 +79,7 @@ extension LogStore {
     return true
   }
 
-  private func plain(_ record: RecordView, _ dictionary: ValueDictionary?, _ expander: ValueExpander) -> [UInt8]? {
+  func plain(_ record: RecordView, _ dictionary: ValueDictionary?, _ expander: ValueExpander) -> [UInt8]? {
     guard record.isCompressed else {
       return [UInt8](UnsafeRawBufferPointer(start: record.base, count: record.recordBytes))
     }

@@ -198,6 +198,7 @@ struct Recovery {
     }
     store.terms = generation.terms
     store.setLogStart(rawLogStart)
+    store.rewindFloor = max(generation.rewindFloor, sealed.last { $0.segment.name.isData }?.segment.lastLSN ?? .none)
     store.tombstonesFrom = generation.tombstonesFrom
     store.currentTerm = generation.terms.last?.term.value ?? 0
     noteYoungTerms()
@@ -475,6 +476,7 @@ struct Recovery {
     store.positions.set(appended: last)
     store.positions.set(written: last)
     store.positions.set(durable: last)
+    store.writtenBytes.store(max(0, store.activeUsed - store.active.recordsAt), ordering: .relaxed)
     store.levelFlags = store.levels.level.flags
     store.positions.set(committed: store.committable(durable: last, fullsync: .none, quorum: .none))
     store.positions.set(applied: min(good, last))

@@ -66,6 +66,7 @@ public final class RepairJob {
     store.writeLock.lock()
     let found = store.segmentList.withLock { $0 }.first { $0.name == name && $0.state == .sealed }
     found?.pins += 1
+    found?.rewriters += 1
     // From now on no compaction takes it.
     found?.isDamaged = true
     let revision = store.nextRevision
@@ -87,6 +88,7 @@ public final class RepairJob {
     store.epochs.resign(participant)
     store.writeLock.lock()
     segment.pins -= 1
+    segment.rewriters -= 1
     store.writeLock.unlock()
   }
 
@@ -217,7 +219,8 @@ public final class RepairJob {
     do throws(FileError) {
       try store.install(
         name: name, from: [segment], moves: moves, lastLSN: segment.lastLSN, cleanUpTo: segment.cleanUpTo,
-        notBefore: segment.notBefore, writer: writer, checksum: checksum, kept: kept, droppedTombstone: .none,
+        notBefore: segment.notBefore, droppedUpTo: store.positions.applied, writer: writer, checksum: checksum,
+        kept: kept, droppedTombstone: .none,
         dictionaries: dictionaries
       ) { replacement throws(FileError) in
         store.writeLock.lock()

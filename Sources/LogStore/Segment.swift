@@ -167,6 +167,8 @@ public final class Segment: @unchecked Sendable {
   /// crc32c of the whole file; known when sealed.
   public internal(set) var fileChecksum: UInt32 = 0
   public internal(set) var pins = 0
+  /// Jobs that have decided what of it moves to a new file: no index entry may come to point at it meanwhile.
+  var rewriters = 0
   /// The log's last LSN when nothing in this segment was alive any more: what replaced its records is not newer.
   var deadSince = LSN.none
 

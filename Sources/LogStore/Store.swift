@@ -150,6 +150,11 @@ public final class LogStore: @unchecked Sendable {
   public var isReplica = false
 
   // Commit state.
+  /// Bytes of records in the segments that were filled since the start; together with those in the active one, less
+  /// `writtenBytes`, it is what waits for the disk. Under the write lock.
+  var closedBytes = 0
+  /// Bytes of records that were written since the start, and those that the active segment had then.
+  let writtenBytes = Atomic<Int>(0)
   /// Bytes in filled segments that are not written yet; a measure for back-pressure.
   let backlog = Atomic<Int>(0)
   let commitState = Mutex(CommitState())
@@ -161,6 +166,9 @@ public final class LogStore: @unchecked Sendable {
   public internal(set) var logStart: LSN = LSN(1)
   /// No tombstone from this LSN on was dropped: a copy of the data that is older misses deletions. Under the write lock.
   public internal(set) var tombstonesFrom: LSN = LSN(1)
+  /// The log can be cut back to this LSN and no further: up to here records may have been dropped because of newer ones.
+  /// Not below the last LSN of a data file. Under the write lock.
+  public internal(set) var rewindFloor = LSN.none
   /// LSN of the newest catalog record, for threads without the write lock.
   let catalogLSN = Atomic<UInt64>(0)
   var newestCatalogLSN: UInt64 { catalogLSN.load(ordering: .acquiring) }

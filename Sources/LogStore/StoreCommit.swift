@@ -21,14 +21,9 @@ struct CommitState {
 }
 
 extension LogStore {
-  /// Bytes appended and not yet handed to the operating system. Under the write lock.
+  /// Bytes of records appended and not yet handed to the operating system. Under the write lock. O(1).
   public var unwrittenBytes: Int {
-    var sum = 0
-    for segment in segmentList.withLock({ $0 }).reversed() {
-      if segment.state == .sealed { break }
-      sum += (segment === active ? activeUsed : segment.used) - segment.written
-    }
-    return sum
+    closedBytes + max(0, activeUsed - active.recordsAt) - writtenBytes.load(ordering: .acquiring)
   }
 
   /// The disk is so far behind that writers should be held back.
@@ -46,13 +41,13 @@ extension LogStore {
     let last = LSN(lastLSN)
     active.used = activeUsed
     // Filled segments may stay unsealed for long; only those that come new are worth the maintenance thread's time.
-    var work: [(segment: Segment, upTo: Int, filled: Bool)] = []
+    var work: [(segment: Segment, memory: SegmentMemory?, upTo: Int, filled: Bool)] = []
     for segment in segmentList.withLock({ $0 }).reversed() {
       if segment.state == .sealed { break }
       if segment.state == .dropped { continue }
       // They are handed over in the order of the log.
       if segment.handedOver { break }
-      work.append((segment, segment.used, segment.state == .filled))
+      work.append((segment, segment.memory, segment.used, segment.state == .filled))
     }
     writeLock.unlock()
 
@@ -61,7 +56,9 @@ extension LogStore {
     var result = CommitResult()
     do throws(FileError) {
       for item in work.reversed() {
-        if item.segment.written < item.upTo { try write(item.segment, upTo: item.upTo, bytes: &result.bytes) }
+        if item.segment.written < item.upTo {
+          try write(item.segment, item.memory, upTo: item.upTo, bytes: &result.bytes)
+        }
         // The next segment's records must never be on disk without this one's.
         if item.filled { try complete(item.segment) }
       }
@@ -130,7 +127,7 @@ extension LogStore {
     commitState.withLock { $0.complete.append(segment) }
   }
 
-  private func write(_ segment: Segment, upTo: Int, bytes: inout Int) throws(FileError) {
+  private func write(_ segment: Segment, _ memory: SegmentMemory?, upTo: Int, bytes: inout Int) throws(FileError) {
     let file: any OpenFile
     if let open = segment.file {
       file = open
@@ -138,7 +135,7 @@ extension LogStore {
       file = try createFile(segment)
       segment.file = file
     }
-    guard let memory = segment.memory else {
+    guard let memory else {
       preconditionFailure("segment \(segment.firstLSN) has unwritten bytes and no memory")
     }
     let from = segment.written
@@ -146,6 +143,7 @@ extension LogStore {
       UnsafeRawBufferPointer(start: memory.start + from, count: upTo - from),
       followedBy: TailMark.encoded(end: upTo, synced: segment.synced), at: UInt64(from))
     segment.written = upTo
+    writtenBytes.add(upTo - max(from, segment.recordsAt), ordering: .releasing)
     segment.marked = segment.synced
     bytes += upTo - from
   }

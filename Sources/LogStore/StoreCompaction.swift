@@ -88,9 +88,10 @@ extension LogStore {
 
   /// Puts a finished data file into the place of the pieces it was made from. The index moves some entries at a time; a
   /// key that was written meanwhile keeps its newer place.
+  /// - Parameter droppedUpTo: what was left out was replaced by records up to here.
   func install(
     name: LogFileName, from sources: [Segment], moves: [CompactionJob.Move], lastLSN last: LSN, cleanUpTo: LSN,
-    notBefore: LSN,
+    notBefore: LSN, droppedUpTo: LSN,
     writer: DataFileWriter?, checksum: UInt32, kept: (records: Int, bytes: Int), droppedTombstone: LSN,
     dictionaries: [UInt32: ValueDictionary],
     beforeMoves: (Segment) throws(FileError) -> Void = { _ throws(FileError) in }
@@ -136,6 +137,7 @@ extension LogStore {
       replacement = segment
     }
     writeLock.lock()
+    raiseRewindFloor(to: max(droppedUpTo, last))
     remove(sources, replacement: replacement)
     if droppedTombstone > .none { tombstonesFrom = max(tombstonesFrom, droppedTombstone.next) }
     writeLock.unlock()

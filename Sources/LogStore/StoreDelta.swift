@@ -15,14 +15,13 @@ extension LogStore {
       last.endsInsideUnit = replicatedUnitIsOpen
     } else {
       // A range without LSNs is none.
-      last.state = .dropped
-      segmentList.withLock { list in list.removeAll { $0 === last } }
+      dropEmptySegment()
       droppedFiles.withLock { $0.append(last.name) }
-      epochs.retire { [weak self] in self?.recycle(last) }
     }
     active = Segment(slot: 0, name: LogFileName(firstLSN: LSN(1)), capacity: 0, used: 0)
     activeBase = UnsafeMutableRawPointer(bitPattern: 64)!
     (activeUsed, activeCapacity, activeSlot, lastLandmark) = (0, 0, 0, 0)
+    closedBytes = writtenBytes.load(ordering: .acquiring)
   }
 
   /// Makes a finished delta ready to be installed: its files are mapped and the changes are applied to copies of the key
@@ -222,6 +221,7 @@ public final class DeltaInstallation {
     generation.segments += segments.map(LogStore.describe)
     generation.terms = terms
     generation.logStart = barrier.next
+    generation.rewindFloor = barrier
     generation.keys = index.indexes.mapValues { UInt64($0.count) }
   }
 
@@ -241,6 +241,7 @@ public final class DeltaInstallation {
     }
     store.lastLSN = barrier.value
     store.restartLevels(at: barrier)
+    store.rewindFloor = barrier
     store.terms = terms
     store.currentTerm = terms.last?.term.value ?? store.currentTerm
     store.replicatedUnitIsOpen = false

@@ -24,6 +24,9 @@ extension LogStore {
   /// load; false in a node where every record has the level `async`.
   @inlinable @inline(__always) public var isGated: Bool { gated.load(ordering: .acquiring) }
 
+  /// Reads look at levels from here on, until `reviewGate` says otherwise.
+  public func closeGate() { gated.store(true, ordering: .releasing) }
+
   /// Looks anew whether reads have to look at levels. Under the write lock, after the committed LSN has moved.
   public func reviewGate() {
     let waits =

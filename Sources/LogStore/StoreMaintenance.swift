@@ -144,7 +144,10 @@ extension LogStore {
         && (segment.keptRecords == 0 || !olderKept)
       if dead { dropped.append(segment) } else { olderKept = true }
     }
-    if !dropped.isEmpty { remove(dropped, replacement: nil) }
+    if !dropped.isEmpty {
+      raiseRewindFloor(to: dropped.map(\.deadSince).max() ?? .none)
+      remove(dropped, replacement: nil)
+    }
     writeLock.unlock()
     return !dropped.isEmpty
   }
@@ -216,6 +219,8 @@ extension LogStore {
     generation.logStart = logStart
     generation.tombstonesFrom = tombstonesFrom
     generation.nextRevision = nextRevision
+    generation.rewindFloor = rewindFloor
+    generation.cut = nil
     generation.keys = indexes.mapValues { UInt64($0.count) }
   }
 

@@ -318,12 +318,17 @@ extension LogStore {
       freeSlots.append(slot)
       return false
     }
-    if activeSlot != 0 {
+    if activeSlot != 0, activeUsed == active.recordsAt {
+      // It has no LSN of its own: the next one takes its name, and its file.
+      active.used = activeUsed
+      dropEmptySegment()
+    } else if activeSlot != 0 {
       active.used = activeUsed
       active.lastLSN = LSN(lastLSN)
       active.state = .filled
       active.endsInsideUnit = inUnit ? unitLastRecord != nil : replicatedUnitIsOpen
       backlog.store(unwrittenBytes, ordering: .relaxed)
+      closedBytes += activeUsed - active.recordsAt
     }
     let segment = Segment(
       slot: slot, name: LogFileName(firstLSN: LSN(lastLSN + 1)), capacity: capacity, used: SegmentFormat.headerBytes)
@@ -332,6 +337,14 @@ extension LogStore {
     activate(segment, memory: memory)
     segmentList.withLock { $0.append(segment) }
     return true
+  }
+
+  /// Takes the active segment, which has no records, out of the log. Its file is not touched.
+  func dropEmptySegment() {
+    let empty = active
+    empty.state = .dropped
+    segmentList.withLock { list in list.removeAll { $0 === empty } }
+    epochs.retire { [weak self] in self?.recycle(empty) }
   }
 
   func activate(_ segment: Segment, memory: SegmentMemory) {

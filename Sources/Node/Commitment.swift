@@ -133,7 +133,8 @@ extension NodeCore {
     for action in look.actions { say(action) }
     store.writeLock.lock()
     if !store.isReplica {
-      let reached = store.committable(durable: look.good.durable, fullsync: look.good.fullsync, quorum: look.good.quorum)
+      let reached = store.committable(
+        durable: look.good.durable, fullsync: look.good.fullsync, quorum: look.good.quorum)
       if reached > store.positions.committed { store.positions.set(committed: reached) }
       store.reviewGate()
     }
@@ -143,7 +144,8 @@ extension NodeCore {
   private func say(_ action: SyncWatchAction) {
     switch action {
     case .degraded(let reason):
-      logger.error("COMMIT LEVEL NOT HELD: writes are acknowledged without the slaves", metadata: ["reason": "\(reason)"])
+      logger.error(
+        "COMMIT LEVEL NOT HELD: writes are acknowledged without the slaves", metadata: ["reason": "\(reason)"])
     case .restored(let lsn): logger.notice("the commit level holds again", metadata: ["commit.lsn": "\(lsn)"])
     }
   }
@@ -189,7 +191,7 @@ extension NodeCore {
       store.writeLock.unlock()
       return false
     }
-    store.setLevel(.quorum)
+    store.setLevel(max(configuration.commit.level, store.strictestTableLevel))
     let isDone = store.setVoters(ids)
     if isDone { commitment.votersAppended(VoterList(ids, at: LSN(store.lastAppended))) }
     store.setLevel(configuration.commit.level)
@@ -198,6 +200,28 @@ extension NodeCore {
     logger.notice("the voters changed", metadata: ["voters": "\(ids.map(\.description).joined(separator: " "))"])
     host.wakeCommit()
     return true
+  }
+
+  /// nil if the record is appended; else why not.
+  package func changeVoter(_ id: NodeID, adds: Bool) -> ReplicationError? {
+    do throws(ReplicationError) {
+      var ids = commitment.voters.ids
+      if adds {
+        guard !ids.contains(id) else { return ReplicationError(.voterChange, "\(id) is a voter already") }
+        guard id == directory.node || replication.slaves.contains(where: { $0.id == id }) else {
+          return ReplicationError(.voterChange, "\(id) is no node of this row")
+        }
+        ids = (ids.isEmpty ? [directory.node, id] : ids + [id]).sorted()
+      } else {
+        ids = try commitment.removing(id)
+      }
+      guard changeVoters(ids, in: store) else {
+        return ReplicationError(.voterChange, "the change before is not committed yet, or the log takes no records")
+      }
+      return nil
+    } catch {
+      return error
+    }
   }
 
   // MARK: What writers ask

@@ -7,6 +7,7 @@ import Synchronization
 ///     DATA/lock                         held while a server runs on it
 ///     DATA/00000000000000000007.dir     newest generation; the last three are kept
 ///     DATA/store-1/<first LSN>.wal      see LogStore
+///     DATA/lost-<term>-<LSN>.resp       what a rewind cut, as commands; for people, never read here
 ///
 /// A full sync builds `store-<m+1>` beside `store-<m>`; writing the generation that names it is the moment of the swap.
 package final class DataDirectory: Sendable {
@@ -81,7 +82,9 @@ package final class DataDirectory: Sendable {
       if let vote = readable.map(\.vote).max(by: { $0.term < $1.term }), vote.term > newest.vote.term {
         directory.state.withLock { $0.current.vote = vote }
       }
-      for name in names where name.hasSuffix(DirectoryFile.suffix + ".tmp") { try fileSystem.unlink("\(path)/\(name)") }
+      for name in names where name.hasSuffix(DirectoryFile.suffix + ".tmp") || name.hasSuffix(".resp.tmp") {
+        try fileSystem.unlink("\(path)/\(name)")
+      }
       directory.removeAbandonedStores()
       return (directory, notes)
     }
@@ -122,6 +125,18 @@ package final class DataDirectory: Sendable {
     }
     if let failure { throw failure }
     removeOldGenerations()
+  }
+
+  /// When the newest generation orders a cut: no start may fall back to one from before it. They are gone on disk when this
+  /// returns; the log's files are cut afterwards.
+  private func forgetGenerationsBeforeCut() throws(FileError) {
+    guard let cut = current.cut else { return }
+    for older in state.withLock({ $0.older }) where older.cut != cut {
+      let file = "\(path)/\(DirectoryFile.name(older.generation))"
+      if fileSystem.exists(file) { try fileSystem.unlink(file) }
+    }
+    try fileSystem.syncDirectory(path)
+    state.withLock { state in state.older.removeAll { $0.cut != cut } }
   }
 
   private func removeOldGenerations() {
@@ -167,6 +182,7 @@ package final class DataDirectory: Sendable {
           + "an empty directory as a slave of a node that has the data")
     }
     try fileSystem.makeDirectory(directory)
+    try forgetGenerationsBeforeCut()
     func attempt(_ generation: DirectoryFile) throws -> (store: LogStore, report: RecoveryReport) {
       try LogStore.open(
         fileSystem: fileSystem, directory: directory, lineage: generation.lineage, configuration: configuration,
@@ -208,6 +224,8 @@ extension DirectoryFile {
     terms = older.terms
     logStart = older.logStart
     tombstonesFrom = older.tombstonesFrom
+    rewindFloor = older.rewindFloor
+    cut = older.cut
     nextRevision = max(nextRevision, older.nextRevision)
     keys = older.keys
   }

@@ -88,6 +88,18 @@ extension NodeCore {
     }
   }
 
+  /// Puts a file with restored records in place and names it in a generation; false when the store was replaced meanwhile.
+  package func install(_ job: RestoreJob, in store: LogStore) throws -> Bool {
+    try maintaining.withLock { _ in
+      guard store === self.store, store.directory == directory.storePath(directory.current.storeNumber) else {
+        return false
+      }
+      try job.install()
+      writeGeneration(store)
+      return true
+    }
+  }
+
   /// A generation without a change: files that only older ones name can go.
   package func writeGenerationIfCurrent(_ store: LogStore) {
     maintaining.withLock { _ in

@@ -15,6 +15,7 @@ package final class NodeCore: @unchecked Sendable {
   package let directory: DataDirectory
   package let disk: DiskWatch
   package private(set) var replication: ReplicationService!
+  package private(set) var succession: Succession!
   let durability: Durability
   private let storeBox: Mutex<LogStore>
   let roleBox = Mutex(Role.master)
@@ -29,6 +30,9 @@ package final class NodeCore: @unchecked Sendable {
   let clockOffset = Atomic<Int64>(0)
   package let expiredKeys = Atomic<UInt64>(0)
   package let commitment = Commitment()
+  /// How often the log was cut back, and how many records went, since the start.
+  package let rewinds = Atomic<Int>(0)
+  package let lostRecords = Atomic<UInt64>(0)
   /// Raw value of what keeps writes out: 0 nothing, 1 too few slaves, 2 too many writes wait for slaves.
   package let writeBar = Atomic<UInt8>(0)
 
@@ -42,6 +46,7 @@ package final class NodeCore: @unchecked Sendable {
     termValue = Atomic(store.newestTerm?.value ?? 0)
     lastSave = Atomic(host.wall.milliseconds / 1000)
     replication = ReplicationService(core: self)
+    succession = Succession(core: self)
   }
 
   package var configuration: NodeConfiguration { host.nodeConfiguration }
@@ -89,5 +94,8 @@ package final class NodeCore: @unchecked Sendable {
   func commitNow() -> CommitResult { host.commitNow() }
 
   /// The slaves and the master are told, and no background work of theirs goes on.
-  package func stop() { replication.stop() }
+  package func stop() {
+    succession.stop()
+    replication.stop()
+  }
 }

@@ -10,6 +10,8 @@ package protocol NodeHost: AnyObject, Sendable {
   var monotonic: Tick { get }
   var wall: WallClock { get }
   var nodeConfiguration: NodeConfiguration { get }
+  /// The role that the node was started with: `self`, or the master's address.
+  var startRole: String { get }
 
   // Work
 
@@ -39,6 +41,8 @@ package protocol NodeHost: AnyObject, Sendable {
   func wakeCommit()
   /// Writes and syncs what is appended now. Blocks.
   @discardableResult func commitNow() -> CommitResult
+  /// Runs while no commit does.
+  func betweenCommits<Result>(_ body: () throws -> Result) rethrows -> Result
   /// Another store is the one to commit.
   func commits(in store: LogStore)
 
@@ -52,6 +56,18 @@ package protocol NodeHost: AnyObject, Sendable {
   func commitAdvanced()
   /// Acks, positions or the role changed: suspended commands look again.
   func stateChanged()
+  /// Writes wait in their connections, before anything of them has happened; or go on.
+  func pauseWrites(_ yes: Bool)
+
+  // Background checks
+
+  /// A transfer met damage in this file: it is checked, and repaired if that can be.
+  func damageMet(in file: String, of store: LogStore)
+  /// The digest of this moment, for the slaves to compare with.
+  func digestSample() -> Digest
+  /// A comparison with the master's digest found a difference. Under the write lock.
+  func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore)
+
   /// There is something to seal, drop or name in a generation.
   func wakeMaintenance()
 }
@@ -116,6 +132,8 @@ package struct NodeConfiguration: Sendable {
   package var durability = Durability.fsync
   package var store = StoreConfiguration()
   package var masterPassword: String?
+  /// What other nodes ask for.
+  package var peerPassword: String?
   package var slavesMax = 64
   package var slaveLeaseMilliseconds: UInt64 = 24 * 3600 * 1000
   package var slavePinBytesMax: UInt64 = 64 << 30

@@ -24,30 +24,37 @@ extension NodeCore {
   // MARK: Master
 
   /// Begins a new term: every reign has its own, so a position names one history. Off the clients' loops.
-  package func beginReign() throws {
+  ///
+  /// - Parameter term: above every term that this node knows of; nil: the next one.
+  /// - Returns: the LSN of the term's first record, which is durable.
+  @discardableResult
+  package func beginReign(_ term: Term? = nil) throws -> LSN {
     try cutUnfinishedUnit()
     let store = self.store
-    store.writeLock.lock()
-    let newest = max(store.terms.last?.term ?? .none, directory.current.vote.term)
-    store.writeLock.unlock()
-    let next = Term(newest.value + 1)
+    let next = term ?? Term(knownTerm.value + 1)
     // The term is taken on disk before any record carries it: after a crash the next reign has a higher one.
     try directory.change { $0.vote = .init(term: next, candidate: $0.node) }
+    // Not under the write lock: generations are written the other way round.
+    let own = directory.node
+    let settings = configuration
     store.writeLock.lock()
+    // What is applied now and is not good yet is not to be shown before it is.
+    store.closeGate()
     let applied = try? store.apply(upTo: store.positions.appended)
     // What this node holds of older terms becomes good with the new term's first record: it has the strictest level.
-    let level = max(configuration.commit.level, store.strictestPending, store.strictestTableLevel)
+    let level = max(settings.commit.level, store.strictestPending, store.strictestTableLevel)
     let began = applied != nil && store.beginTerm(next, level: level)
     if began {
       store.isReplica = false
       commitment.beginReign(
-        own: directory.node, isVoter: configuration.isVoter, termStart: LSN(store.lastAppended),
+        own: own, isVoter: settings.isVoter, termStart: LSN(store.lastAppended),
         voters: VoterList(store.votersInLog, at: store.catalogRecordLSN), committed: store.positions.committed,
-        config: configuration.sync)
-      store.setLevel(configuration.commit.level)
+        config: settings.sync)
+      store.setLevel(settings.commit.level)
       store.reviewGate()
     }
     let terms = store.terms
+    let first = LSN(store.lastAppended)
     store.writeLock.unlock()
     guard began else { throw OpenError("no new term can be begun: the log takes no records") }
     try directory.change { $0.terms = terms }
@@ -55,7 +62,12 @@ extension NodeCore {
     clockOffset.store(0, ordering: .relaxed)
     roleBox.withLock { $0 = .master }
     host.takesWrites(true)
-    commitNow()
+    let result = commitNow()
+    guard durability != .fsync || result.durable >= first else {
+      throw OpenError(
+        "the first record of term \(next) is not on disk: \(store.writeRefusal.map { "\($0)" } ?? "unknown")")
+    }
+    return first
   }
 
   /// A slave's log may end in the middle of a transaction. Nothing of it was ever visible; recovery cuts it off, so the
@@ -84,6 +96,7 @@ extension NodeCore {
     replication.upstream.detach { [self] in
       do {
         try beginReign()
+        remember(.master)
         replication.upstreamChanged([])
         logger.notice("this node is a master now", metadata: ["term": "\(term)"])
         done(nil)
@@ -98,6 +111,14 @@ extension NodeCore {
 
   /// REPLICAOF host port, and the start of a slave. Writes are refused from here on.
   package func becomeSlave(of master: NodeAddress) {
+    stepDown(for: master)
+    replication.upstream.attach(master)
+    logger.notice("this node is a slave now", metadata: ["replication.master": "\(master)"])
+    host.stateChanged()
+  }
+
+  /// Takes no writes from here on; `master` is whom clients are told of.
+  func stepDown(for master: NodeAddress) {
     let store = self.store
     commitNow()
     store.writeLock.lock()
@@ -109,9 +130,39 @@ extension NodeCore {
     roleBox.withLock { $0 = .slave(of: master) }
     host.takesWrites(false)
     commitNow()
-    replication.upstream.attach(master)
-    logger.notice("this node is a slave now", metadata: ["replication.master": "\(master)"])
-    host.stateChanged()
+  }
+
+  /// Writes down that the role is another one than the node was started with: a restart goes on in it.
+  package func remember(_ role: Role) {
+    let text: String
+    switch role {
+    case .master: text = "self"
+    case .slave(let master): text = "\(master.host)/\(master.port)"
+    }
+    let start = host.startRole
+    guard directory.current.role != text || directory.current.startRole != start else { return }
+    do {
+      try directory.change {
+        $0.role = text
+        $0.startRole = start
+      }
+    } catch {
+      logger.error(
+        "the role cannot be written down: after a restart it is the old one", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// The role that the node changed to while it ran last, if it was started as it is now.
+  package var rememberedRole: Role? {
+    let current = directory.current
+    guard current.startRole == host.startRole else { return nil }
+    if current.role == "self" { return .master }
+    let parts = current.role.split(separator: "/")
+    guard parts.count == 2, let port = Int(parts[1]), let address = NodeAddress(host: String(parts[0]), port: port)
+    else {
+      return nil
+    }
+    return .slave(of: address)
   }
 
   func localFacts(resume: ResumeState?) -> LocalFacts {
@@ -123,11 +174,16 @@ extension NodeCore {
     facts.acceptDataLoss = configuration.acceptDataLoss
     facts.isVoter = configuration.isVoter
     facts.knownTerm = knownTerm
+    let vote = directory.current.vote
+    facts.yields = vote.term == facts.knownTerm && vote.candidate == facts.id
     facts.resume = resume
+    let level = configuration.commit.level
     store.writeLock.lock()
     if hasData(store) {
       facts.history = store.terms
       facts.durableLSN = store.positions.durable
+      facts.rewindFloor = store.rewindFloor
+      if store.strictestTableLevel == .quorum || level == .quorum { facts.securedLSN = store.positions.committed }
       facts.appliedLSN = store.positions.applied
     } else if store.positions.appended > .none {
       // Nothing but beginnings of terms: the log cannot go on in it, and nothing is lost with it. Without a data set of
@@ -166,10 +222,13 @@ extension NodeCore {
     fresh.isReplica = true
     try directory.change {
       $0.lineage = lineage
+      // Terms of another data set say nothing about this one.
+      $0.vote = .init(term: .none, candidate: nil)
       $0.storeNumber = number
       $0.terms = TermHistory()
       $0.segments = []
       $0.logStart = LSN(1)
+      ($0.rewindFloor, $0.cut) = (.none, nil)
     }
     replaceStore(with: fresh, keepingFilesOfOld: false)
   }
@@ -198,7 +257,7 @@ extension NodeCore {
     return digestLocked(store)
   }
 
-  func digestLocked(_ store: LogStore) -> Digest {
+  package func digestLocked(_ store: LogStore) -> Digest {
     Digest(
       lsn: store.positions.applied,
       ranges: store.digests().filter { $0.keys > 0 }.map {

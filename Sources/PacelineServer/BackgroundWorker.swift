@@ -51,6 +51,9 @@ final class BackgroundWorker<Report: Sendable>: Sendable {
     wish.raise()
   }
 
+  /// Ends a wait: there may be work.
+  func wake() { wish.raise() }
+
   /// Waits, unless somebody asks or the server ends.
   func rest(milliseconds: Int) { wish.wait(milliseconds: milliseconds) }
 

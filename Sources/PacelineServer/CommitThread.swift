@@ -44,6 +44,11 @@ final class CommitThread: @unchecked Sendable {
     signal.raise()
   }
 
+  /// Runs while no commit does.
+  func between<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try committing.withLock { _ in try body() }
+  }
+
   /// Writes and syncs everything that is appended now.
   @discardableResult
   func flush() -> CommitResult { commit(sync: true) }

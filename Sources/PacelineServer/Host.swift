@@ -10,6 +10,9 @@ import Replication
 extension ServerCore: NodeHost {
   package var monotonic: Tick { Clocks.monotonic }
   package var wall: WallClock { Clocks.wall }
+  package var startRole: String {
+    configuration.upstream.map { "\($0.host)/\($0.port)" } ?? "self"
+  }
   package var cores: Int { System.coreCount }
   package var parallel: ParallelRunner { BackgroundThread.parallel }
   package func beside(_ name: String, _ work: @escaping @Sendable () -> Void) -> any Joinable {
@@ -29,6 +32,7 @@ extension ServerCore: NodeHost {
     node.durability = settings.durability
     node.store = settings.store
     node.masterPassword = settings.masterPassword
+    node.peerPassword = settings.masterPassword ?? settings.password
     node.slavesMax = settings.slavesMax
     node.slaveLeaseMilliseconds = UInt64(settings.slaveLeaseSeconds) * 1000
     node.slavePinBytesMax = settings.slavePinBytesMax
@@ -82,6 +86,16 @@ extension ServerCore: NodeHost {
     for worker in workers { worker.eventLoop.execute { worker.takesWrites = yes } }
   }
   package func commitAdvanced() { for worker in workers { worker.commitAdvanced() } }
+  package func pauseWrites(_ yes: Bool) {
+    service.handoverPauses.store(yes, ordering: .releasing)
+    if yes { service.watch(.paused) }
+    stateChanged()
+  }
+  package func damageMet(in file: String, of store: LogStore) { scrubThread.damageMet(in: file, of: store) }
+  package func digestSample() -> Digest { digestRepair.sample() }
+  package func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {
+    digestRepair.found(ranges, at: lsn, in: store)
+  }
   package func wakeMaintenance() { maintenance.raise() }
 }
 

@@ -101,7 +101,11 @@ final class LoopWorker: @unchecked Sendable {
     for i in 0..<count {
       let handler = waiting[i]
       if handler.isWaiting, !handler.release(good: good) {
-        if isLost { handler.abandonHeld() } else { handler.timeOut(now, milliseconds: syncTimeoutMilliseconds, good: good) }
+        if isLost {
+          handler.abandonHeld()
+        } else {
+          handler.timeOut(now, milliseconds: syncTimeoutMilliseconds, good: good)
+        }
         waiting[left] = handler
         left += 1
       } else if handler.isWaiting {

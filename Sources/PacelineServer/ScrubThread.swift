@@ -38,6 +38,12 @@ final class ScrubThread: @unchecked Sendable {
 
   func stop() { worker.stop() }
 
+  /// A transfer or the applier met damage in this file: it is checked, and repaired if that can be, at once.
+  func damageMet(in file: String, of store: LogStore) {
+    guard store.suspect(file: file) else { return }
+    worker.wake()
+  }
+
   // MARK: Checking
 
   private func all() -> ScrubReport {
@@ -59,8 +65,7 @@ final class ScrubThread: @unchecked Sendable {
     let now = Clocks.monotonic
     let pieces = store.sealedPieces
     registry.withLock { $0.keep(Set(pieces.map(\.name))) }
-    let known = Set(damage.items.map(\.name))
-    let met = store.suspectPieces.filter { !known.contains($0) }
+    let met = news(store)
     for name in met { check(name, in: store, rate: 0) }
     plan.intervalMilliseconds = UInt64(core.configuration.scrubIntervalSeconds) * 1000
     if let due = plan.next(pieces, now: now) {
@@ -73,17 +78,25 @@ final class ScrubThread: @unchecked Sendable {
     }
   }
 
+  /// Pieces in which others met damage that is not known yet.
+  private func news(_ store: LogStore) -> [LogFileName] {
+    let known = Set(damage.items.map(\.name))
+    return store.suspectPieces.filter { !known.contains($0) }
+  }
+
   private func check(_ name: LogFileName, in store: LogStore, rate: UInt64) {
     guard !worker.isStopping, let check = PieceCheck(store: store, name: name) else { return }
     var bucket = TokenBucket(bytesPerSecond: rate, now: Clocks.monotonic)
     var read = 0
     while !check.step(bytes: Self.stepBytes) {
-      // A request does not wait for a slow round.
+      // A request and damage that was met do not wait for a slow round.
       if worker.isStopping || core.store !== store { return }
       bucket.take(bytes: check.report.bytesRead - read, now: Clocks.monotonic)
       read = check.report.bytesRead
       let wait = bucket.waitMilliseconds(now: Clocks.monotonic)
-      if wait > 0, !worker.isAsked { Clocks.sleep(milliseconds: min(wait, 1000)) }
+      if wait > 0, !worker.isAsked, news(store).allSatisfy({ $0 == name }) {
+        worker.rest(milliseconds: Int(min(wait, 1000)))
+      }
     }
     let report = check.report
     sums.withLock {

@@ -68,10 +68,16 @@ package struct Server: Service {
         }
       }
       .bind(host: configuration.bind, port: configuration.port).get()
-    if let upstream = configuration.upstream, let master = NodeAddress(host: upstream.host, port: upstream.port) {
-      core.node.becomeSlave(of: master)
-    } else {
-      try core.node.beginReign()
+    let asStarted =
+      configuration.upstream.flatMap { NodeAddress(host: $0.host, port: $0.port) }.map(Role.slave) ?? .master
+    let role = core.node.rememberedRole ?? asStarted
+    if role != asStarted {
+      logger.notice("this node goes on in the role that it had last, not in the one it is started with")
+    }
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+      core.node.start(role) { failure in
+        if let failure { continuation.resume(throwing: failure) } else { continuation.resume() }
+      }
     }
     try await channel.setOption(.autoRead, value: true).get()
     logger.info("ready", metadata: ["server.port": "\(configuration.port)"])

@@ -28,6 +28,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   package let upstreamLoop: any WorkLoop
   private let relayLoops: [any WorkLoop]
   private let nextRelayLoop = Atomic<Int>(0)
+  private(set) var digestRepair: DigestRepair!
   /// For commands that block on disk: they never run on a loop.
   let adminPool = NIOThreadPool(numberOfThreads: 2)
   let maintenance = Signal()
@@ -57,6 +58,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     maintenanceThread = MaintenanceThread(core: self)
     compactionThread = CompactionThread(core: self)
     scrubThread = ScrubThread(core: self)
+    digestRepair = DigestRepair(core: self)
     adminPool.start()
   }
 
@@ -72,6 +74,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     maintenanceThread.start()
     compactionThread.start()
     scrubThread.start()
+    digestRepair.start()
   }
 
   func worker(for loop: any EventLoop) -> LoopWorker {
@@ -96,6 +99,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     for worker in workers { try? await worker.closeClients().get() }
     compactionThread.stop()
     scrubThread.stop()
+    digestRepair.stop()
     maintenanceThread.stop()
     commitThread.stop()
     node.maintainStore()
@@ -110,6 +114,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     relayLoops[nextRelayLoop.wrappingAdd(1, ordering: .relaxed).oldValue % relayLoops.count]
   }
   package func wakeCommit() { commitThread.wake() }
+  package func betweenCommits<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try commitThread.between(body)
+  }
   package func commits(in store: LogStore) { commitThread.use(store) }
   @discardableResult
   package func commitNow() -> CommitResult { commitThread.flush() }
@@ -122,7 +129,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     switch suspension {
     case .time(let until): return now >= until ? .some(nil) : nil
     case .reply(let pending): return pending.ready.map { .some($0) }
-    case .paused: return service.pause.current(now: now) == nil ? .some(nil) : nil
+    case .paused:
+      let isPaused = service.handoverPauses.load(ordering: .acquiring) || service.pause.current(now: now) != nil
+      return isPaused ? nil : .some(nil)
     case .slaves(let count, let lsn, let deadline): return waitOutcome(count, lsn, deadline, now)
     case .disks(let local, let count, let lsn, let deadline):
       return waitDisksOutcome(local, count, lsn, deadline, now)

@@ -84,7 +84,9 @@ public struct CommandLookup: @unchecked Sendable {
   /// Names that do not fit two words: compared one by one.
   @inline(never)
   private func findLong(_ name: UnsafeRawBufferPointer) -> Command? {
-    equalsIgnoringCase(name, "ms_register_slave") ? .msRegisterSlave : nil
+    if equalsIgnoringCase(name, "ms_register_slave") { return .msRegisterSlave }
+    if equalsIgnoringCase(name, "ms_digest_partitions") { return .msDigestPartitions }
+    return equalsIgnoringCase(name, "ms_partition_records") ? .msPartitionRecords : nil
   }
 
   /// 1 to 16 bytes as two words, letters in upper case. Together with the length they determine the bytes.

@@ -19,9 +19,13 @@ package struct Applier: Sendable {
 
   var master: NodeAddress?
   var masterLineage: NodeID?
+  var masterHistory = TermHistory()
+  var masterLast = LSN.none
   /// As the master of this connection last said.
   var masterTerm = Term.none
   var received: ReceivedSnapshot?
+  /// Waits for its last records to become visible.
+  var pendingHandover: HandoverOrder?
   var clocks = AppliedClock()
   var lastAck: Ack?
   var ackedAt = Tick(milliseconds: 0)
@@ -47,7 +51,8 @@ package struct Applier: Sendable {
   package var isInSync: Bool {
     switch state {
     case .inSync: true
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+      .awaitingManifest,
       .receivingFiles, .receivingDelta, .installingDelta, .receivingLog, .swapping:
       false
     }
@@ -65,7 +70,8 @@ package struct Applier: Sendable {
       // What will come is an estimate until the end is here.
       SyncProgress(
         bytesDone: delta.staged.bytes, bytesTotal: delta.end?.bytes ?? max(delta.begin.logBytes, delta.receivedBytes))
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+      .awaitingManifest,
       .receivingLog, .swapping, .inSync:
       nil
     }
@@ -91,14 +97,18 @@ package struct Applier: Sendable {
           RegisterRequest(
             id: local.id, address: local.address, capabilities: local.capabilities, hasData: local.hasData,
             last: local.position, chain: local.chain, lineage: local.lineage, acceptDataLoss: local.acceptDataLoss,
-            knownTerm: local.knownTerm, isVoter: local.isVoter)))
+            knownTerm: local.knownTerm, isVoter: local.isVoter, yields: local.yields)))
     case .registerReply(let reply): try registered(reply, now, &actions)
     case .syncReply(let reply):
       guard case .requestingPlan = state else { return }
       heardAt = now
       if reply.term > .none { try seen(reply.term) }
       lastReply = reply
-      state = .awaitingBegin(reply)
+      if let target = reply.rewindTo { try rewind(reply, to: target, &actions) } else { state = .awaitingBegin(reply) }
+    case .rewound(let facts):
+      // It may have taken long, and the shell heard nothing meanwhile: that was not the master's silence.
+      heardAt = now
+      try rewound(facts)
     case .refused(let text):
       guard isConnected else { return }
       throw ReplicationError(.peerRefused, singleLine(text, bytesMax: 512))
@@ -171,6 +181,7 @@ package struct Applier: Sendable {
     if isConnected { actions.append(.closeLink(ReplicationError(.detached, "this node follows no master any more"))) }
     state = .detached
     master = nil
+    pendingHandover = nil
     lastAck = nil
   }
 
@@ -181,6 +192,7 @@ package struct Applier: Sendable {
     heardAt = now
     masterLineage = nil
     masterTerm = .none
+    pendingHandover = nil
     state = .connecting(since: now)
     actions.append(.connect(master))
   }
@@ -198,6 +210,8 @@ package struct Applier: Sendable {
       throw ReplicationError(.cycle, "the master gets its data through \(node), which is this node or below it")
     }
     masterLineage = reply.lineage
+    masterHistory = reply.history
+    masterLast = reply.last.lsn
     try seen(reply.term)
     // The master checks this too; but it is this node's data that would go.
     guard reply.hasData || !local.hasData || local.acceptDataLoss else {
@@ -210,7 +224,7 @@ package struct Applier: Sendable {
       .sendSync(
         SyncRequest(
           id: local.id, position: local.position, history: local.history, lineage: local.lineage, mode: local.mode,
-          resume: received?.resume)))
+          resume: received?.resume, rewindFloor: local.capabilities.contains(.rewind) ? local.rewindFloor : nil)))
   }
 
   /// This node's data set is another one now: what it voted on in the old one binds it no more.
@@ -225,7 +239,7 @@ package struct Applier: Sendable {
   var isConnected: Bool {
     switch state {
     case .detached, .disconnected: false
-    case .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest, .receivingFiles,
+    case .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin, .awaitingManifest, .receivingFiles,
       .receivingDelta, .installingDelta, .receivingLog, .swapping, .inSync:
       true
     }
@@ -240,7 +254,7 @@ package struct Applier: Sendable {
       guard now.since(since) <= config.connectMillisecondsMax else {
         throw ReplicationError(.timeout, "no connection to the master after \(now.since(since)) ms")
       }
-    case .registering, .requestingPlan, .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta,
+    case .registering, .requestingPlan, .rewinding, .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta,
       .installingDelta, .receivingLog, .swapping, .inSync:
       guard now.since(heardAt) <= config.silenceMillisecondsMax else {
         throw ReplicationError(.timeout, "the master was silent for \(now.since(heardAt)) ms")
@@ -258,6 +272,7 @@ package struct Applier: Sendable {
     let retryAt = now.advanced(by: backoffMilliseconds)
     backoffMilliseconds = min(backoffMilliseconds * 2, config.backoffMillisecondsMax)
     state = .disconnected(retryAt: retryAt)
+    pendingHandover = nil
     lastAck = nil
     actions.append(.closeLink(error))
     actions.append(.scheduleRetry(at: retryAt))

@@ -114,7 +114,8 @@ extension Applier {
       advance(&delta)
       state = .installingDelta(delta, end)
       return true
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+      .awaitingManifest,
       .receivingFiles, .receivingLog, .swapping, .inSync:
       return false
     }
@@ -163,7 +164,8 @@ extension Applier {
   mutating func abandonDelta(_ actions: inout [ApplierAction]) {
     switch state {
     case .receivingDelta, .installingDelta: actions.append(.abandonDelta)
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+      .awaitingManifest,
       .receivingFiles, .receivingLog, .swapping, .inSync:
       return
     }

@@ -15,7 +15,7 @@ extension Applier {
       case .log: try logFrame(header, &actions)
       case .delta: try deltaFrame(header, &actions)
       case .syncBegin, .fileManifest, .fileDone, .syncEnd, .heartbeat, .ack, .slaveList, .digest, .needPlan, .error,
-        .deltaEnd:
+        .deltaEnd, .handover:
         throw unexpected(header.type)
       }
     case .fileDone(let done): try fileDone(header, done, &actions)
@@ -25,7 +25,7 @@ extension Applier {
       switch header.type {
       case .heartbeat: try heartbeat(header, &actions)
       case .syncBegin, .fileManifest, .fileChunk, .fileDone, .log, .syncEnd, .ack, .slaveList, .digest, .needPlan,
-        .error, .delta, .deltaEnd:
+        .error, .delta, .deltaEnd, .handover:
         throw unexpected(header.type)
       }
     case .slaveList(let list):
@@ -38,6 +38,7 @@ extension Applier {
     case .needPlan(let plan):
       throw ReplicationError(.needPlan, "the master asks for a new plan: \(plan.code) \(plan.reason)")
     case .error(let body): throw ReplicationError(.peerRefused, "\(body.code) \(body.message)")
+    case .handover(let order): try handover(header, order)
     case .ack: throw unexpected(.ack)
     }
   }
@@ -54,6 +55,7 @@ extension Applier {
     case .connecting: "connecting"
     case .registering: "registering"
     case .requestingPlan: "requesting a plan"
+    case .rewinding: "cutting its log"
     case .awaitingBegin: "waiting for the sync to begin"
     case .awaitingManifest: "waiting for the manifest"
     case .receivingFiles: "receiving files"
@@ -69,7 +71,8 @@ extension Applier {
     switch state {
     case .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta, .receivingLog, .swapping, .inSync:
       return
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin: throw unexpected(type)
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin:
+      throw unexpected(type)
     }
   }
 
@@ -309,7 +312,8 @@ extension Applier {
     get {
       switch state {
       case .receivingLog(let log), .swapping(let log), .inSync(let log): log
-      case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+      case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+        .awaitingManifest,
         .receivingFiles, .receivingDelta, .installingDelta:
         nil
       }
@@ -320,7 +324,8 @@ extension Applier {
       case .receivingLog: state = .receivingLog(newValue)
       case .swapping: state = .swapping(newValue)
       case .inSync: state = .inSync(newValue)
-      case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest,
+      case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+        .awaitingManifest,
         .receivingFiles, .receivingDelta, .installingDelta:
         return
       }
@@ -365,6 +370,7 @@ extension Applier {
     try advanceDelta(&actions)
     advanceLog(&actions)
     acknowledge(now, &actions)
+    advanceHandover(&actions)
   }
 
   private mutating func advanceLog(_ actions: inout [ApplierAction]) {
@@ -420,7 +426,9 @@ extension Applier {
   private mutating func acknowledge(_ now: Tick, _ actions: inout [ApplierAction]) {
     let ack: Ack
     switch state {
-    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .awaitingBegin, .awaitingManifest: return
+    case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
+      .awaitingManifest:
+      return
     case .receivingFiles:
       ack = Ack(durableLSN: .none, appliedLSN: .none, fileBytes: received?.heldBytes ?? 0)
     case .receivingDelta(let delta), .installingDelta(let delta, _):

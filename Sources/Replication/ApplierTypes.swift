@@ -26,6 +26,12 @@ package struct LocalFacts: Hashable, Sendable {
   /// more. When a node takes over another data set (`adoptLineage`, `swapIn`), its vote goes with the old one.
   package var knownTerm = Term.none
   package var isVoter = false
+  /// This node was the master of `knownTerm`, and was told to follow another one.
+  package var yields = false
+  /// The lowest LSN that the store can cut its log back to; nil: it cannot. It keeps what a cut from there on needs.
+  package var rewindFloor: LSN?
+  /// Up to here this node knows that a quorum holds the log; `none` where no quorum is asked. Not to be cut.
+  package var securedLSN = LSN.none
   /// What is left on disk of a full sync that was cut.
   package var resume: ResumeState?
   package init(id: NodeID, address: NodeAddress) {
@@ -114,6 +120,8 @@ package enum ApplierState: Hashable, Sendable {
   case connecting(since: Tick)
   case registering(since: Tick)
   case requestingPlan(since: Tick)
+  /// The store cuts its log; until it has answered, no frame is expected.
+  case rewinding(SyncReply, to: LSN)
   case awaitingBegin(SyncReply)
   case awaitingManifest(SyncBegin)
   case receivingFiles(FileReception)
@@ -134,6 +142,8 @@ package enum ApplierEvent: Sendable {
   case connected(LocalFacts)
   case registerReply(RegisterReply)
   case syncReply(SyncReply)
+  /// Answer to `rewind`: what the store holds now.
+  case rewound(LocalFacts)
   /// An error instead of a reply, as the master wrote it.
   case refused(String)
   case frame(FrameHeader, FrameBody)
@@ -163,6 +173,10 @@ package enum ApplierAction: Hashable, Sendable {
   case sendRegister(RegisterRequest)
   case sendSync(SyncRequest)
   case sendAck(Ack)
+  /// Keep what lies behind this LSN in a readable file, then cut it off the log and out of what readers see; all of it
+  /// durable. Answer with `rewound` before any other event of this link, or with `storeFailed`; a crash leaves the
+  /// whole log or the cut one.
+  case rewind(to: LSN)
   /// Make the place beside the old data where the snapshot is built, or keep exactly what `keep` names of the same
   /// snapshot: files cut to those bytes, the log behind them cut after the staged LSN.
   case beginSnapshot(SyncBegin, FileManifest, keep: ResumeState?)
@@ -202,6 +216,9 @@ package enum ApplierAction: Hashable, Sendable {
   case markInSync(LSN)
   case slaveListChanged(SlaveList)
   case compareDigest(Digest)
+  /// The master gave its reign to this node: everything that counts is durable and visible here. Run `Promotion` with
+  /// `handoverTerm`, and detach from the master only when it says `becomeMaster`.
+  case takeOver(HandoverOrder)
   /// The master's clock and last LSN, for lag and expiry.
   case masterSeen(lastLSN: LSN, clock: WallClock)
   case closeLink(ReplicationError)

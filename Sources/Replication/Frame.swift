@@ -45,14 +45,15 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
   /// Only to a peer with the capability `delta`.
   case delta = 13
   case deltaEnd = 14
+  /// Only to a slave that follows the stream: it is to be master now.
+  case handover = 15
 
   /// Which types a slave may send; everything else comes from the master only.
   package var mayComeFromSlave: Bool {
     switch self {
     case .ack, .error: true
     case .syncBegin, .fileManifest, .fileChunk, .fileDone, .log, .syncEnd, .heartbeat, .slaveList, .digest, .needPlan,
-      .delta,
-      .deltaEnd:
+      .delta, .deltaEnd, .handover:
       false
     }
   }
@@ -62,7 +63,7 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
   package var mayBeCompressed: Bool {
     switch self {
     case .log, .delta, .fileChunk, .fileManifest, .slaveList, .digest: true
-    case .syncBegin, .fileDone, .syncEnd, .heartbeat, .ack, .needPlan, .error, .deltaEnd: false
+    case .syncBegin, .fileDone, .syncEnd, .heartbeat, .ack, .needPlan, .error, .deltaEnd, .handover: false
     }
   }
 }

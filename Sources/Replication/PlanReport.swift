@@ -56,7 +56,7 @@ package struct PlanReport: Hashable, Sendable {
   package let commonLSN: LSN
   /// The slave holds records after `commonLSN` that the master does not.
   package let isDiverged: Bool
-  /// partial: the slave cuts its log back to `commonLSN` first.
+  /// partial, delta: the slave cuts its log back to `commonLSN` first.
   package let needsRewind: Bool
   package let masterTerm: Term
   package let startLSN: LSN
@@ -69,6 +69,9 @@ package struct PlanReport: Hashable, Sendable {
   package let logBytes: UInt64
   /// partial, delta, full: always the three, in this order.
   package let alternatives: [SyncAlternative]
+
+  /// Where the slave cuts its log before the sync begins; nil: nowhere.
+  package var rewindTo: LSN? { needsRewind ? commonLSN : nil }
 
   package var mode: SyncMode? {
     switch choice {
@@ -103,6 +106,7 @@ package struct PlanReport: Hashable, Sendable {
     }
     let barrier = mode == .delta ? "\(barrierLSN) or later" : "\(barrierLSN)"
     lines.append("last common LSN \(commonLSN), start LSN \(startLSN), barrier LSN \(barrier)")
+    if let rewindTo { lines.append("the slave cuts its log back to LSN \(rewindTo) first") }
     if heldBytes > 0 {
       lines.append(
         "resumes snapshot \(snapshot): \(Readable.bytes(heldBytes)) of \(Readable.bytes(fileBytes)) are there")
@@ -116,7 +120,7 @@ package struct PlanReport: Hashable, Sendable {
     let hasFiles = mode == .full
     return SyncReply(
       mode: mode, snapshot: hasFiles ? snapshot : .none, startLSN: startLSN, barrierLSN: barrierLSN,
-      fileCount: hasFiles ? fileCount : 0, fileBytes: hasFiles ? fileBytes : 0, logBytes: logBytes,
+      rewindTo: rewindTo, fileCount: hasFiles ? fileCount : 0, fileBytes: hasFiles ? fileBytes : 0, logBytes: logBytes,
       heldBytes: hasFiles ? heldBytes : 0, wireBytes: chosenCost?.bytes ?? 0,
       seconds: Readable.wholeSeconds(chosenCost?.seconds), term: masterTerm, reason: reason, report: lines)
   }

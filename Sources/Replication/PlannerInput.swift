@@ -59,6 +59,10 @@ package struct PlannerInput: Hashable, Sendable {
   package var resume: ResumeState?
   /// Both ends know how to do a delta.
   package var isDeltaNegotiated = false
+  /// Both ends know how to cut a tail that the master does not have off the slave's log.
+  package var isRewindNegotiated = false
+  /// The lowest LSN that the slave can cut its log back to; nil: it cannot.
+  package var slaveRewindFloor: LSN?
   // The master
   package var masterTerm = Term.none
   package var masterLast = LSN.none
@@ -78,8 +82,6 @@ package struct PlannerInput: Hashable, Sendable {
   package var logBytesAfterFiles: UInt64 = 0
   package var delta: DeltaOffer?
   package var deltaUnavailableReason = "this version has no delta sync"
-  /// Whether a slave may cut a diverged tail off its log.
-  package var rewindOffered = false
   /// What clients are expected to write meanwhile, per second.
   package var expectedRecordsPerSecond: UInt64 = 0
   package var expectedBytesPerSecond: UInt64 = 0

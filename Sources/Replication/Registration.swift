@@ -2,7 +2,7 @@ import Core
 
 // MS_REGISTER_SLAVE 1 node-id <40 hex> addr <host> port <n> capabilities <lz4,zstd,files,delta|none> has-data <yes|no>
 //                   last <term:LSN> chain <id,id,...|none> lineage <40 hex|none> accept-data-loss <yes|no>
-//                   known-term <n> voter <yes|no>
+//                   known-term <n> voter <yes|no> yields <yes|no>
 //
 // The reply is an array of bulk strings:
 //   1 node-id <id> addr <host> port <n> term <n> last <term:LSN> history <t:l,...|none> lineage <id>
@@ -57,11 +57,13 @@ package struct RegisterRequest: Hashable, Sendable {
   package var knownTerm: Term
   /// May be one of the voters, once it follows the stream.
   package var isVoter: Bool
+  /// It was itself the master of that newest term, and was told to follow this one.
+  package var yields: Bool
 
   package init(
     id: NodeID, address: NodeAddress, capabilities: Capabilities = .all, hasData: Bool = false, last: Position = .none,
     chain: [NodeID] = [], lineage: NodeID? = nil, acceptDataLoss: Bool = false, knownTerm: Term = .none,
-    isVoter: Bool = false
+    isVoter: Bool = false, yields: Bool = false
   ) {
     self.id = id
     self.address = address
@@ -73,6 +75,7 @@ package struct RegisterRequest: Hashable, Sendable {
     self.acceptDataLoss = acceptDataLoss
     self.knownTerm = knownTerm
     self.isVoter = isVoter
+    self.yields = yields
   }
 
   /// The arguments after the command's name.
@@ -88,6 +91,7 @@ package struct RegisterRequest: Hashable, Sendable {
     acceptDataLoss = try pairs.flag("accept-data-loss")
     knownTerm = try pairs.optionalTerm("known-term")
     isVoter = try pairs.flag("voter")
+    yields = try pairs.flag("yields")
   }
 
   package var arguments: [String] {
@@ -97,7 +101,7 @@ package struct RegisterRequest: Hashable, Sendable {
       "last",
       last.description, "chain", KeyValueArguments.text(chain), "lineage", lineage?.description ?? "none",
       "accept-data-loss", KeyValueArguments.text(acceptDataLoss), "known-term", knownTerm.description, "voter",
-      KeyValueArguments.text(isVoter),
+      KeyValueArguments.text(isVoter), "yields", KeyValueArguments.text(yields),
     ]
   }
 }

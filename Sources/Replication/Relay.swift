@@ -255,8 +255,8 @@ package struct Relay: Sendable {
     switch state {
     case .planning, .closed: return []
     case .sendingFiles, .sendingDelta, .sendingLog:
-      // A digest says nothing to a slave that is not yet in step.
-      if type == .digest { return [] }
+      // Neither says anything to a slave that is not yet in step.
+      if type == .digest || type == .handover { return [] }
     case .streaming: break
     }
     lastSentAt = now

@@ -35,7 +35,8 @@ package struct RelayPlan: Hashable, Sendable {
       begin: SyncBegin(
         mode: reply.mode, snapshot: reply.snapshot, startLSN: reply.startLSN, barrierLSN: reply.barrierLSN,
         lineage: input.masterLineage, fileCount: reply.fileCount, fileBytes: reply.fileBytes, logBytes: reply.logBytes,
-        history: input.masterHistory),
+        history: input.masterHistory,
+        tombstonesFrom: reply.mode == .full ? input.delta?.tombstonesFrom ?? .none : .none),
       manifest: manifest, held: manifest.flatMap { input.resume?.usableBytes(in: $0) } ?? [:])
   }
 }

@@ -17,6 +17,7 @@ package struct ReplicationError: Error, Hashable, Sendable, CustomStringConverti
     case syncImpossible = "SYNCIMPOSSIBLE"
     case staleTerm = "STALETERM"
     case rewindRefused = "REWINDREFUSED"
+    case handoverRefused = "HANDOVERREFUSED"
     case voterChange = "VOTERCHANGE"
     // The stream
     case badFrame = "BADFRAME"

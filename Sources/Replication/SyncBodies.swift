@@ -63,10 +63,12 @@ package struct SyncBegin: Hashable, Sendable {
   package var fileBytes: UInt64
   package var logBytes: UInt64
   package var history: TermHistory
+  /// Of a full sync: no tombstone from here on was dropped from the files. `none` = an older master did not say.
+  package var tombstonesFrom: LSN
 
   package init(
     mode: SyncMode, snapshot: SnapshotID = .none, startLSN: LSN, barrierLSN: LSN, lineage: NodeID, fileCount: Int = 0,
-    fileBytes: UInt64 = 0, logBytes: UInt64 = 0, history: TermHistory
+    fileBytes: UInt64 = 0, logBytes: UInt64 = 0, history: TermHistory, tombstonesFrom: LSN = .none
   ) {
     self.mode = mode
     self.snapshot = snapshot
@@ -77,10 +79,11 @@ package struct SyncBegin: Hashable, Sendable {
     self.fileBytes = fileBytes
     self.logBytes = logBytes
     self.history = history
+    self.tombstonesFrom = tombstonesFrom
   }
 
   package func encoded() -> [UInt8] {
-    var out = ByteWriter(capacity: 96 + history.entries.count * 12)
+    var out = ByteWriter(capacity: 104 + history.entries.count * 12)
     out.u8(BodyCoding.version)
     out.u8(mode.rawValue)
     out.u64(snapshot.value)
@@ -91,6 +94,8 @@ package struct SyncBegin: Hashable, Sendable {
     out.u64(fileBytes)
     out.u64(logBytes)
     BodyCoding.write(history, to: &out)
+    // Left out where it says nothing, so that slaves of the first version understand the others.
+    if tombstonesFrom > .none { out.u64(tombstonesFrom.value) }
     return out.bytes
   }
 
@@ -98,10 +103,11 @@ package struct SyncBegin: Hashable, Sendable {
     try BodyCoding.read(.syncBegin, body) { reader in
       try BodyCoding.checkVersion(&reader)
       guard let mode = SyncMode(rawValue: try reader.u8()) else { throw FrameError(.badBody, "unknown sync mode") }
-      let begin = SyncBegin(
+      var begin = SyncBegin(
         mode: mode, snapshot: SnapshotID(try reader.u64()), startLSN: LSN(try reader.u64()),
         barrierLSN: LSN(try reader.u64()), lineage: try BodyCoding.nodeID(&reader), fileCount: Int(try reader.u32()),
         fileBytes: try reader.u64(), logBytes: try reader.u64(), history: try BodyCoding.history(&reader))
+      if reader.remaining > 0 { begin.tombstonesFrom = LSN(try reader.u64()) }
       guard begin.startLSN > .none else { throw FrameError(.badBody, "a sync that starts at LSN 0") }
       guard begin.fileCount <= FileManifest.filesMax else {
         throw FrameError(.badBody, "a sync of \(begin.fileCount) files, at most \(FileManifest.filesMax) are allowed")
@@ -376,6 +382,7 @@ package enum FrameBody: Hashable, Sendable {
   case digest(Digest)
   case needPlan(NeedPlan)
   case error(ErrorBody)
+  case handover(HandoverOrder)
 
   /// - Parameter body: the opened (decompressed) body; not looked at for log, delta and fileChunk, which may pass [].
   package static func decode(_ header: FrameHeader, _ body: [UInt8]) throws(FrameError) -> FrameBody {
@@ -392,6 +399,7 @@ package enum FrameBody: Hashable, Sendable {
     case .digest: .digest(try Digest.decode(body, at: header.firstLSN))
     case .needPlan: .needPlan(try NeedPlan.decode(body))
     case .error: .error(try ErrorBody.decode(body))
+    case .handover: .handover(try HandoverOrder.decode(body))
     }
   }
 }

@@ -58,7 +58,8 @@ package enum SyncPlanner {
     }
     return PlanReport(
       choice: choice, reason: reason, commonLSN: common, isDiverged: relation.isDiverged,
-      needsRewind: choice == .sync(.partial) && relation.isDiverged, masterTerm: input.masterTerm,
+      needsRewind: relation.isDiverged && (choice == .sync(.partial) || choice == .sync(.delta)),
+      masterTerm: input.masterTerm,
       startLSN: start,
       barrierLSN: max(min(input.masterCommitted ?? input.masterLast, input.masterLast), start.previous),
       snapshot: input.manifest.snapshot,
@@ -130,11 +131,6 @@ package enum SyncPlanner {
     case .success(let lsn): common = lsn
     case .failure(let why): return SyncAlternative(mode: .delta, feasibility: .infeasible(why.text))
     }
-    if case .diverged(_, let tail) = relation {
-      return SyncAlternative(
-        mode: .delta,
-        feasibility: .infeasible("the slave holds \(tail) records after LSN \(common) that the master does not"))
-    }
     guard offer.tombstonesFrom <= common.next else {
       return SyncAlternative(
         mode: .delta,
@@ -172,10 +168,19 @@ package enum SyncPlanner {
     case .otherLineage: return .failure(Why(text: "the slave holds another data set"))
     case .nothingInCommon: return .failure(Why(text: "the two histories have no record in common"))
     case .diverged(let common, let tail):
-      if input.rewindOffered { return .success(common) }
-      return .failure(Why(text: "the slave holds \(tail) records after LSN \(common) that the master does not"))
+      guard let obstacle = rewindObstacle(input, common: common) else { return .success(common) }
+      return .failure(
+        Why(text: "the slave holds \(tail) records after LSN \(common) that the master does not, and \(obstacle)"))
     case .behind(let common): return .success(common)
     }
+  }
+
+  /// Why the slave cannot cut off what it holds after `common`; nil if it can.
+  private static func rewindObstacle(_ input: PlannerInput, common: LSN) -> String? {
+    guard input.isRewindNegotiated else { return "its version cannot cut its log" }
+    guard let floor = input.slaveRewindFloor else { return "it does not offer to cut its log" }
+    guard common >= floor else { return "it can cut its log back to LSN \(floor) at the earliest" }
+    return nil
   }
 
   // MARK: costs
@@ -229,14 +234,16 @@ package enum SyncPlanner {
   ) -> (PlanReport.Choice, String) {
     let forced: SyncMode
     switch input.mode {
-    case .auto: return chooseFreely(relation, alternatives, held: held)
+    case .auto: return chooseFreely(input, relation, alternatives, held: held)
     case .full: forced = .full
     case .partial: forced = .partial
     case .delta: forced = .delta
     }
     let alternative = alternatives.first { $0.mode == forced }
     switch alternative?.feasibility {
-    case .feasible: return (.sync(forced), "the sync mode is set to \(forced.name).")
+    case .feasible:
+      let rewind = forced == .full ? nil : rewindReason(relation, forced)
+      return (.sync(forced), "the sync mode is set to \(forced.name)." + (rewind.map { " T" + $0.dropFirst() } ?? ""))
     case .infeasible(let why), .notAvailable(let why):
       let error = ReplicationError(.syncImpossible, "\(forced.name) sync is asked for, but \(why)")
       return (.refused(error), error.message)
@@ -244,8 +251,17 @@ package enum SyncPlanner {
     }
   }
 
+  private static func rewindReason(_ relation: Relation, _ mode: SyncMode) -> String? {
+    switch relation {
+    case .diverged(let common, let tail):
+      return "the slave's log left the master's at LSN \(common): it cuts \(tail) records and goes on from there with "
+        + (mode == .delta ? "the live records since." : "the log.")
+    case .empty, .otherLineage, .nothingInCommon, .behind: return nil
+    }
+  }
+
   private static func chooseFreely(
-    _ relation: Relation, _ alternatives: [SyncAlternative], held: UInt64
+    _ input: PlannerInput, _ relation: Relation, _ alternatives: [SyncAlternative], held: UInt64
   ) -> (PlanReport.Choice, String) {
     func time(_ cost: SyncAlternative.Cost) -> Double { cost.seconds ?? endlessSeconds + cost.idleSeconds }
     func cost(_ mode: SyncMode) -> SyncAlternative.Cost? { alternatives.first { $0.mode == mode }?.cost }
@@ -263,7 +279,9 @@ package enum SyncPlanner {
     case (nil, let delta?): replay = (.delta, delta)
     case (nil, nil): replay = nil
     }
-    guard let replay else { return (.sync(.full), fullReason(relation, alternatives)) }
+    guard let replay else { return (.sync(.full), fullReason(input, relation, alternatives)) }
+    // Whatever it costs: a cut keeps the tail in a file and all other data as it is, a full sync would drop both.
+    if let reason = rewindReason(relation, replay.mode) { return (.sync(replay.mode), reason) }
     guard let full else { return (.sync(replay.mode), "nothing else is possible.") }
     if held > 0, full.bytes <= replay.cost.bytes { return (.sync(.full), "a full sync was cut and can be resumed.") }
     let isFullCheaper: Bool
@@ -305,23 +323,30 @@ package enum SyncPlanner {
     }
   }
 
-  private static func fullReason(_ relation: Relation, _ alternatives: [SyncAlternative]) -> String {
+  private static func fullReason(
+    _ input: PlannerInput, _ relation: Relation, _ alternatives: [SyncAlternative]
+  ) -> String {
     switch relation {
     case .empty: return "the slave is empty and the log does not reach back to LSN 1."
     case .otherLineage: return "the slave holds another data set."
     case .nothingInCommon: return "the two histories have no record in common."
     case .diverged(let common, let tail):
-      return "the slave's log left the master's at LSN \(common) and holds \(tail) records that the master does not."
-    case .behind(let common):
-      for alternative in alternatives where alternative.mode == .partial {
-        switch alternative.feasibility {
-        case .infeasible(let why), .notAvailable(let why):
-          return "a partial sync is not possible: \(why)." + deltaReason(alternatives)
-        case .feasible: break
-        }
-      }
-      return "the log from LSN \(common.next) is gone."
+      let left = "the slave's log left the master's at LSN \(common) and holds \(tail) records that the master does not"
+      if let obstacle = rewindObstacle(input, common: common) { return "\(left); \(obstacle)." }
+      return "\(left). It could cut them, but " + (partialReason(alternatives) ?? "nothing leads on from there.")
+    case .behind(let common): return partialReason(alternatives) ?? "the log from LSN \(common.next) is gone."
     }
+  }
+
+  private static func partialReason(_ alternatives: [SyncAlternative]) -> String? {
+    for alternative in alternatives where alternative.mode == .partial {
+      switch alternative.feasibility {
+      case .infeasible(let why), .notAvailable(let why):
+        return "a partial sync is not possible: \(why)." + deltaReason(alternatives)
+      case .feasible: break
+      }
+    }
+    return nil
   }
 
   /// Why not even a delta; empty where nobody would expect one.

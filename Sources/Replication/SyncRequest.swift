@@ -1,11 +1,11 @@
 import Core
 
 // MS_SYNC_SLAVE 1 node-id <40 hex> position <term:LSN> history <t:l,t:l,...|none> lineage <40 hex|none>
-//               mode <auto|full|partial|delta> resume <none | snapshot:staged LSN:number=bytes,number=bytes,...>
+//               mode <auto|full|partial|delta> rewind-floor <LSN|none> resume <none | snapshot:staged LSN:number=bytes,number=bytes,...>
 //
 // The reply is an array of bulk strings; after it the connection carries frames in both directions:
 //   1 mode <full|delta|partial> snapshot <16 hex> start <LSN> barrier <LSN> files <n> file-bytes <n> log-bytes <n>
-//     held-bytes <n> wire-bytes <estimate> seconds <n> term <n> reason <one sentence> report <lines of the plan, separated by LF>
+//     rewind-to <LSN|none> held-bytes <n> wire-bytes <estimate> seconds <n> term <n> reason <one sentence> report <lines of the plan, separated by LF>
 
 /// What the user lets the planner choose from (`--sync-mode`).
 package enum RequestedSyncMode: String, Hashable, Sendable, CaseIterable {
@@ -73,10 +73,12 @@ package struct SyncRequest: Hashable, Sendable {
   package var lineage: NodeID?
   package var mode: RequestedSyncMode
   package var resume: ResumeState?
+  /// The lowest LSN that the slave can cut its log back to; nil: it cannot.
+  package var rewindFloor: LSN?
 
   package init(
     id: NodeID, position: Position, history: TermHistory, lineage: NodeID?, mode: RequestedSyncMode = .auto,
-    resume: ResumeState? = nil
+    resume: ResumeState? = nil, rewindFloor: LSN? = nil
   ) {
     self.id = id
     self.position = position
@@ -84,6 +86,7 @@ package struct SyncRequest: Hashable, Sendable {
     self.lineage = lineage
     self.mode = mode
     self.resume = resume
+    self.rewindFloor = rewindFloor
   }
 
   package init(parsing arguments: [String]) throws(ReplicationError) {
@@ -104,6 +107,7 @@ package struct SyncRequest: Hashable, Sendable {
       }
       self.resume = resume
     }
+    rewindFloor = try pairs.optionalNumber("rewind-floor").map { LSN($0) }
     guard position == .none || history.term(of: position.lsn) == position.term else {
       throw pairs.bad("position", position.description, "a position inside the term history")
     }
@@ -113,7 +117,7 @@ package struct SyncRequest: Hashable, Sendable {
     [
       String(KeyValueArguments.protocolVersion), "node-id", id.description, "position", position.description, "history",
       KeyValueArguments.text(history), "lineage", lineage?.description ?? "none", "mode", mode.rawValue, "resume",
-      resume?.text ?? "none",
+      resume?.text ?? "none", "rewind-floor", rewindFloor?.description ?? "none",
     ]
   }
 }
@@ -123,6 +127,8 @@ package struct SyncReply: Hashable, Sendable {
   package var snapshot: SnapshotID
   package var startLSN: LSN
   package var barrierLSN: LSN
+  /// The slave cuts its log back to this LSN, the last that both hold, before the sync begins there.
+  package var rewindTo: LSN?
   package var fileCount: Int
   package var fileBytes: UInt64
   package var logBytes: UInt64
@@ -137,7 +143,8 @@ package struct SyncReply: Hashable, Sendable {
   package var report: [String]
 
   package init(
-    mode: SyncMode, snapshot: SnapshotID = .none, startLSN: LSN, barrierLSN: LSN, fileCount: Int = 0,
+    mode: SyncMode, snapshot: SnapshotID = .none, startLSN: LSN, barrierLSN: LSN, rewindTo: LSN? = nil,
+    fileCount: Int = 0,
     fileBytes: UInt64 = 0, logBytes: UInt64 = 0, heldBytes: UInt64 = 0, wireBytes: UInt64 = 0, seconds: UInt64 = 0,
     term: Term = .none, reason: String, report: [String] = []
   ) {
@@ -145,6 +152,7 @@ package struct SyncReply: Hashable, Sendable {
     self.snapshot = snapshot
     self.startLSN = startLSN
     self.barrierLSN = barrierLSN
+    self.rewindTo = rewindTo
     self.fileCount = fileCount
     self.fileBytes = fileBytes
     self.logBytes = logBytes
@@ -168,6 +176,7 @@ package struct SyncReply: Hashable, Sendable {
     self.snapshot = snapshot
     startLSN = LSN(try pairs.number("start"))
     barrierLSN = LSN(try pairs.number("barrier"))
+    rewindTo = try pairs.optionalNumber("rewind-to").map { LSN($0) }
     let files = try pairs.number("files")
     guard files <= UInt64(FileManifest.filesMax) else {
       throw pairs.bad("files", String(files), "at most \(FileManifest.filesMax)")
@@ -189,7 +198,8 @@ package struct SyncReply: Hashable, Sendable {
   package var elements: [String] {
     [
       String(KeyValueArguments.protocolVersion), "mode", mode.name, "snapshot", snapshot.description, "start",
-      startLSN.description, "barrier", barrierLSN.description, "files", String(fileCount), "file-bytes",
+      startLSN.description, "barrier", barrierLSN.description, "rewind-to", rewindTo?.description ?? "none", "files",
+      String(fileCount), "file-bytes",
       String(fileBytes), "log-bytes", String(logBytes), "held-bytes", String(heldBytes), "wire-bytes",
       String(wireBytes),
       "seconds", String(seconds), "term", term.description, "reason", singleLine(reason, bytesMax: 1024), "report",

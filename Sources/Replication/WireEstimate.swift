@@ -12,6 +12,8 @@ package struct LinkRatios: Hashable, Sendable {
     self.files = files
   }
 
+  package var isComplete: Bool { log != nil && delta != nil && files != nil }
+
   /// What this one has not measured is taken from another.
   package func completed(by other: LinkRatios) -> LinkRatios {
     LinkRatios(log: log ?? other.log, delta: delta ?? other.delta, files: files ?? other.files)
@@ -47,7 +49,7 @@ package struct WireCount: Hashable, Sendable {
     case .delta: add(&delta)
     case .fileChunk: add(&files)
     case .syncBegin, .fileManifest, .fileDone, .syncEnd, .heartbeat, .ack, .slaveList, .digest, .needPlan, .error,
-      .deltaEnd:
+      .deltaEnd, .handover:
       break
     }
   }
@@ -105,7 +107,8 @@ struct WireEstimate {
 
   func full(held: [UInt64: UInt64], logBytes: UInt64, meanwhile: UInt64) -> UInt64 {
     // The manifest may be compressed; ids and checksums hardly shrink.
-    var bytes = begin &+ control(input.manifest.encoded())
+    let tombstones: UInt64 = (input.delta?.tombstonesFrom ?? .none) > .none ? 8 : 0
+    var bytes = begin &+ tombstones &+ control(input.manifest.encoded())
     let done = control(FileDone(snapshot: .none).encoded())
     for file in input.manifest.files {
       let left = file.bytes - min(file.bytes, held[file.number] ?? 0)

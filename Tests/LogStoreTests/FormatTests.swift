@@ -53,6 +53,8 @@ import Testing
       TermHistory([.init(term: Term(1), firstLSN: LSN(1)), .init(term: Term(4), firstLSN: LSN(90))]))
     file.segments = [.init(name: LogFileName(firstLSN: LSN(1)), lastLSN: LSN(50), bytes: 4096, checksum: 0xDEAD_BEEF)]
     file.logStart = LSN(1)
+    file.rewindFloor = LSN(40)
+    file.cut = .init(afterLSN: LSN(89), term: Term(3))
     file.registry = [1, 2, 3]
     #expect(hex(file.encoded()) == Fixtures.directory)
     #expect(try DirectoryFile(decoding: file.encoded()) == file)

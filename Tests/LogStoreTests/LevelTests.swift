@@ -255,4 +255,33 @@ import Testing
       if committed == 3000 { #expect(told == 0) }
     }
   }
+
+  @Test(arguments: UInt64(1)...8)
+  func bytesThatWaitForTheDiskAreCountedExactly(seed: UInt64) throws {
+    var random = SplitMix64(seed: seed)
+    let disk = TestDisk(seed: seed, opsBufferBytes: 0)
+    var work = RandomWorkload(seed: seed, databases: 4)
+    var store = try disk.create()
+    for _ in 0..<30 {
+      func records() -> Int { store.figures().dataBytes - store.figures().segments * SegmentFormat.headerBytes }
+      let written = records()
+      for _ in 0..<random.below(30) {
+        _ = work.step(store)
+        #expect(store.unwrittenBytes == records() - written)
+      }
+      if random.chance(30) {
+        store.writeLock.lock()
+        store.closeActiveSegment()
+        store.writeLock.unlock()
+      }
+      _ = store.commit(sync: random.chance(50))
+      #expect(store.unwrittenBytes == 0)
+      if random.chance(40) { try disk.settle(store, neededFrom: random.chance(50) ? LSN(1) : LSN(.max)) }
+      if random.chance(20) {
+        disk.files.killProcess()
+        store = try disk.open()
+        #expect(store.unwrittenBytes == 0)
+      }
+    }
+  }
 }

@@ -172,4 +172,24 @@ import Testing
     #expect(store.commit(sync: true).durable == LSN(2))
     #expect(store.unwrittenBytes == 0)
   }
+
+  /// A record that does not fit into the empty active segment takes its place, name and file.
+  @Test(arguments: [false, true], [false, true])
+  func aRecordLargerThanASegmentBehindAnEmptyOneIsKept(emptyIsWritten: Bool, isSynced: Bool) throws {
+    let disk = TestDisk(opsBufferBytes: 0)
+    let store = try disk.create()
+    store.put("a", "1")
+    store.writeLock.lock()
+    store.closeActiveSegment()
+    store.writeLock.unlock()
+    if emptyIsWritten { _ = store.commit(sync: isSynced) }
+    let large = String(repeating: "v", count: 9000)
+    store.put("large", large)
+    store.put("b", "2")
+    for _ in 0..<3 { try disk.settle(store, neededFrom: LSN(1)) }
+    #expect(store.figures().segments == 3)
+    disk.files.crash()
+    let again = try disk.open()
+    #expect(again.get("a") == .text("1") && again.get("large") == .text(large) && again.get("b") == .text("2"))
+  }
 }

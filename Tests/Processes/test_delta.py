@@ -280,3 +280,43 @@ class TestSmallLogs:
         master.call("SET", "first", "1")
         wait_until(lambda: slave.call("GET", "first") == b"1")
         followed(master, slave)
+
+
+class TestAfterAFullSync:
+    def test_the_copy_knows_which_deletions_it_holds(self, cluster):
+        """So it can serve deltas itself: what is complete in its files is not forgotten with the sync."""
+        master = cluster.master("--segment-bytes", 1 << 18, "--wal-keep", 0)
+        fill(master, 3000, value_bytes=300)
+        old = cluster.slave(master, "--wal-keep", 0)
+        followed(master, old)
+        old.stop()
+        fill(master, 1500, value_bytes=300, seed=2)
+        write(master, [("DEL", f"key:{i}") for i in range(2000, 2200)])
+        master.call("COMPACT")
+        assert master.files("dat")
+        copy = cluster.slave(master, "--sync-mode", "full", "--segment-bytes", 1 << 18)
+        followed(master, copy)
+        assert copy.plan()[0] == "full"
+        assert copy.info()["tombstones_from_lsn"] == master.info()["tombstones_from_lsn"]
+        master.stop()
+        copy.call("REPLICAOF", "NO", "ONE")
+        old.master, old.flags = copy, ["--wal-keep", 0, "--sync-mode", "delta"]
+        old.start()
+        followed(copy, old)
+        assert old.plan()[0] == "delta", old.plan()
+        assert old.c.get("key:2100") is None and old.c.dbsize() == 2800
+
+    def test_deletions_that_the_master_forgot_are_not_promised(self, cluster):
+        master = cluster.master("--segment-bytes", 1 << 18, "--wal-keep", 0)
+        fill(master, 3000, value_bytes=300)
+        write(master, [("DEL", f"key:{i}") for i in range(1000)])
+        fill(master, 3000, value_bytes=300, seed=2, prefix="more")
+
+        def forgotten():
+            master.call("COMPACT")
+            return int(master.info()["tombstones_from_lsn"]) > 1
+
+        wait_until(forgotten, ceiling=60)
+        copy = cluster.slave(master, "--sync-mode", "full")
+        followed(master, copy)
+        assert int(copy.info()["tombstones_from_lsn"]) >= int(master.info()["tombstones_from_lsn"]) > 3000

@@ -175,3 +175,49 @@ class TestVerify:
         command = [master.command()[0], "inspect", "--verify", str(tmp_path)]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert answer.returncode == 1 and "no generation" in answer.stderr
+
+
+class TestTransfers:
+    """Damage that a transfer meets is repaired at once: no scrub runs, and nobody reads the damaged keys."""
+
+    FLAGS = (*SMALL, "--scrub-interval", 0)
+
+    def pair(self, cluster, *flags):
+        master = cluster.master(*self.FLAGS, *flags)
+        fill(master, 4000, value_bytes=1000)
+        good = cluster.slave(master, *self.FLAGS)
+        in_sync(master, good)
+        wait_until(lambda: len(master.files("idx")) >= 3 and int(master.info()["resident_bytes"]) < 3 << 20)
+        return master, good
+
+    @pytest.mark.parametrize("ending", ["wal", "idx"])
+    def test_a_full_sync_from_a_damaged_file(self, cluster, ending):
+        master, good = self.pair(cluster)
+        path, records = sealed(master)
+        if ending == "wal":
+            damage(path, records[20:23])
+        else:
+            logfile.flip(path.with_suffix(".idx"), 200)
+        late = cluster.slave(master, *self.FLAGS, "--sync-mode", "full")
+        master.said("FILE OF THE LOG IS DAMAGED" if ending == "wal" else "a damaged index file was made anew")
+        in_sync(master, late, ceiling=90)
+        same_state(master, good, late)
+        assert late.plan()[0] == "full"
+        info = master.info()
+        assert info["damaged_files"] == "0" and info["repaired_records"] == ("3" if ending == "wal" else "0")
+
+    def test_a_log_that_a_slave_missed(self, cluster):
+        master, good = self.pair(cluster, "--wal-keep", 64 << 20)
+        late = cluster.slave(master, *self.FLAGS)
+        in_sync(master, late)
+        late.stop()
+        known = set(master.files("wal"))
+        fill(master, 4000, value_bytes=1000, prefix="later")
+        in_sync(master, good)
+        wait_until(lambda: int(master.info()["resident_bytes"]) < 3 << 20)
+        path = next(p for p in master.files("wal") if p not in known and p.with_suffix(".idx").exists())
+        damage(path, logfile.records(path)[50:52])
+        late.start()
+        in_sync(master, late, ceiling=90)
+        same_state(master, good, late)
+        repaired(master, 2)

@@ -159,10 +159,11 @@ import Testing
       case .closeLink, .scheduleRetry, .markOutOfSync, .masterSeen: break
       case .abandonDelta: break
       case .beginDelta, .keepDeltaPart, .stageDelta, .installDelta, .connect, .sendRegister, .sendSync, .sendAck,
+        .rewind,
         .beginSnapshot, .dropSnapshot, .openFile, .writeChunk,
         .verifyFile,
         .appendRecords, .keepRecordPart, .applyUpTo, .swapIn, .adoptLineage, .markInSync, .slaveListChanged,
-        .compareDigest:
+        .compareDigest, .takeOver:
         Issue.record("\(action) before \(error)")
       }
     }

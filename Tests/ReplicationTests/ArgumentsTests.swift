@@ -10,8 +10,8 @@ import Testing
   static let sync = SyncRequest(
     id: node(1), position: position(3, 99), history: terms((1, 1), (3, 50)), lineage: node(9), mode: .partial,
     resume: ResumeState(
-      snapshot: SnapshotID(0xabc), stagedLSN: LSN(7), files: [.init(number: 4, bytes: 100), .init(number: 2, bytes: 0)])
-  )
+      snapshot: SnapshotID(0xabc), stagedLSN: LSN(7), files: [.init(number: 4, bytes: 100), .init(number: 2, bytes: 0)]),
+    rewindFloor: LSN(42))
 
   @Test func requestsAndRepliesComeBackAsTheyWereWritten() throws {
     #expect(try RegisterRequest(parsing: Self.register.arguments) == Self.register)
@@ -27,7 +27,8 @@ import Testing
       ])
     #expect(try RegisterReply(parsing: reply.elements) == reply)
     let plan = SyncReply(
-      mode: .full, snapshot: SnapshotID(5), startLSN: LSN(10), barrierLSN: LSN(20), fileCount: 3, fileBytes: 4,
+      mode: .full, snapshot: SnapshotID(5), startLSN: LSN(10), barrierLSN: LSN(20), rewindTo: LSN(9), fileCount: 3,
+      fileBytes: 4,
       logBytes: 5, heldBytes: 1, wireBytes: 7, seconds: 6, term: Term(8), reason: "why.", report: ["one", "two"])
     #expect(try SyncReply(parsing: plan.elements) == plan)
   }
@@ -44,7 +45,7 @@ import Testing
       Self.sync.arguments == [
         "1", "node-id", node(1).description, "position", "3:99", "history", "1:1,3:50", "lineage", node(9).description,
         "mode",
-        "partial", "resume", "0000000000000abc:7:4=100,2=0",
+        "partial", "resume", "0000000000000abc:7:4=100,2=0", "rewind-floor", "42",
       ])
   }
 
@@ -117,7 +118,7 @@ import Testing
     ("resume", "0000000000000001:0:1"),
     ("resume", "0000000000000001:0:1=2,1=3"), ("resume", "0000000000000001:0:../escape=3"),
     ("resume", "0000000000000001:0:1=-1"),
-    ("resume", "-000000000000001:0:"),
+    ("resume", "-000000000000001:0:"), ("rewind-floor", "-1"), ("rewind-floor", ""),
   ]) func badSyncValues(key: String, value: String) {
     #expect(code(with(Self.sync.arguments, key, value), sync: true) == .syntax)
   }

@@ -9,6 +9,12 @@ import Testing
       mode: .full, snapshot: SnapshotID(77), startLSN: LSN(101), barrierLSN: LSN(120), lineage: node(9), fileCount: 2,
       fileBytes: 300, logBytes: 40, history: terms((1, 1), (4, 60)))
     #expect(try SyncBegin.decode(begin.encoded()) == begin)
+    var told = begin
+    told.tombstonesFrom = LSN(55)
+    #expect(try SyncBegin.decode(told.encoded()) == told && told.encoded().count == begin.encoded().count + 8)
+    for cut in 1..<8 {
+      #expect(throws: FrameError.self) { try SyncBegin.decode(Array(told.encoded().dropLast(cut))) }
+    }
     let manifest = FileManifest(
       snapshot: SnapshotID(77),
       files: [

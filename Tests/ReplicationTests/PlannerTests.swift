@@ -39,6 +39,14 @@ import Testing
     var testDescription: String { name }
   }
 
+  /// At LSN 800 of term 2, where the master went on with term 3 from LSN 701; it can go back to LSN 600.
+  static func oldMaster(_ input: inout PlannerInput) {
+    input.slavePosition = position(2, 800)
+    input.masterHistory = terms((1, 1), (2, 500), (3, 701))
+    input.isRewindNegotiated = true
+    input.slaveRewindFloor = LSN(600)
+  }
+
   static let cases: [Case] = [
     Case(name: "short absence", choice: .partial, start: 901, reason: "is there and costs the least") { _ in },
     Case(name: "nothing missed", choice: .partial, start: 1001, reason: "costs the least") {
@@ -90,11 +98,64 @@ import Testing
       $0.slavePosition = position(1, 700)
       $0.slaveHistory = terms((1, 1))
     },
-    Case(name: "the same, and rewind is offered", choice: .partial, start: 701, reason: "costs the least") {
-      $0.slavePosition = position(2, 800)
-      $0.slaveHistory = terms((1, 1), (2, 500))
-      $0.masterHistory = terms((1, 1), (2, 500), (3, 701))
-      $0.rewindOffered = true
+    Case(
+      name: "old master whose tail can be cut", choice: .partial, start: 701,
+      reason: "left the master's at LSN 700: it cuts 100 records and goes on from there with the log."
+    ) { Self.oldMaster(&$0) },
+    Case(name: "the cut is exactly at the floor", choice: .partial, start: 701, reason: "it cuts 100 records") {
+      Self.oldMaster(&$0)
+      $0.slaveRewindFloor = LSN(700)
+    },
+    Case(
+      name: "the cut is below the floor", choice: .full, start: 901,
+      reason: "holds 100 records that the master does not; it can cut its log back to LSN 701 at the earliest."
+    ) {
+      Self.oldMaster(&$0)
+      $0.slaveRewindFloor = LSN(701)
+    },
+    Case(name: "it does not offer a cut", choice: .full, start: 901, reason: "it does not offer to cut its log") {
+      Self.oldMaster(&$0)
+      $0.slaveRewindFloor = nil
+    },
+    Case(name: "its version knows no cut", choice: .full, start: 901, reason: "its version cannot cut its log") {
+      Self.oldMaster(&$0)
+      $0.isRewindNegotiated = false
+    },
+    Case(
+      name: "a cut, but the log from there is gone", choice: .full, start: 901,
+      reason: "It could cut them, but a partial sync is not possible: the log is complete from LSN 750"
+    ) {
+      Self.oldMaster(&$0)
+      $0.logRawFrom = LSN(750)
+    },
+    Case(
+      name: "a cut and a delta", choice: .delta, start: 701,
+      reason: "it cuts 100 records and goes on from there with the live records since."
+    ) {
+      Self.oldMaster(&$0)
+      $0.logRawFrom = LSN(750)
+      $0.delta = .init(liveBytes: 1, liveRecords: 1, tombstonesFrom: LSN(1))
+    },
+    Case(name: "a cut costs more than the files", choice: .partial, start: 701, reason: "it cuts 100 records") {
+      Self.oldMaster(&$0)
+      $0.logBytesAfterCommon = 10_000_000_000
+    },
+    Case(name: "a full sync is asked for instead of a cut", choice: .full, start: 901, reason: "set to full") {
+      Self.oldMaster(&$0)
+      $0.mode = .full
+    },
+    Case(name: "a cut where partial is asked for", choice: .partial, start: 701, reason: "The slave's log left") {
+      Self.oldMaster(&$0)
+      $0.mode = .partial
+    },
+    Case(
+      name: "slave ahead of the master in the same term, rewind offered", choice: .partial, start: 1001,
+      reason: "left the master's at LSN 1000: it cuts 50 records"
+    ) {
+      $0.slavePosition = position(2, 1050)
+      $0.logBytesAfterCommon = 0
+      $0.isRewindNegotiated = true
+      $0.slaveRewindFloor = LSN(1000)
     },
     Case(
       name: "replay costs more than files", choice: .full, start: 901,
@@ -166,13 +227,6 @@ import Testing
     },
     Case(name: "delta and another data set", choice: .full, start: 901, reason: "another data set") {
       $0.slaveLineage = node(8)
-      $0.delta = .init(liveBytes: 1, liveRecords: 1, tombstonesFrom: LSN(1))
-    },
-    Case(name: "delta and a diverged slave, rewind offered", choice: .partial, start: 701, reason: "costs the least") {
-      $0.slavePosition = position(2, 800)
-      $0.masterHistory = terms((1, 1), (2, 500), (3, 701))
-      $0.rewindOffered = true
-      $0.logBytesAfterCommon = 50_000_000
       $0.delta = .init(liveBytes: 1, liveRecords: 1, tombstonesFrom: LSN(1))
     },
     Case(
@@ -257,6 +311,10 @@ import Testing
     #expect(report.mode == row.choice)
     #expect(report.startLSN == LSN(row.start))
     #expect(report.reason.contains(row.reason), "\(report.reason)")
+    #expect(
+      report.rewindTo
+        == (row.reason.contains("cuts") || row.reason.contains("log left") ? report.startLSN.previous : nil))
+    #expect(report.reply?.rewindTo == report.rewindTo)
     #expect(report.alternatives.map(\.mode) == [.partial, .delta, .full])
     #expect(report.barrierLSN >= report.startLSN.previous)
     switch report.choice {
@@ -366,7 +424,8 @@ import Testing
           Self.input {
             $0.slavePosition = position(2, lsn)
             $0.slaveHistory = history
-            $0.rewindOffered = lsn % 2 == 0
+            $0.isRewindNegotiated = lsn % 2 == 0
+            $0.slaveRewindFloor = LSN(1)
             $0.logBytesAfterCommon = .max
             $0.logBytesAfterFiles = .max
             $0.expectedBytesPerSecond = .max

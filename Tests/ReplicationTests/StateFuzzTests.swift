@@ -54,7 +54,22 @@ import Testing
           return .frame(typed, body)
         }
         let event: ApplierEvent =
-          switch Int.random(in: 0..<19, using: &rng) {
+          switch Int.random(in: 0..<24, using: &rng) {
+          case 19:
+            frame(
+              .handover,
+              .handover(
+                HandoverOrder(term: Term(UInt32(n() & 7)), masterID: node(100), lastLSN: LSN(n()), isForced: true)))
+          case 20: .voted(Term(UInt32(n() & 7)))
+          case 21: .rewound(ApplierTests.facts { $0.durableLSN = LSN(n()) })
+          case 22:
+            .connected(
+              RewindTests.facts {
+                $0.durableLSN = LSN(n())
+                $0.appliedLSN = LSN(min(n(), $0.durableLSN.value))
+                $0.history = Self.history(&rng)
+              })
+          case 23: .syncReply(RewindTests.reply(to: n() >> 1) { $0.mode = begin.mode })
           case 16: frame(.delta, .bulk)
           case 17:
             frame(

@@ -26,6 +26,7 @@ final class StreamHarness {
   // The slave's disk
   var facts = LocalFacts(id: node(1), address: place(7401))
   var ownLog: [UInt64: String] = [:]
+  var lostLog: [UInt64: String] = [:]
   var ownFiles: [UInt64: [UInt8]] = [:]
   var stagedLog: [UInt64: String] = [:]
   var stagedFiles: [UInt64: [UInt8]] = [:]
@@ -221,6 +222,8 @@ final class StreamHarness {
       input.slaveHistory = request.history
       input.slaveLineage = request.lineage
       input.resume = request.resume
+      input.slaveRewindFloor = request.rewindFloor
+      input.isRewindNegotiated = registry.slave(request.id)?.capabilities.contains(.rewind) ?? false
       input.masterLast = LSN(masterLast)
       input.masterHistory = masterHistory
       input.logRawFrom = LSN(logRawFrom)
@@ -276,6 +279,12 @@ final class StreamHarness {
       case .sendRegister(let request): messages.append(.register(request.arguments))
       case .sendSync(let request): messages.append(.sync(request.arguments))
       case .sendAck(let ack): messages.append(.toMaster(FrameHeader(type: .ack).frame(body: ack.encoded())))
+      case .rewind(let lsn):
+        for cut in ownLog.keys where cut > lsn.value { lostLog[cut] = ownLog.removeValue(forKey: cut) }
+        facts.durableLSN = lsn
+        facts.appliedLSN = min(facts.appliedLSN, lsn)
+        facts.history = Applier.reached(facts.history, by: lsn)
+        work.append(.applier(.rewound(facts)))
       case .beginSnapshot(let begin, let manifest, let keep):
         stagedSnapshot = begin.snapshot
         var kept: [UInt64: [UInt8]] = [:]
@@ -359,6 +368,7 @@ final class StreamHarness {
         work.insert(.applier(.deltaInstalled(barrierLSN: end.barrierLSN)), at: 0)
       case .abandonDelta: stagedDelta = nil
       case .adoptLineage(let lineage): facts.lineage = lineage
+      case .takeOver(let order): Issue.record("nobody hands over here: \(order)")
       case .markOutOfSync, .markInSync, .slaveListChanged, .compareDigest, .masterSeen, .scheduleRetry: break
       case .closeLink(let error):
         errors.append(error.code)

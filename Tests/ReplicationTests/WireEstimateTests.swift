@@ -117,4 +117,23 @@ import Testing
     #expect(meter.rate(totals(1010), now: at(2000)).bytesPerSecond == 1000)
     #expect(meter.rate(totals(.max), now: at(2000)).bytesPerSecond > 0)
   }
+
+  @Test func samplesCountByTheBytesThatTheyStandFor() {
+    var ratio = SampledRatio()
+    #expect(ratio.value == nil)
+    ratio.add(totalBytes: 900, sampleBytes: 10, compressedBytes: 2)
+    ratio.add(totalBytes: 100, sampleBytes: 1000, compressedBytes: 1000)
+    #expect(abs((ratio.value ?? 0) - 0.28) < 1e-9)
+    ratio.add(totalBytes: 1000, sampleBytes: 0, compressedBytes: 0)
+    #expect(abs((ratio.value ?? 0) - 0.64) < 1e-9)
+  }
+
+  @Test func samplesAreSpreadAndInside() {
+    #expect(SampledRatio.offsets(total: 0, bytes: 10, count: 4) == [])
+    #expect(SampledRatio.offsets(total: 7, bytes: 10, count: 4) == [0])
+    #expect(SampledRatio.offsets(total: 15, bytes: 10, count: 4) == [2])
+    #expect(SampledRatio.offsets(total: 25, bytes: 10, count: 4) == [0, 15])
+    #expect(SampledRatio.offsets(total: 310, bytes: 10, count: 4) == [0, 100, 200, 300])
+    #expect(SampledRatio.offsets(total: .max, bytes: 10, count: 4).allSatisfy { $0 <= .max - 10 })
+  }
 }

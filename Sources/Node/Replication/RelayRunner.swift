@@ -217,7 +217,9 @@ package final class RelayRunner: @unchecked Sendable {
       switch error {
       case .dropped(_, let start):
         return .logGone(availableFrom: start, ReplicationError(.needPlan, error.description))
-      case .damaged: return .readFailed(ReplicationError(.storeFailed, error.description))
+      case .damaged(let file, _, _):
+        service.damageMet(in: file, of: store)
+        return .readFailed(ReplicationError(.storeFailed, error.description))
       }
     }
   }
@@ -256,7 +258,9 @@ package final class RelayRunner: @unchecked Sendable {
       switch error {
       case .dropped(_, let start):
         return .logGone(availableFrom: start, ReplicationError(.needPlan, error.description))
-      case .damaged: return .readFailed(ReplicationError(.storeFailed, error.description))
+      case .damaged(let file, _, _):
+        service.damageMet(in: file, of: store)
+        return .readFailed(ReplicationError(.storeFailed, error.description))
       }
     }
   }
@@ -286,6 +290,11 @@ package final class RelayRunner: @unchecked Sendable {
         mapped = open.file
       } else {
         mapped = try store.fileSystem.map(path)
+        // What is damaged is not sent: the slave would find out only when it has all of it.
+        guard SnapshotFiles.isIntact(mapped, entry) else {
+          service.damageMet(in: files.recordsPath(entry), of: store)
+          return .readFailed(ReplicationError(.storeFailed, "file \(number) of the snapshot is damaged on this node"))
+        }
         openFile = (number, mapped)
       }
       guard mapped.count == Int(entry.bytes), offset + UInt64(bytes) <= entry.bytes else {

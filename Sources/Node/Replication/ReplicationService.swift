@@ -20,10 +20,12 @@ package final class ReplicationService: @unchecked Sendable {
   package let counters = SyncCounters()
   package let upstream: UpstreamLink
   private let rates = Mutex(WriteRateMeter())
+  private let rowBox = Mutex<SlaveList?>(nil)
   /// What syncs reached, for the next plan.
   private let reached = Mutex(MeasuredRates())
   /// Of all slaves together: for one that has no finished sync yet.
   private let ratios = Mutex(LinkRatios())
+  private let samples = RatioSamples()
 
   init(core: NodeCore) {
     self.core = core
@@ -73,6 +75,12 @@ package final class ReplicationService: @unchecked Sendable {
     for runner in streams { runner.logAdvanced() }
   }
 
+  /// A relay read something damaged.
+  func damageMet(in file: String, of store: LogStore) {
+    guard store === core.store else { return }
+    core.host.damageMet(in: file, of: store)
+  }
+
   // MARK: Registry events from relays
 
   func relaySent(_ link: LinkID, upTo lsn: LSN, fileBytes: UInt64) {
@@ -95,8 +103,23 @@ package final class ReplicationService: @unchecked Sendable {
         logAdvanced()
       }
     }
+    core.succession.acked()
     core.host.stateChanged()
   }
+
+  /// false if that slave has no stream.
+  func send(_ order: HandoverOrder, to slave: NodeID) -> Bool {
+    guard let runner = runners.withLock({ $0.values.first { $0.slave == slave } }) else { return false }
+    // The slave takes over only what it knows to be committed.
+    runner.logAdvanced()
+    runner.broadcast(.handover, order.encoded(), at: order.lastLSN)
+    return true
+  }
+
+  /// The row as it was when this node's master was last heard of; kept over a change of role.
+  var lastRow: SlaveList? { rowBox.withLock { $0 } }
+  func remember(_ row: SlaveList) { rowBox.withLock { $0 = row } }
+
   package func linkClosed(_ link: LinkID) {
     runners.withLock { $0[link] = nil }
     step(.linkClosed(link))
@@ -105,7 +128,7 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// Steps the registry and carries out what can be done at once. Replies and refusals come back to the caller.
   @discardableResult
-  private func step(_ event: RegistryEvent) -> [RegistryAction] {
+  private func step(_ event: RegistryEvent, yields: Bool = false) -> [RegistryAction] {
     let now = core.host.monotonic
     let actions = registry.withLock { $0.step(event, now: now) }
     for action in actions {
@@ -120,6 +143,7 @@ package final class ReplicationService: @unchecked Sendable {
           "the log held for a slave was let go",
           metadata: ["replication.slave.id": "\(id)", "pin.lsn": "\(pin.fromLSN)", "replication.reason": "\(error)"])
       case .newerTermSeen(let term, let id, let address):
+        core.succession.newerTermSeen(term, at: address, yields: yields)
         logger.error(
           "a slave knows of a newer term than this node",
           metadata: [
@@ -152,7 +176,7 @@ package final class ReplicationService: @unchecked Sendable {
   /// Off the clients' loops: it writes the registry to disk.
   package func register(_ link: LinkID, _ request: RegisterRequest) -> Result<RegisterReply, ReplicationError> {
     let facts = masterFacts()
-    for action in step(.register(link, request, facts)) {
+    for action in step(.register(link, request, facts), yields: request.yields) {
       switch action {
       case .reply(_, let reply):
         logger.info(
@@ -231,7 +255,15 @@ package final class ReplicationService: @unchecked Sendable {
     input.isDeltaNegotiated = slave?.capabilities.contains(.delta) ?? false
     let anySlave = ratios.withLock { $0 }
     input.ratios = slave?.ratios.completed(by: anySlave) ?? anySlave
+    if !input.ratios.isComplete {
+      let sampled = samples.ratios(
+        files, store, logBytes: input.logBytesAfterFiles, capabilities: slave?.capabilities ?? Capabilities(),
+        isRateLimited: settings.syncRateBytes > 0, now: core.host.monotonic)
+      input.ratios = input.ratios.completed(by: sampled)
+    }
     input.syncRateBytesMax = settings.syncRateBytes
+    input.isRewindNegotiated = slave?.capabilities.contains(.rewind) ?? false
+    input.slaveRewindFloor = request.rewindFloor
     input.rates = reached.withLock { $0 }
     return Planned(report: SyncPlanner.plan(input), input: input, files: files, store: store)
   }
@@ -317,6 +349,16 @@ package final class ReplicationService: @unchecked Sendable {
     }
   }
 
+  /// Bytes a second that clients are expected to write, as the next plan would take it.
+  package var expectedBytesPerSecond: UInt64 {
+    let store = core.store
+    store.writeLock.lock()
+    let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
+    store.writeLock.unlock()
+    let now = core.host.monotonic
+    return rates.withLock { $0.rate(totals, now: now).bytesPerSecond }
+  }
+
   // MARK: On the maintenance thread
 
   /// In every round.
@@ -346,7 +388,7 @@ package final class ReplicationService: @unchecked Sendable {
   package func sendDigest() {
     let streaming = streams
     guard !streaming.isEmpty else { return }
-    let digest = core.digest()
+    let digest = core.host.digestSample()
     let body = digest.encoded()
     for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
   }

@@ -67,6 +67,19 @@ package final class SnapshotFiles: Sendable {
     return store.path(of: segment, file.kind == .index ? SegmentFormat.indexSuffix : SegmentFormat.fileSuffix)
   }
 
+  /// Whether a file is what the manifest promises. O(bytes).
+  static func isIntact(_ mapped: MappedFile, _ file: FileManifest.File) -> Bool {
+    guard UInt64(mapped.count) == file.bytes else { return false }
+    if let checksum = file.checksum { return CRC32C.checksum(mapped.bytes) == checksum }
+    // An index file carries its own checksums.
+    return (try? IndexFile(mapped)) != nil
+  }
+
+  /// The file of records of the piece that a file of the manifest belongs to.
+  func recordsPath(_ file: FileManifest.File) -> String {
+    segments.first { $0.firstLSN == LSN(file.number >> 2) }.map { store.path(of: $0, SegmentFormat.fileSuffix) } ?? ""
+  }
+
   /// Unique in a manifest, and all that a name on the other side is made from.
   static func number(_ name: LogFileName, _ kind: FileManifest.Kind) -> UInt64 {
     name.firstLSN.value << 2 | (name.isData ? 2 : 0) | (kind == .index ? 1 : 0)

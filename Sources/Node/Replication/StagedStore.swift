@@ -122,8 +122,13 @@ final class StagedStore {
         name: SnapshotFiles.name($0), lastLSN: $0.lastLSN, bytes: $0.bytes, checksum: $0.checksum ?? 0)
     }
     generation.logStart = manifest.files.map(\.firstLSN).min() ?? begin.startLSN
-    // Which tombstones the master's compacted files still have is not known here.
-    if manifest.files.contains(where: { $0.kind == .data }) { generation.tombstonesFrom = manifest.lastLSN.next }
+    generation.rewindFloor = max(begin.barrierLSN, manifest.lastLSN)
+    if begin.tombstonesFrom > .none {
+      generation.tombstonesFrom = begin.tombstonesFrom
+    } else if manifest.files.contains(where: { $0.kind == .data }) {
+      // Which tombstones the master's compacted files still have is not known here.
+      generation.tombstonesFrom = manifest.lastLSN.next
+    }
     let (store, _) = try LogStore.open(
       fileSystem: directory.fileSystem, directory: path, lineage: begin.lineage, configuration: configuration,
       generation: generation, workers: workers, run: run)
@@ -144,6 +149,7 @@ final class StagedStore {
     }
     try directory.fileSystem.syncDirectory(path)
     try directory.change {
+      if $0.lineage != store.lineage { $0.vote = .init(term: .none, candidate: nil) }
       store.describe(&$0)
       $0.storeNumber = number
     }

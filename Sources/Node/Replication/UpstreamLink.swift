@@ -60,14 +60,22 @@ package final class UpstreamLink: @unchecked Sendable {
     }
   }
 
+  /// On the link's loop: no record comes from the old master any more.
+  func detachNow() {
+    step(.detach)
+    if hold != nil { endHold() }
+    ticking?.cancel()
+    ticking = nil
+    viewBox.withLock { $0 = UpstreamView() }
+  }
+
+  /// On the link's loop: this node voted in a newer term, what comes of an older one is taken no more.
+  func voted(_ term: Term) { step(.voted(term)) }
+
   /// Calls `done` on the link's loop when no record comes from the old master any more.
   func detach(then done: @escaping @Sendable () -> Void) {
     loop.execute { [self] in
-      step(.detach)
-      if hold != nil { endHold() }
-      ticking?.cancel()
-      ticking = nil
-      viewBox.withLock { $0 = UpstreamView() }
+      detachNow()
       done()
     }
   }
@@ -120,6 +128,7 @@ package final class UpstreamLink: @unchecked Sendable {
         } catch {
           logger.error("sync stopped", metadata: ["replication.error": "\(error)"])
           holdIfDisk(error)
+          if case LogReadError.damaged(let file, _, _) = error { core.host.damageMet(in: file, of: core.store) }
           queue = [.storeFailed("\(error)")]
           break
         }
@@ -160,6 +169,8 @@ package final class UpstreamLink: @unchecked Sendable {
     case .sendAck(let ack):
       lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
       wire?.send(lastAck)
+    case .rewind(let lsn): return try rewind(to: lsn)
+    case .takeOver(let order): core.succession.takeOver(order)
     case .beginSnapshot(let begin, let manifest, let keep):
       staged?.abandon()
       if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.store != nil {
@@ -195,7 +206,9 @@ package final class UpstreamLink: @unchecked Sendable {
     case .adoptLineage(let lineage): try core.adoptLineage(lineage)
     case .markOutOfSync: logger.warning("out of sync with the master")
     case .markInSync(let lsn): inSync(lsn)
-    case .slaveListChanged(let list): viewBox.withLock { $0.slaves = list }
+    case .slaveListChanged(let list):
+      viewBox.withLock { $0.slaves = list }
+      core.replication.remember(list)
     case .compareDigest(let digest): receive(digest)
     case .masterSeen(let lsn, let clock):
       viewBox.withLock {
@@ -308,7 +321,8 @@ package final class UpstreamLink: @unchecked Sendable {
   /// Whether replies or frames are due.
   var expectsFrames: Bool {
     switch applier.state {
-    case .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta, .receivingLog,
+    case .rewinding, .awaitingBegin, .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta,
+      .receivingLog,
       .swapping, .inSync:
       true
     default: false
@@ -439,7 +453,18 @@ package final class UpstreamLink: @unchecked Sendable {
     return .swappedIn(appliedLSN: applied)
   }
 
+  /// The node whose records these are: of this term no other gets this node's vote.
+  private func noteMaster() {
+    guard let term = core.store.newestTerm, term > core.directory.current.vote.term, let id = applier.upstream.last else {
+      return
+    }
+    if let failure = core.succession.persist(Vote(term: term, candidate: id)) {
+      logger.error("the master's term cannot be written down", metadata: ["error": "\(failure)"])
+    }
+  }
+
   private func inSync(_ lsn: LSN) {
+    noteMaster()
     let seconds = Double(core.host.monotonic.since(syncStartedAt)) / 1000
     let bytes = syncBytes
     viewBox.withLock {
@@ -480,6 +505,7 @@ package final class UpstreamLink: @unchecked Sendable {
       logger.error(
         "DATA DIFFERS FROM THE MASTER",
         metadata: ["digest.lsn": "\(digest.lsn)", "digest.ranges": "\(ranges)"])
+      core.host.digestDiffers(ranges, at: digest.lsn, in: store)
     }
   }
 }

@@ -170,12 +170,18 @@ extension ServerCore {
     } else if equalsIgnoringCase(word, "log"), count == 3 {
       logger.info("DEBUG LOG", metadata: ["debug.text": "\(decoded(arguments[2]).prefix(1024))"])
       executor.reply.ok()
+    } else if equalsIgnoringCase(word, "index-drop") || equalsIgnoringCase(word, "index-point"), count >= 3 {
+      try breakIndex(arguments, executor, session)
     } else if equalsIgnoringCase(word, "help"), count == 2 {
       executor.reply.help(
         "DEBUG",
         """
         ERROR <string>
             Return a Redis protocol error with <string> as message.
+        INDEX-DROP <key> [SILENT]
+            On a slave: take `key` out of the key index, with SILENT without its digest, so that it must be repaired.
+        INDEX-POINT <lsn>
+            On a slave: let the key index point at the record with this LSN, whatever came after it.
         LOG <message>
             Write <message> to the server log.
         OBJECT <key>

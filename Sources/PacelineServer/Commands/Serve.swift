@@ -39,6 +39,8 @@ extension ServerCore {
     case .compact: return try compact(arguments, executor)
     case .scrub: return scrub(executor)
     case .msFetchRecords: return try fetchRecords(arguments, executor)
+    case .msDigestPartitions: try digestPartitions(arguments, executor)
+    case .msPartitionRecords: return try partitionRecords(arguments, executor)
     case .shutdown: return try shutdown(arguments, executor, session)
     case .monitor: monitor(executor, session)
     case .digest: try digest(arguments, executor)
@@ -78,8 +80,9 @@ extension ServerCore {
   package func noteError(_ line: UnsafeRawBufferPointer) { service.statistics.noteError(line) }
 
   package func holdsBack(writes: Bool, now: Tick) -> Bool {
-    if service.pause.holdsBack(writes: writes, now: now) { return true }
-    if service.pause.current(now: now) == nil { service.ignore(.paused) }
+    let isHandover = service.handoverPauses.load(ordering: .acquiring)
+    if isHandover && writes || service.pause.holdsBack(writes: writes, now: now) { return true }
+    if !isHandover, service.pause.current(now: now) == nil { service.ignore(.paused) }
     return false
   }
 

@@ -8,6 +8,8 @@ import Synchronization
 final class ServiceState: Sendable {
   let clients = ClientDirectory()
   let pause = ClientPause()
+  /// A handover holds writes back.
+  let handoverPauses = Atomic<Bool>(false)
   let monitors = MonitorFeed()
   let slowLog = SlowLog()
   let statistics = ServerStatistics()

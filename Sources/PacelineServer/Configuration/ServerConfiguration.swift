@@ -1,7 +1,7 @@
 import LogStore
 import Logging
-import Replication
 import Node
+import Replication
 
 /// Everything that flags, environment and configuration file decide, with the defaults that `--help` shows. The table
 /// `Setting.all` names each one, reads it and writes it.

@@ -14,6 +14,8 @@ final class PeerRecords {
   private static let answerMilliseconds: Int64 = 30_000
   private let channel: any Channel
   private let handler: PeerReplies
+  /// What came back: bodies and records.
+  private(set) var bytesReceived = 0
 
   init(_ address: NodeAddress, password: String?) throws {
     let handler = PeerReplies()
@@ -52,7 +54,8 @@ final class PeerRecords {
     return found
   }
 
-  private func ask(_ arguments: [String]) throws -> PeerReplies.Answer {
+  /// Sends one command and waits for its answer.
+  func ask(_ arguments: [String]) throws -> PeerReplies.Answer {
     let promise = channel.eventLoop.makePromise(of: PeerReplies.Answer.self)
     channel.eventLoop.execute { [channel, handler] in
       handler.expect(promise)
@@ -62,7 +65,9 @@ final class PeerRecords {
       channel.close(promise: nil)
     }
     defer { timeout.cancel() }
-    return try promise.futureResult.wait()
+    let answer = try promise.futureResult.wait()
+    bytesReceived += answer.records.reduce(0) { $0 + $1.count }
+    return answer
   }
 }
 

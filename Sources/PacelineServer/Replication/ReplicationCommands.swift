@@ -22,14 +22,20 @@ extension ServerCore {
     case .msSyncSlave: return syncSlave(arguments, executor, session)
     case .msPlan: return try plan(arguments, executor)
     case .msSlaves: slaves(executor)
+    case .failover: return try failOver(arguments, executor)
+    case .promote: return try promote(arguments, executor)
+    case .msVoter: return try changeVoter(arguments, executor)
+    case .msVote: return vote(arguments, executor)
+    case .msState: return state(executor)
+    case .msNewMaster: return newMaster(arguments, executor)
     default: preconditionFailure("\(command) is no replication command")
     }
     return .done
   }
 
-  private func text(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes, as: UTF8.self) }
+  func text(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes, as: UTF8.self) }
 
-  private func texts(_ arguments: borrowing ArgumentList) -> [String] {
+  func texts(_ arguments: borrowing ArgumentList) -> [String] {
     var out: [String] = []
     for i in 1..<max(1, arguments.count) { out.append(text(arguments[i])) }
     return out
@@ -65,6 +71,7 @@ extension ServerCore {
     let pending = PendingReply()
     adminPool.submit { [self] _ in
       node.becomeSlave(of: master)
+      node.remember(.slave(of: master))
       pending.fulfil { $0.reply.ok() }
       stateChanged()
     }
@@ -72,7 +79,7 @@ extension ServerCore {
   }
 
   /// In a transaction nothing may wait: there the command is refused.
-  private func suspended(_ pending: PendingReply, _ executor: Executor) -> Outcome {
+  func suspended(_ pending: PendingReply, _ executor: Executor) -> Outcome {
     if executor.inTransaction {
       executor.reply.simple("OK")
       return .done
@@ -152,7 +159,8 @@ extension ServerCore {
       throw .text("ERR WAITAOF cannot be used with replica instances.")
     }
     let lsn = LSN(session.lastWrite)
-    let deadline = executor.inTransaction ? executor.tick : timeout == 0 ? nil : executor.tick.advanced(by: UInt64(timeout))
+    let deadline =
+      executor.inTransaction ? executor.tick : timeout == 0 ? nil : executor.tick.advanced(by: UInt64(timeout))
     if let answer = waitDisksOutcome(Int(local), Int(clamping: count), lsn, deadline, executor.tick) {
       answer?(executor)
       return .done
@@ -160,7 +168,8 @@ extension ServerCore {
     return .suspended(.disks(local: Int(local), slaves: Int(clamping: count), lsn: lsn, deadline: deadline))
   }
 
-  func waitDisksOutcome(_ local: Int, _ count: Int, _ lsn: LSN, _ deadline: Tick?, _ now: Tick) -> PendingReply.Answer?? {
+  func waitDisksOutcome(_ local: Int, _ count: Int, _ lsn: LSN, _ deadline: Tick?, _ now: Tick) -> PendingReply.Answer??
+  {
     let here = store.positions.durable >= lsn ? 1 : 0
     let reached = acknowledged(lsn)
     guard here >= local && reached >= count || deadline.map({ now >= $0 }) ?? false else { return nil }

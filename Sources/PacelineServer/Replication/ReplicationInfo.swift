@@ -32,6 +32,7 @@ extension ServerCore {
       ("sync_delta", String(replication.counters.delta.load(ordering: .relaxed))),
       ("sync_partial_ok", String(replication.counters.partial.load(ordering: .relaxed))),
       ("sync_bytes_sent", String(replication.wireBytesSent.load(ordering: .relaxed))),
+      ("expected_write_rate", String(replication.expectedBytesPerSecond)),
     ])
     return lines
   }
@@ -58,10 +59,11 @@ extension ServerCore {
       ("last_sync_estimated_bytes", String(view.lastEstimatedBytes)), ("last_sync_bytes", String(view.lastBytes)),
       ("last_sync_seconds", String(view.lastSeconds)), ("last_sync_error", view.lastError ?? ""),
       ("syncs", String(view.syncCount)),
-      ("digest_state", view.digest), ("digest_lsn", view.digestLSN.description),
+      ("digest_state", digestRepair.state(view.digest)), ("digest_lsn", view.digestLSN.description),
       ("sync_bytes_done", String(view.progress?.bytesDone ?? 0)),
       ("sync_bytes_total", String(view.progress?.bytesTotal ?? 0)),
     ])
+    lines.append(contentsOf: digestRepair.lines)
     return lines
   }
 

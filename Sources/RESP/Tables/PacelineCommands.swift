@@ -50,6 +50,16 @@ func definePacelineCommands(_ table: inout CommandDefinitions) {
     summary: "Check every sealed file of the log now, repair what another node has, and wait until it is done",
     complexity: "O(N) where N is the number of bytes on disk",
     tips: [.anyOutput])
+  table.command(
+    .msDigestPartitions, "ms_digest_partitions", arity: 4, [.admin, .noScript, .stale, .noMulti], [], since: "0.1.0",
+    summary: "Internal command by which a slave whose digest differs finds the partitions that do",
+    complexity: "O(P) where P is the number of partitions of the key index",
+    isSystem: true)
+  table.command(
+    .msPartitionRecords, "ms_partition_records", arity: 5, [.admin, .noScript, .stale, .noMulti], [], since: "0.1.0",
+    summary: "Internal command by which a slave compares the records of a partition that differs",
+    complexity: "O(N) where N is the number of records in the partition",
+    isSystem: true)
   definePacelineCommitCommands(&table)
 }
 
@@ -69,7 +79,8 @@ private func definePacelineCommitCommands(_ table: inout CommandDefinitions) {
     complexity: "O(1)")
   table.command(
     .waitaof, "waitaof", arity: 4, [.noScript, .blocking], [.connection], since: "0.1.0",
-    summary: "Wait until this node and so many slaves have the connection's writes on disk, or a timeout in milliseconds",
+    summary:
+      "Wait until this node and so many slaves have the connection's writes on disk, or a timeout in milliseconds",
     complexity: "O(1)")
   table.command(
     .promote, "promote", arity: -1, [.admin, .noScript, .stale, .noMulti], [.dangerous], since: "0.1.0",

@@ -1,0 +1,60 @@
+// Raw memory: looks for one record in a mapped segment file.
+import Core
+
+/// Carries out the cut that a generation orders: the log ends with `afterLSN`.
+///
+/// A (term, LSN) names one record for ever. As long as the record behind `afterLSN` is there with the term that was cut,
+/// the cut is not done, and everything from it on goes; with another term it is the new history, and stays. So it is the
+/// last thing that goes: a crash in between leaves the order to be carried out once more.
+struct RecoveryCut {
+  let fileSystem: any FileSystem
+  let directory: String
+  let generation: DirectoryFile
+
+  private func path(_ name: String) -> String { directory + "/" + name }
+
+  /// What was cut, for the log; nil if there was nothing to do.
+  func carryOut() throws -> String? {
+    guard let cut = generation.cut else { return nil }
+    let first = cut.afterLSN.next
+    let listed = Set(generation.segments.map(\.name))
+    let raw = try fileSystem.list(directory).compactMap { LogFileName(records: $0) }.sorted().filter {
+      !$0.isData && !listed.contains($0) && $0.firstLSN >= generation.logStart
+    }
+    guard let holder = raw.last(where: { $0.firstLSN <= first }) else { return nil }
+    let mapping = try fileSystem.map(path(holder.records))
+    guard let offset = offset(of: first, cut.term, in: mapping) else { return nil }
+    for later in raw.reversed() where later.firstLSN > first {
+      try unlinkIfThere(later.index)
+      try fileSystem.unlink(path(later.records))
+    }
+    try unlinkIfThere(holder.index)
+    try fileSystem.syncDirectory(directory)
+    if offset == SegmentFormat.headerBytes {
+      try fileSystem.unlink(path(holder.records))
+      try fileSystem.syncDirectory(directory)
+    } else {
+      // In a file of its own: who still reads the old one must not see it shrink.
+      let kept = [UInt8](UnsafeRawBufferPointer(rebasing: mapping.bytes[0..<offset]))
+      try fileSystem.replace(path(holder.records), in: directory, with: kept)
+    }
+    return "\(path(holder.records)): cut back to LSN \(cut.afterLSN), where the master's history leaves this one"
+  }
+
+  private func unlinkIfThere(_ name: String) throws(FileError) {
+    if fileSystem.exists(path(name)) { try fileSystem.unlink(path(name)) }
+  }
+
+  /// Where the record with this LSN and term begins; nil if it is not there.
+  private func offset(of lsn: LSN, _ term: Term, in mapping: MappedFile) -> Int? {
+    guard let header = SegmentFormat.readHeader(mapping.bytes), header.firstLSN <= lsn else { return nil }
+    var at = header.recordsAt
+    while at < mapping.count {
+      let record = RecordView(mapping.start + at)
+      guard record.verify(available: mapping.count - at) == .good, record.lsn <= lsn.value else { return nil }
+      if record.lsn == lsn.value { return record.term == term.value ? at : nil }
+      at += record.recordBytes
+    }
+    return nil
+  }
+}

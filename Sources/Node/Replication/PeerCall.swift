@@ -1,0 +1,73 @@
+// Raw memory: replies are read where the socket's bytes lie.
+import Core
+import Replication
+
+/// One command to another node over a connection of its own, and its reply. On one loop.
+final class PeerCall: ConnectionReceiver, @unchecked Sendable {
+  // Safe to share: everything is touched on `loop` only.
+  private let arguments: [String]
+  private let password: String?
+  private var done: ((Result<HandshakeDecoder.Reply, ReplicationError>) -> Void)?
+  private var connection: (any NodeConnection)?
+  private var isAuthenticated = false
+
+  private init(
+    _ arguments: [String], password: String?, done: @escaping (Result<HandshakeDecoder.Reply, ReplicationError>) -> Void
+  ) {
+    self.arguments = arguments
+    self.password = password
+    self.done = done
+  }
+
+  /// Calls `done` on the loop, once: with the reply, or why there is none within the time.
+  static func send(
+    _ arguments: [String], to address: NodeAddress, host: any NodeHost, loop: any WorkLoop,
+    timeoutMilliseconds: UInt64, done: @escaping (Result<HandshakeDecoder.Reply, ReplicationError>) -> Void
+  ) {
+    let call = PeerCall(arguments, password: host.nodeConfiguration.peerPassword, done: done)
+    host.connect(address, on: loop, to: call)
+    loop.schedule(afterMilliseconds: timeoutMilliseconds) {
+      call.finish(.failure(ReplicationError(.timeout, "no answer in \(timeoutMilliseconds) ms")))
+    }
+  }
+
+  var wantedBytes: Int { 0 }
+  func writabilityChanged(_ isWritable: Bool) {}
+
+  func opened(_ connection: any NodeConnection) {
+    guard done != nil else { return connection.close() }
+    self.connection = connection
+    if let password { connection.send(HandshakeDecoder.encode(["AUTH", password])) } else { authenticated() }
+  }
+
+  private func authenticated() {
+    isAuthenticated = true
+    connection?.send(HandshakeDecoder.encode(arguments))
+  }
+
+  func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+    do {
+      guard let (reply, consumed) = try HandshakeDecoder.next(Array(bytes)) else { return 0 }
+      switch reply {
+      // A node without a password says so to AUTH; it goes on all the same.
+      case _ where !isAuthenticated: authenticated()
+      case .error(let text): finish(.failure(ReplicationError(.peerRefused, singleLine(text, bytesMax: 256))))
+      case .status, .elements: finish(.success(reply))
+      }
+      return consumed
+    } catch {
+      finish(.failure(ReplicationError(.syntax, "\(error)")))
+      return bytes.count
+    }
+  }
+
+  func closed(_ reason: String) { finish(.failure(ReplicationError(.linkLost, singleLine(reason, bytesMax: 256)))) }
+
+  private func finish(_ result: Result<HandshakeDecoder.Reply, ReplicationError>) {
+    guard let done else { return }
+    self.done = nil
+    connection?.close()
+    connection = nil
+    done(result)
+  }
+}

@@ -1,0 +1,93 @@
+import Core
+import LogStore
+import Logging
+import Replication
+
+extension NodeCore {
+  /// Takes the role that the node is started in; `done` is called when clients may come in.
+  package func start(_ role: Role, then done: @escaping @Sendable ((any Error)?) -> Void) {
+    switch role {
+    case .slave(let master):
+      becomeSlave(of: master)
+      done(nil)
+    case .master: succession.startAsMaster(done)
+    }
+  }
+}
+
+// A master that starts again may not be one any more: it asks the nodes that it knew. Where a quorum commits, a majority
+// must vote for it before it takes writes; it is the one node that may be elected with less of the log than others hold,
+// because nothing of its own reign was ever good that it had not on disk itself (`VoteRule`).
+extension Succession {
+  private static let askMilliseconds: UInt64 = 1000
+
+  func startAsMaster(_ done: @escaping @Sendable ((any Error)?) -> Void) {
+    loop.execute { [self] in
+      let nodes = knownNodes
+      guard !nodes.isEmpty else { return reign(Term(core.knownTerm.value + 1), done) }
+      let round = StartRound(nodes: nodes.count)
+      for node in nodes {
+        ask(node.address) { [self] result in
+          if case .success(let state) = result, state.lineage == core.directory.lineage { round.states.append(state) }
+          round.left -= 1
+          if round.left == 0 { decide(round, done) }
+        }
+      }
+      loop.schedule(afterMilliseconds: Self.askMilliseconds) { [self] in decide(round, done) }
+    }
+  }
+
+  private func decide(_ round: StartRound, _ done: @escaping @Sendable ((any Error)?) -> Void) {
+    guard !round.isDecided else { return }
+    round.isDecided = true
+    let own = core.knownTerm
+    let masters = round.states.filter { $0.role == .master && $0.term >= own }
+    if let newer = masters.max(by: { $0.term < $1.term }) {
+      logger.notice("another node is the master now", metadata: ["replication.master": "\(newer.address)"])
+      follow(newer.address, term: newer.term, candidate: newer.id)
+      return done(nil)
+    }
+    let led = round.states.first {
+      $0.term > own && $0.isStreaming && $0.master != nil && $0.master != core.ownAddress
+    }
+    if let led, let master = led.master {
+      follow(master, term: led.term, candidate: led.masterID)
+      return done(nil)
+    }
+    let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
+    let next = Term(max(highest, own).value + 1)
+    guard case .quorum(let voters) = promotionFacts(force: false, handover: nil).level, voters.count > 1 else {
+      return reign(next, done)
+    }
+    core.stepDown(for: core.ownAddress)
+    logger.notice("a majority of the voters is asked before this node takes writes")
+    askVoters(next)
+    done(nil)
+  }
+
+  private func reign(_ term: Term, _ done: @escaping @Sendable ((any Error)?) -> Void) {
+    do {
+      try core.beginReign(term)
+      done(nil)
+    } catch {
+      done(error)
+    }
+  }
+
+  /// Until a majority votes for this node, or it hears of another master.
+  private func askVoters(_ term: Term) {
+    guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
+    if !isPromoting { begin(promotionFacts(force: false, handover: max(term, Term(core.knownTerm.value + 1)))) }
+    findMasterOnce(knownNodes.map(\.address), term: term)
+    loop.schedule(afterMilliseconds: 1000) { [self] in askVoters(term) }
+  }
+}
+
+/// The answers to a start's question.
+private final class StartRound: @unchecked Sendable {
+  // Safe to share: touched on the loop only.
+  var left: Int
+  var states: [NodeState] = []
+  var isDecided = false
+  init(nodes: Int) { left = nodes }
+}

@@ -1,0 +1,371 @@
+import Core
+import LogStore
+import Logging
+import Replication
+import Synchronization
+
+/// Who is master after this one: PROMOTE, FAILOVER, votes, and the news of a new master. Carries out what the machines
+/// `Promotion` and `Handover` decide and what the rules for votes answer.
+///
+/// Lives on the loop of the link to the master, where blocking is allowed: what comes from the old master and the change
+/// to a new one never overlap.
+package final class Succession: @unchecked Sendable {
+  // Safe to share: everything but `viewBox` is touched on `loop` only.
+  unowned let core: NodeCore
+  let loop: any WorkLoop
+  var promotion = Promotion()
+  var handover = Handover()
+  private var promotionDone: [@Sendable (String?) -> Void] = []
+  private var handoverDone: [@Sendable (String?) -> Void] = []
+  private var ticking: (any Cancellable)?
+  /// Nodes that are to hear of this reign and have not answered yet.
+  private var untold: [KnownNode] = []
+  private var news: NewMaster?
+  private var toldAt = Tick(milliseconds: 0)
+  private(set) var isStopped = false
+  private let viewBox = Mutex("no-failover")
+
+  /// As INFO names it.
+  package var failoverState: String { viewBox.withLock { $0 } }
+  var host: any NodeHost { core.host }
+  var logger: Logger { core.logger }
+  static let callMilliseconds: UInt64 = 2000
+  private static let termsLeftForRestarts: UInt32 = 9
+
+  init(core: NodeCore) {
+    self.core = core
+    loop = core.host.upstreamLoop
+  }
+
+  func stop() {
+    loop.execute { [self] in
+      isStopped = true
+      ticking?.cancel()
+    }
+  }
+
+  func startTicking() {
+    guard ticking == nil, !isStopped else { return }
+    ticking = loop.every(milliseconds: 20) { [weak self] in self?.tick() }
+  }
+
+  private func tick() {
+    step(promotion: .tick)
+    if handover.isUnderWay { handoverProgress() }
+    tellAgain()
+    let isIdle = promotionDone.isEmpty && !handover.isUnderWay && untold.isEmpty && !isPromoting
+    if isIdle {
+      ticking?.cancel()
+      ticking = nil
+    }
+  }
+
+  var isPromoting: Bool {
+    switch promotion.state {
+    case .asking, .voting, .beginning: true
+    case .idle, .promoted, .refused: false
+    }
+  }
+
+  // MARK: PROMOTE
+
+  /// Calls `done` with nil when this node is master, else with the reason.
+  package func promote(force: Bool, done: @escaping @Sendable (String?) -> Void) {
+    loop.execute { [self] in
+      if isPromoting { return done("a promotion is under way already") }
+      promotionDone.append(done)
+      begin(promotionFacts(force: force, handover: nil))
+    }
+  }
+
+  /// The master gives its reign to this node. On the loop.
+  func takeOver(_ order: HandoverOrder) {
+    guard !isPromoting else { return }
+    logger.notice("the master hands over", metadata: ["replication.term": "\(order.term)"])
+    begin(promotionFacts(force: order.isForced, handover: order.term))
+  }
+
+  func begin(_ facts: PromotionFacts) {
+    startTicking()
+    step(promotion: .start(facts))
+  }
+
+  /// The other nodes of the row, as this node was told of them last.
+  var knownNodes: [KnownNode] {
+    let own = core.directory.node
+    let below = core.replication.slaveList.known(without: own)
+    guard !core.isMaster, let list = core.replication.upstream.view.slaves ?? core.replication.lastRow else {
+      return below
+    }
+    let row = list.known(without: own)
+    return row + below.filter { node in !row.contains { $0.id == node.id } }
+  }
+
+  func promotionFacts(force: Bool, handover term: Term?) -> PromotionFacts {
+    core.commitNow()
+    let store = core.store
+    let settings = core.configuration
+    store.writeLock.lock()
+    let durable = store.positions.durable
+    let last = Position(term: store.terms.term(of: durable) ?? .none, lsn: durable)
+    let voters = store.votersInLog
+    let strictest = max(settings.commit.level, max(store.strictestTableLevel, store.strictestPending))
+    store.writeLock.unlock()
+    let level: CommitLevel =
+      switch strictest {
+      case .quorum: .quorum(voters: voters)
+      case .fullsync: .fullsync(slaves: settings.commit.slaves)
+      case .async: .async
+      }
+    var facts = PromotionFacts(
+      id: core.directory.node, address: core.ownAddress, lineage: core.directory.lineage, last: last,
+      knownTerm: core.knownTerm, nodes: knownNodes, level: level, isForced: force, handoverTerm: term)
+    facts.isMaster = core.isMaster
+    facts.isVoter = settings.isVoter
+    // The old master may be started again and again, cut off from all others: its terms are to stay below.
+    if term == nil, strictest < .quorum {
+      facts.knownTerm = Term(facts.knownTerm.value + Self.termsLeftForRestarts)
+    }
+    return facts
+  }
+
+  func step(promotion event: PromotionEvent) {
+    var queue = [event]
+    while !queue.isEmpty {
+      for action in promotion.step(queue.removeFirst(), now: host.monotonic) {
+        guard let answer = perform(action) else { continue }
+        queue.append(answer)
+        if case .storeFailed = answer { break }
+      }
+    }
+  }
+
+  /// A failure ends the list of actions that it is in.
+  private func perform(_ action: PromotionAction) -> PromotionEvent? {
+    switch action {
+    case .ask(let node):
+      ask(node.address) { [self] result in
+        switch result {
+        case .success(let state): step(promotion: .stateAnswered(from: node.id, state))
+        case .failure(let error): step(promotion: .failed(from: node.id, error.message))
+        }
+      }
+    case .persistVote(let vote):
+      if let failure = persist(vote) { return .storeFailed(failure) }
+    case .requestVote(let node, let request):
+      call(["MS_VOTE"] + request.arguments, node.address) { [self] result in
+        do throws(ReplicationError) {
+          step(promotion: .voteAnswered(from: node.id, try VoteReply(parsing: try Self.elements(result))))
+        } catch {
+          step(promotion: .failed(from: node.id, error.message))
+        }
+      }
+    case .becomeMaster(let term): return becomeMaster(term)
+    case .announce(let nodes, let news): announce(nodes, news)
+    case .refuse(let why):
+      logger.warning("promotion refused", metadata: ["replication.reason": "\(why)"])
+      finishPromotion(why)
+    }
+    return nil
+  }
+
+  private func becomeMaster(_ term: Term) -> PromotionEvent {
+    core.replication.upstream.detachNow()
+    do {
+      let first = try core.beginReign(term)
+      core.remember(.master)
+      core.replication.upstreamChanged([])
+      logger.notice(
+        "this node is the master now", metadata: ["replication.term": "\(term)", "replication.first.lsn": "\(first)"])
+      finishPromotion(nil)
+      host.stateChanged()
+      return .begun(firstLSN: first)
+    } catch {
+      logger.error("the new term could not be begun", metadata: ["error": "\(error)"])
+      finishPromotion("\(error)")
+      return .storeFailed("\(error)")
+    }
+  }
+
+  private func finishPromotion(_ failure: String?) {
+    for done in promotionDone { done(failure) }
+    promotionDone = []
+    host.stateChanged()
+  }
+
+  // MARK: Telling
+
+  private func announce(_ nodes: [KnownNode], _ news: NewMaster) {
+    self.news = news
+    untold = nodes
+    startTicking()
+    tellAgain()
+  }
+
+  /// Who could not be told is told again every second, as long as this node is the master.
+  private func tellAgain() {
+    guard let news, !untold.isEmpty else { return }
+    guard core.isMaster, core.term == news.term else {
+      untold = []
+      return
+    }
+    let now = host.monotonic
+    guard toldAt == Tick(milliseconds: 0) || now.since(toldAt) >= 1000 else { return }
+    toldAt = now
+    for node in untold {
+      call(["MS_NEW_MASTER"] + news.arguments, node.address) { [self] result in
+        // A refusal is an answer, too: that node knows of a newer master, which will tell this one.
+        switch result {
+        case .success: break
+        case .failure(let error):
+          guard error.code == .peerRefused else { return }
+          logger.warning(
+            "a node does not follow",
+            metadata: ["replication.node": "\(node.address)", "replication.reason": "\(error.message)"])
+        }
+        untold.removeAll { $0.id == node.id }
+        if untold.isEmpty { toldAt = Tick(milliseconds: 0) }
+      }
+    }
+  }
+
+  // MARK: FAILOVER
+
+  package func failOver(
+    to target: NodeAddress?, timeoutMilliseconds: UInt64?, force: Bool, done: @escaping @Sendable (String?) -> Void
+  ) {
+    loop.execute { [self] in
+      let slaves = core.replication.slaves
+      var facts = HandoverFacts(
+        id: core.directory.node, term: core.knownTerm,
+        candidates: slaves.filter { $0.state.link != nil }.map {
+          HandoverCandidate(
+            id: $0.id, address: $0.address, isVoter: $0.isVoter, isStreaming: $0.countsForCommit,
+            durableLSN: $0.ack.durableLSN)
+        },
+        target: target, timeoutMilliseconds: timeoutMilliseconds, isForced: force)
+      facts.isMaster = core.isMaster
+      if handover.isUnderWay { return done("a handover is under way already: FAILOVER ABORT ends it") }
+      handoverDone.append(done)
+      startTicking()
+      step(handover: .start(facts))
+      if handover.isUnderWay { handoverProgress() }
+    }
+  }
+
+  package func abortFailOver(done: @escaping @Sendable (String?) -> Void) {
+    loop.execute { [self] in
+      guard handover.isUnderWay else { return done("No failover in progress.") }
+      step(handover: .abort)
+      done(nil)
+    }
+  }
+
+  /// After an ack of the target, and at every tick.
+  func acked() {
+    guard failoverState != "no-failover" else { return }
+    loop.execute { [self] in if handover.isUnderWay { handoverProgress() } }
+  }
+
+  private func handoverProgress() {
+    guard case .waiting(let target, _) = handover.state else { return step(handover: .tick) }
+    guard let slave = core.replication.slaves.first(where: { $0.id == target.id }), slave.countsForCommit else {
+      return step(handover: .targetLost("it does not follow the stream any more"))
+    }
+    // A batch that was let in before the pause has the write lock; behind it the log stands still.
+    let store = core.store
+    store.writeLock.lock()
+    let last = LSN(store.lastAppended)
+    store.writeLock.unlock()
+    step(
+      handover: .progress(targetDurable: slave.ack.durableLSN, ownLast: last, good: store.positions.committed))
+  }
+
+  func step(handover event: HandoverEvent) {
+    for action in handover.step(event, now: host.monotonic) { perform(action) }
+    let name =
+      switch handover.state {
+      case .waiting: "waiting-for-sync"
+      case .sent, .asking, .reclaiming: "failover-in-progress"
+      case .idle, .followed, .aborted: "no-failover"
+      }
+    viewBox.withLock { $0 = name }
+  }
+
+  private func perform(_ action: HandoverAction) {
+    switch action {
+    case .pauseWrites: host.pauseWrites(true)
+    case .resumeWrites: host.pauseWrites(false)
+    case .sendHandover(let target, let order):
+      logger.notice(
+        "handing over", metadata: ["replication.target": "\(target.address)", "replication.term": "\(order.term)"])
+      if !core.replication.send(order, to: target.id) {
+        step(handover: .targetLost("its connection is gone"))
+      }
+    case .ask(let target):
+      ask(target.address) { [self] result in
+        switch result {
+        case .success(let state): step(handover: .stateAnswered(state))
+        case .failure(let error): step(handover: .askFailed(error.message))
+        }
+      }
+    case .follow(let address, let term): follow(address, term: term, candidate: nil)
+    case .beginReign(let term):
+      var facts = promotionFacts(force: false, handover: term)
+      facts.isMaster = false
+      promotionDone.append { [self] failure in
+        loop.execute { [self] in
+          step(handover: failure.map { .reignRefused($0) } ?? .reigns)
+        }
+      }
+      begin(facts)
+    case .finished(let failure):
+      if let failure { logger.warning("handover ended", metadata: ["replication.reason": "\(failure)"]) }
+      for done in handoverDone { done(failure) }
+      handoverDone = []
+    }
+  }
+
+  // MARK: Calls
+
+  private func call(
+    _ arguments: [String], _ address: NodeAddress,
+    _ done: @escaping (Result<HandshakeDecoder.Reply, ReplicationError>) -> Void
+  ) {
+    PeerCall.send(
+      arguments, to: address, host: host, loop: loop, timeoutMilliseconds: Self.callMilliseconds, done: done)
+  }
+
+  func ask(_ address: NodeAddress, _ done: @escaping (Result<NodeState, ReplicationError>) -> Void) {
+    call(["MS_STATE"] + NodeState.arguments, address) { result in
+      do throws(ReplicationError) {
+        done(.success(try NodeState(parsing: try Self.elements(result))))
+      } catch {
+        done(.failure(error))
+      }
+    }
+  }
+
+  private static func elements(
+    _ result: Result<HandshakeDecoder.Reply, ReplicationError>
+  ) throws(ReplicationError) -> [String] {
+    guard case .elements(let elements) = try result.get() else {
+      throw ReplicationError(.syntax, "an unexpected reply")
+    }
+    return elements
+  }
+
+  /// nil when it is on disk. A vote is not taken back, and of one term there is one.
+  func persist(_ vote: Vote) -> String? {
+    let current = core.directory.current.vote
+    guard vote.term > current.term || (vote.term == current.term && vote.candidate == current.candidate) else {
+      return "this node voted in term \(current.term) meanwhile"
+    }
+    do {
+      try core.directory.change { $0.vote = .init(term: vote.term, candidate: vote.candidate) }
+      return nil
+    } catch {
+      return "\(error)"
+    }
+  }
+}

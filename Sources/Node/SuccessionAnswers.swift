@@ -1,0 +1,151 @@
+import Core
+import LogStore
+import Logging
+import Replication
+
+// What other nodes ask and tell about who is master. On the loop of the link to the master.
+extension Succession {
+  // MARK: MS_STATE
+
+  package func state(_ done: @escaping @Sendable (NodeState) -> Void) {
+    loop.execute { [self] in done(ownState) }
+  }
+
+  private var ownState: NodeState {
+    let store = core.store
+    let view = core.replication.upstream.view
+    let vote = core.directory.current.vote
+    store.writeLock.lock()
+    let durable = store.positions.durable
+    let last = Position(term: store.terms.term(of: durable) ?? .none, lsn: durable)
+    store.writeLock.unlock()
+    var state = NodeState(
+      id: core.directory.node, address: core.ownAddress, role: core.isMaster ? .master : .slave,
+      lineage: core.directory.lineage, term: core.knownTerm, votedTerm: vote.term, last: last,
+      committedLSN: store.positions.committed, appliedLSN: store.positions.applied, isVoter: core.configuration.isVoter)
+    if case .slave(let master) = core.role {
+      state.master = master
+      state.masterID = view.upstream.first
+      state.isStreaming = view.isLinkUp && view.isInSync
+      state.heardMilliseconds = view.lastHeard.milliseconds == 0 ? nil : host.monotonic.since(view.lastHeard)
+      if view.master == nil { state.role = .detached }
+    }
+    return state
+  }
+
+  // MARK: MS_VOTE
+
+  package func vote(_ request: VoteRequest, _ done: @escaping @Sendable (VoteReply) -> Void) {
+    loop.execute { [self] in
+      // Everything received so far counts: a voter must not promise with less than it holds.
+      core.commitNow()
+      let own = ownState
+      let current = core.directory.current.vote
+      var voter = VoterState(
+        id: own.id, lineage: own.lineage, isVoter: own.isVoter,
+        vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
+        committedLSN: own.committedLSN)
+      if own.role == .master {
+        voter.leadership = .isMaster
+      } else if own.isStreaming, let heard = own.heardMilliseconds {
+        voter.leadership = .follows(heardMillisecondsAgo: heard)
+      }
+      var answer = VoteRule.answer(request, voter)
+      if let vote = answer.voteToPersist {
+        if let failure = persist(vote) {
+          answer.reply.isGranted = false
+          answer.reply.reason = "the vote cannot be written: \(failure)"
+        } else {
+          logger.notice(
+            "voted", metadata: ["replication.term": "\(vote.term)", "replication.candidate": "\(request.address)"])
+          // Nothing of an older term is taken or acknowledged any more; whom to follow, the winner will tell.
+          if own.role == .master, !handover.isUnderWay { core.stepDown(for: request.address) }
+          core.replication.upstream.voted(vote.term)
+          step(promotion: .termSeen(vote.term))
+        }
+      }
+      done(answer.reply)
+    }
+  }
+
+  // MARK: MS_NEW_MASTER
+
+  package func newMaster(_ news: NewMaster, _ done: @escaping @Sendable (ReplicationError?) -> Void) {
+    loop.execute { [self] in
+      let masterID = core.isMaster ? core.directory.node : core.replication.upstream.view.upstream.first
+      switch NewMasterRule.answer(
+        news, ownID: core.directory.node, lineage: core.directory.lineage, knownTerm: core.knownTerm, masterID: masterID
+      )
+      {
+      case .refuse(let error): done(error)
+      case .known: done(nil)
+      case .follow(let address):
+        if handover.isUnderWay {
+          step(handover: .newMaster(news))
+          // The machine may be done with it; the vote is written in any case.
+        } else {
+          follow(address, term: news.term, candidate: news.id)
+        }
+        done(nil)
+      }
+    }
+  }
+
+  /// Follows a newer master. From here on this node takes no writes.
+  func follow(_ address: NodeAddress, term: Term, candidate: NodeID?) {
+    if term > core.directory.current.vote.term {
+      if let failure = persist(Vote(term: term, candidate: candidate ?? core.directory.node)), candidate != nil {
+        logger.error("the new term cannot be written down", metadata: ["error": "\(failure)"])
+      }
+    }
+    guard core.role != .slave(of: address) || core.replication.upstream.view.hold != nil else { return }
+    logger.notice(
+      "there is a new master", metadata: ["replication.master": "\(address)", "replication.term": "\(term)"])
+    core.becomeSlave(of: address)
+    core.remember(.slave(of: address))
+  }
+
+  // MARK: A newer term was met
+
+  /// A node of this data set knows of a newer term: this one is no master any more.
+  ///
+  /// - Parameter yields: it was master of that term itself and was told to follow this node.
+  func newerTermSeen(_ term: Term, at address: NodeAddress, yields: Bool) {
+    loop.execute { [self] in
+      guard core.isMaster, term > core.knownTerm || core.term < term else { return }
+      if yields {
+        logger.notice(
+          "a former master follows this node: a newer term begins", metadata: ["replication.term": "\(term)"])
+        _ = try? core.beginReign(Term(term.value + 1))
+        return
+      }
+      logger.error(
+        "THIS NODE IS NO MASTER ANY MORE: another one was made in a newer term",
+        metadata: ["replication.term": "\(term)", "replication.told.by": "\(address)"])
+      core.stepDown(for: address)
+      findMaster([address] + knownNodes.map(\.address), term: term)
+    }
+  }
+
+  /// Asks all who is master, again and again until somebody is, or tells.
+  func findMaster(_ addresses: [NodeAddress], term: Term) {
+    guard !core.isMaster, core.replication.upstream.view.master == nil, !isPromoting, !isStopped else { return }
+    findMasterOnce(addresses, term: term)
+    loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: term) }
+  }
+
+  func findMasterOnce(_ addresses: [NodeAddress], term: Term) {
+    for address in addresses {
+      ask(address) { [self] result in
+        guard case .success(let state) = result, !core.isMaster, state.lineage == core.directory.lineage,
+          core.replication.upstream.view.master == nil
+        else { return }
+        if state.role == .master, state.term >= term {
+          follow(state.address, term: state.term, candidate: state.id)
+        } else if let master = state.master, master != core.ownAddress, state.isStreaming {
+          follow(master, term: state.term, candidate: state.masterID)
+        }
+      }
+    }
+  }
+}

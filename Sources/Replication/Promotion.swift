@@ -1,0 +1,255 @@
+import Core
+
+/// The machine behind PROMOTE [FORCE], run by the slave that is to be master, and by the target of a handover.
+/// Owned by the node's control thread; one at a time.
+///
+/// It asks the nodes that it knows what they hold, refuses if the cluster has a master, if another node holds more, or if
+/// too few answered to be sure; then it takes a term above every one that it saw, votes for itself on disk, asks
+/// the voters, begins its reign and tells everyone. FORCE skips the refusals, not the term and not the telling.
+///
+/// An automatic election can use the same machine: start it with `isForced` false when the master was not heard of for a
+/// randomized time, and again after another such time when it refuses. The states that it asks for stand in for the
+/// pre-vote (nobody's term rises while a master is alive or a better candidate is there); the waiting, the randomness
+/// and a real pre-vote (`VoteRequest.isPreVote`) are not here.
+package struct Promotion: Sendable {
+  package let config: PromotionConfig
+  package private(set) var state = PromotionState.idle
+  package private(set) var facts: PromotionFacts?
+
+  private var states: [NodeID: NodeState] = [:]
+  private var failures: [NodeID: String] = [:]
+  private var votes: [NodeID: VoteReply] = [:]
+  /// Those whose vote was asked for, in the order of `facts.nodes`.
+  private var asked: [KnownNode] = []
+  private var rounds = 0
+
+  package init(config: PromotionConfig = PromotionConfig()) { self.config = config }
+
+  package mutating func step(_ event: PromotionEvent, now: Tick) -> [PromotionAction] {
+    switch event {
+    case .start(let facts): return start(facts, now)
+    case .stateAnswered(let id, let answer):
+      guard case .asking = state, facts?.nodes.contains(where: { $0.id == id }) == true else { return [] }
+      guard answer.id == id else {
+        return step(.failed(from: id, "another node, \(answer.id), answers there"), now: now)
+      }
+      states[id] = answer
+      failures[id] = nil
+    case .voteAnswered(let id, let vote):
+      guard case .voting = state, asked.contains(where: { $0.id == id }), vote.id == id else { return [] }
+      votes[id] = vote
+      failures[id] = nil
+    case .failed(let id, let why):
+      guard facts?.nodes.contains(where: { $0.id == id }) == true else { return [] }
+      failures[id] = singleLine(why)
+    case .begun(let firstLSN): return begun(firstLSN)
+    case .termSeen(let term):
+      guard let known = facts?.knownTerm else { return [] }
+      facts?.knownTerm = max(known, term)
+      if case .voting(let own, _) = state, term >= own { return refuse("this node voted in term \(term) meanwhile") }
+    case .storeFailed(let why):
+      switch state {
+      case .voting, .beginning: return refuse("this node's store failed: \(singleLine(why))")
+      case .idle, .asking, .promoted, .refused: return []
+      }
+    case .tick: break
+    }
+    return proceed(now)
+  }
+
+  // MARK: asking
+
+  private mutating func start(_ facts: PromotionFacts, _ now: Tick) -> [PromotionAction] {
+    switch state {
+    case .idle, .promoted, .refused: break
+    case .asking, .voting, .beginning: return []
+    }
+    self.facts = facts
+    states = [:]
+    failures = [:]
+    votes = [:]
+    asked = []
+    rounds = 0
+    guard !facts.isMaster else { return refuse("this node is the master already") }
+    if let term = facts.handoverTerm {
+      guard term > facts.knownTerm else {
+        return refuse("term \(term) was handed over, this node knows of term \(facts.knownTerm)")
+      }
+      return vote(term, now)
+    }
+    state = .asking(until: now.advanced(by: config.askMillisecondsMax))
+    return facts.nodes.map { .ask($0) } + proceed(now)
+  }
+
+  private mutating func proceed(_ now: Tick) -> [PromotionAction] {
+    guard let facts else { return [] }
+    switch state {
+    case .idle, .beginning, .promoted, .refused: return []
+    case .asking(let until):
+      // A reason that no later answer can change is given at once.
+      if !facts.isForced, let obstacle = standingObstacle(facts) { return refuse(obstacle) }
+      let isComplete = facts.nodes.allSatisfy { states[$0.id] != nil || failures[$0.id] != nil }
+      guard isComplete || now >= until else { return [] }
+      if !facts.isForced, let obstacle = missingAnswers(facts) { return refuse(obstacle) }
+      return vote(Term(highestTerm(facts).value &+ 1), now)
+    case .voting(let term, let until): return count(facts, term, isOver: now >= until, now)
+    }
+  }
+
+  /// Of the same data set; another's terms and LSNs do not compare.
+  private func answers(_ facts: PromotionFacts) -> [(node: KnownNode, state: NodeState)] {
+    facts.nodes.compactMap { node in
+      guard let state = states[node.id], state.lineage == facts.lineage else { return nil }
+      return (node, state)
+    }
+  }
+
+  private func standingObstacle(_ facts: PromotionFacts) -> String? {
+    let answers = answers(facts)
+    if let (node, state) = answers.first(where: { $0.state.role == .master && $0.state.term >= facts.last.term }) {
+      return "the master \(node.address) answers, in term \(state.term): use FAILOVER there, or PROMOTE FORCE here"
+    }
+    let alive = answers.first {
+      $0.state.role == .slave && $0.state.isStreaming && $0.state.masterID != facts.id
+        && ($0.state.heardMilliseconds ?? .max) <= config.aliveMillisecondsMax && $0.state.term >= facts.last.term
+    }
+    if let (node, state) = alive {
+      let master = state.master.map { "\($0)" } ?? "the master"
+      return
+        "\(node.address) still hears \(master) (\(state.heardMilliseconds ?? 0) ms ago): this node has lost its link, "
+        + "not the cluster its master; use FAILOVER there, or PROMOTE FORCE here"
+    }
+    let best = answers.max { $0.state.last < $1.state.last }
+    if let (node, state) = best, state.last > facts.last {
+      return
+        "\(node.address) holds more of the log, up to \(state.last), this node up to \(facts.last): PROMOTE that one"
+    }
+    return nil
+  }
+
+  /// Why what answered is too little to be sure that no acknowledged write is on other nodes only.
+  private func missingAnswers(_ facts: PromotionFacts) -> String? {
+    switch facts.level {
+    case .async: return nil
+    case .fullsync(let slaves):
+      let others = facts.nodes.filter { !$0.isMaster }
+      let needed = max(1, others.count + 1 - max(0, slaves) + 1)
+      let answered = 1 + others.count { isThere($0.id, facts) }
+      guard answered < needed else { return nil }
+      return "\(answered) of \(others.count + 1) slaves answered, \(needed) must be asked to find the one with every "
+        + "fullsync:\(slaves) write: \(missing(facts)); bring them up, or PROMOTE FORCE"
+    case .quorum(let voters):
+      // Without a list the old master's disk alone was the quorum.
+      let list = VoterList(voters, at: .none)
+      guard !list.ids.isEmpty else { return nil }
+      let answered = list.ids.count { $0 == facts.id || isThere($0, facts) }
+      guard answered < list.majority else { return nil }
+      return
+        "\(answered) of \(list.ids.count) voters answered, \(list.majority) are needed: \(missing(facts)); bring them "
+        + "up, or PROMOTE FORCE"
+    }
+  }
+
+  private func isThere(_ id: NodeID, _ facts: PromotionFacts) -> Bool {
+    failures[id] == nil && (states[id]?.lineage == facts.lineage || votes[id] != nil)
+  }
+
+  private func missing(_ facts: PromotionFacts) -> String {
+    let missing = facts.nodes.filter { !isThere($0.id, facts) }.map { node in
+      let why =
+        failures[node.id]
+        ?? (states[node.id].map { $0.lineage == facts.lineage } == false ? "another data set" : "silent")
+      return "\(node.address) (\(why))"
+    }
+    return missing.isEmpty ? "no other is known" : missing.joined(separator: ", ")
+  }
+
+  private func highestTerm(_ facts: PromotionFacts) -> Term {
+    var term = max(facts.knownTerm, facts.last.term)
+    for (_, state) in answers(facts) { term = max(term, state.term, state.votedTerm) }
+    for node in facts.nodes { term = max(term, votes[node.id]?.term ?? .none) }
+    return term
+  }
+
+  // MARK: voting
+
+  private mutating func vote(_ term: Term, _ now: Tick) -> [PromotionAction] {
+    guard let facts else { return [] }
+    guard term > facts.knownTerm else { return refuse("no term is left after \(facts.knownTerm)") }
+    let request = VoteRequest(
+      term: term, candidate: facts.id, address: facts.address, last: facts.last, lineage: facts.lineage,
+      isForced: facts.isForced || facts.handoverTerm != nil)
+    let isAsked: (KnownNode) -> Bool =
+      switch facts.level {
+      case .quorum(let voters) where !voters.isEmpty: { voters.contains($0.id) }
+      case .async, .fullsync, .quorum: { $0.isVoter }
+      }
+    asked = facts.nodes.filter(isAsked)
+    votes = [:]
+    for node in asked { failures[node.id] = nil }
+    state = .voting(term, until: now.advanced(by: config.askMillisecondsMax))
+    return [.persistVote(Vote(term: term, candidate: facts.id))] + asked.map { .requestVote($0, request) }
+      + count(facts, term, isOver: false, now)
+  }
+
+  private mutating func count(
+    _ facts: PromotionFacts, _ term: Term, isOver: Bool, _ now: Tick
+  ) -> [PromotionAction] {
+    let isComplete = asked.allSatisfy { votes[$0.id] != nil || failures[$0.id] != nil }
+    if let obstacle = voteObstacle(facts, term, isComplete: isComplete || isOver) {
+      guard facts.isForced else { return obstacle.isFinal ? refuse(obstacle.text) : [] }
+      guard isComplete || isOver else { return [] }
+      // The one thing that FORCE does not pass over: two masters of one term could not be told apart.
+      let highest = highestTerm(facts)
+      let isTaken = asked.contains { votes[$0.id].map { !$0.isGranted && $0.term >= term } ?? false }
+      rounds += isTaken ? 1 : 0
+      guard rounds <= config.forcedRoundsMax else { return refuse("\(obstacle.text) (\(rounds) terms were taken)") }
+      if isTaken { return vote(Term(highest.value &+ 1), now) }
+    }
+    state = .beginning(term)
+    return [.becomeMaster(term)]
+  }
+
+  /// nil: nothing is in the way any more. `isFinal`: no later answer can change it.
+  private func voteObstacle(
+    _ facts: PromotionFacts, _ term: Term, isComplete: Bool
+  ) -> (text: String, isFinal: Bool)? {
+    let denial = asked.first { votes[$0.id]?.isGranted == false }
+    let denialText = denial.map { node in
+      "\(node.address) gives no vote for term \(term): \(votes[node.id]?.reason ?? "")"
+    }
+    switch facts.level {
+    case .quorum(let voters) where !voters.isEmpty:
+      let list = VoterList(voters, at: .none)
+      let granted =
+        list.ids.count { $0 == facts.id && facts.isVoter } + asked.count { votes[$0.id]?.isGranted == true }
+      if granted >= list.majority { return nil }
+      let why = denialText ?? "no answer of \(missing(facts))"
+      return (
+        "\(granted) of \(list.ids.count) voters voted for this node in term \(term), \(list.majority) are needed: \(why); try "
+          + "again, or PROMOTE FORCE", isComplete
+      )
+    case .async, .fullsync, .quorum:
+      // Here a vote only keeps two promotions from the same term: any denial counts, a silence does not.
+      if let denialText { return ("\(denialText); try again, or PROMOTE FORCE", true) }
+      guard isComplete else { return ("votes are awaited", false) }
+      if facts.handoverTerm == nil, let obstacle = missingAnswers(facts) { return (obstacle, true) }
+      return nil
+    }
+  }
+
+  // MARK: the end
+
+  private mutating func begun(_ firstLSN: LSN) -> [PromotionAction] {
+    guard case .beginning(let term) = state, let facts else { return [] }
+    state = .promoted(term)
+    let news = NewMaster(
+      term: term, id: facts.id, address: facts.address, lineage: facts.lineage, firstLSN: firstLSN)
+    return [.announce(facts.nodes, news)]
+  }
+
+  private mutating func refuse(_ text: String) -> [PromotionAction] {
+    state = .refused(text)
+    return [.refuse(text)]
+  }
+}

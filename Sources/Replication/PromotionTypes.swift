@@ -1,0 +1,120 @@
+import Core
+
+/// Another node, as the last slave list or the log's voter list names it.
+package struct KnownNode: Hashable, Sendable {
+  package var id: NodeID
+  package var address: NodeAddress
+  package var isVoter: Bool
+  /// The master that this node follows, or followed last.
+  package var isMaster: Bool
+  package init(id: NodeID, address: NodeAddress, isVoter: Bool = false, isMaster: Bool = false) {
+    self.id = id
+    self.address = address
+    self.isVoter = isVoter
+    self.isMaster = isMaster
+  }
+}
+
+extension SlaveList {
+  /// Whom to ask when the master is gone: the master first, then the slaves; never this node itself.
+  package func known(without ownID: NodeID) -> [KnownNode] {
+    let masters = master.map { [KnownNode(id: $0.id, address: $0.address, isVoter: $0.isVoter, isMaster: true)] } ?? []
+    return masters.filter { $0.id != ownID }
+      + slaves.filter { $0.id != ownID && $0.id != master?.id }
+      .map { KnownNode(id: $0.id, address: $0.address, isVoter: $0.isVoter) }
+  }
+}
+
+/// The strictest commit level in use: a master may be made only of a node that holds what was good at it.
+package enum CommitLevel: Hashable, Sendable {
+  case async
+  case fullsync(slaves: Int)
+  /// With the voters that the newest voter list of this node's log names.
+  case quorum(voters: [NodeID])
+}
+
+package struct PromotionConfig: Hashable, Sendable {
+  /// How long the nodes' answers are waited for, at each step.
+  package var askMillisecondsMax: UInt64 = 2000
+  /// A master heard of by another node within this time is alive.
+  package var aliveMillisecondsMax: UInt64 = 3000
+  /// How often a forced promotion takes a newer term because the one before was taken.
+  package var forcedRoundsMax = 5
+  package init() {}
+}
+
+package struct PromotionFacts: Hashable, Sendable {
+  package var id: NodeID
+  package var address: NodeAddress
+  package var lineage: NodeID
+  package var isMaster = false
+  package var isVoter = true
+  /// Durable, with everything from the old master in it: it is closed before the facts are read.
+  package var last: Position
+  /// Of the log, the vote and every master heard of.
+  package var knownTerm: Term
+  /// The other nodes, the old master too.
+  package var nodes: [KnownNode]
+  package var level: CommitLevel
+  package var isForced = false
+  /// The old master hands over and chose this term (`Applier` said `takeOver`): nobody is asked for his state.
+  package var handoverTerm: Term?
+
+  package init(
+    id: NodeID, address: NodeAddress, lineage: NodeID, last: Position, knownTerm: Term, nodes: [KnownNode],
+    level: CommitLevel, isForced: Bool = false, handoverTerm: Term? = nil
+  ) {
+    self.id = id
+    self.address = address
+    self.lineage = lineage
+    self.last = last
+    self.knownTerm = knownTerm
+    self.nodes = nodes
+    self.level = level
+    self.isForced = isForced
+    self.handoverTerm = handoverTerm
+  }
+}
+
+package enum PromotionState: Hashable, Sendable {
+  case idle
+  /// The nodes are asked what they hold.
+  case asking(until: Tick)
+  /// The own vote is on disk, the others' are asked for.
+  case voting(Term, until: Tick)
+  /// The first record of the term is being written.
+  case beginning(Term)
+  case promoted(Term)
+  case refused(String)
+}
+
+package enum PromotionEvent: Hashable, Sendable {
+  case start(PromotionFacts)
+  case stateAnswered(from: NodeID, NodeState)
+  case voteAnswered(from: NodeID, VoteReply)
+  /// No answer: not reachable, or an error.
+  case failed(from: NodeID, String)
+  /// Answer to `becomeMaster`: the term's no-op has this LSN and is durable.
+  case begun(firstLSN: LSN)
+  /// This node gave its vote to another, or heard of a master, of this term.
+  case termSeen(Term)
+  /// Answer to `becomeMaster` or `persistVote`.
+  case storeFailed(String)
+  case tick
+}
+
+package enum PromotionAction: Hashable, Sendable {
+  /// Send MS_STATE; answer with `stateAnswered` or `failed`.
+  case ask(KnownNode)
+  /// On disk before anything after it in the list is done. If the vote that is there is not of an older term, this node
+  /// voted meanwhile: answer `storeFailed` and do nothing more of the list.
+  case persistVote(Vote)
+  /// Send MS_VOTE; answer with `voteAnswered` or `failed`.
+  case requestVote(KnownNode, VoteRequest)
+  /// Leave the old master, begin this term with a no-op, take writes. Answer with `begun` or `storeFailed`.
+  case becomeMaster(Term)
+  /// Send MS_NEW_MASTER; who is not reachable is told again by the shell now and then, while this node is master.
+  case announce([KnownNode], NewMaster)
+  /// The end of it: one line, why and what to do.
+  case refuse(String)
+}

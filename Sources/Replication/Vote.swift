@@ -1,0 +1,152 @@
+import Core
+
+/// A vote as it is kept on disk: in this term, for this node.
+package struct Vote: Hashable, Sendable {
+  package var term: Term
+  package var candidate: NodeID
+  package init(term: Term, candidate: NodeID) {
+    self.term = term
+    self.candidate = candidate
+  }
+}
+
+/// What a node looks at when it is asked for its vote; read at one moment.
+package struct VoterState: Hashable, Sendable {
+  /// What this node knows of its master.
+  package enum Leadership: Hashable, Sendable {
+    /// This node is the master, and a quorum (if one is asked) answered it within the bound.
+    case isMaster
+    /// It streams from its master now, and heard of it so long ago.
+    case follows(heardMillisecondsAgo: UInt64)
+    /// It has none, or does not hear it.
+    case none
+  }
+  package var id: NodeID
+  package var lineage: NodeID?
+  package var isVoter: Bool
+  /// nil: it never voted.
+  package var vote: Vote?
+  /// The newest term: of its vote, its log or its reign.
+  package var knownTerm: Term
+  package var last: Position
+  package var committedLSN: LSN
+  package var leadership: Leadership
+  /// A master heard of within this time is alive.
+  package var aliveMillisecondsMax: UInt64 = 3000
+
+  package init(
+    id: NodeID, lineage: NodeID?, isVoter: Bool = true, vote: Vote? = nil, knownTerm: Term, last: Position,
+    committedLSN: LSN = .none, leadership: Leadership = .none
+  ) {
+    self.id = id
+    self.lineage = lineage
+    self.isVoter = isVoter
+    self.vote = vote
+    self.knownTerm = knownTerm
+    self.last = last
+    self.committedLSN = committedLSN
+    self.leadership = leadership
+  }
+}
+
+package struct VoteAnswer: Hashable, Sendable {
+  package var reply: VoteReply
+  /// To be on disk before the reply leaves. Then, in this order: a master steps down (but not while
+  /// its own `Handover` is under way), the applier gets `.voted`, and a promotion of this node's own gets `.termSeen`.
+  package var voteToPersist: Vote?
+}
+
+/// Who gets a vote: Raft's rules (sections 5.2, 5.4.1 and 9.6 of the thesis).
+///
+/// Invariants: of one term a node votes for one candidate; it never votes in a term older than one it knows of; and never
+/// for a candidate whose log ends before its own. So of each term there is at most one master with a majority, and
+/// it holds every record that a majority holds.
+package enum VoteRule {
+  /// A term this far beyond the known one is no election's: it would use the terms up.
+  package static let termJumpMax: UInt32 = 1 << 20
+
+  package static func answer(_ request: VoteRequest, _ state: VoterState) -> VoteAnswer {
+    if let denial = denial(request, state) { return answer(state, isGranted: false, denial, persist: nil) }
+    if request.isPreVote { return answer(state, isGranted: true, "the vote would be given", persist: nil) }
+    let vote = Vote(term: request.term, candidate: request.candidate)
+    let isNew = vote != state.vote
+    return answer(
+      state, isGranted: true, isNew ? "voted" : "voted before", persist: isNew ? vote : nil, term: request.term)
+  }
+
+  private static func answer(
+    _ state: VoterState, isGranted: Bool, _ reason: String, persist: Vote?, term: Term = .none
+  ) -> VoteAnswer {
+    VoteAnswer(
+      reply: VoteReply(
+        id: state.id, isGranted: isGranted, term: max(state.knownTerm, term), last: state.last,
+        committedLSN: state.committedLSN, reason: reason),
+      voteToPersist: persist)
+  }
+
+  private static func denial(_ request: VoteRequest, _ state: VoterState) -> String? {
+    guard state.isVoter else { return "this node has no vote" }
+    guard let lineage = state.lineage, lineage == request.lineage else { return "this node holds another data set" }
+    let isRepeated = state.vote?.term == request.term && state.vote?.candidate == request.candidate
+    if isRepeated, state.knownTerm == request.term, !request.isPreVote { return nil }
+    guard request.term > state.knownTerm else {
+      if state.vote?.term == request.term, !isRepeated {
+        return "this node voted for \(name(state.vote)) in term \(request.term)"
+      }
+      return "term \(request.term) is not newer than term \(state.knownTerm), which this node knows of"
+    }
+    guard request.term.value - state.knownTerm.value <= termJumpMax else {
+      return "term \(request.term) is too far beyond term \(state.knownTerm)"
+    }
+    guard request.last >= state.last || isOwnTail(request, state) else {
+      return "this node holds more of the log: up to \(state.last), the candidate up to \(request.last)"
+    }
+    guard !request.isForced else { return nil }
+    switch state.leadership {
+    case .isMaster: return "this node is the master of term \(state.knownTerm)"
+    case .follows(let milliseconds):
+      guard milliseconds > state.aliveMillisecondsMax else {
+        return "the master is alive: it was heard of \(milliseconds) ms ago"
+      }
+      return nil
+    case .none: return nil
+    }
+  }
+
+  /// What the voter holds beyond the candidate was written by the candidate itself, in the newest term of the voter's log:
+  /// it lost it in a crash. Nothing of its reign was good that was not on its own disk, so nothing good is lost.
+  private static func isOwnTail(_ request: VoteRequest, _ state: VoterState) -> Bool {
+    state.vote == Vote(term: state.last.term, candidate: request.candidate)
+  }
+
+  private static func name(_ vote: Vote?) -> String { vote?.candidate.description ?? "nobody" }
+}
+
+/// What a node does when another says that it is master now.
+package enum NewMasterRule {
+  package enum Answer: Hashable, Sendable {
+    /// Raise the known term, step down if this node is master, follow that address.
+    case follow(NodeAddress)
+    /// It is followed already.
+    case known
+    case refuse(ReplicationError)
+  }
+
+  /// - Parameters:
+  ///   - masterID: whom this node follows now; its own id if it is master; nil if neither.
+  package static func answer(
+    _ news: NewMaster, ownID: NodeID, lineage: NodeID?, knownTerm: Term, masterID: NodeID?
+  ) -> Answer {
+    guard news.id != ownID else { return .known }
+    guard lineage == nil || news.lineage == lineage else {
+      return .refuse(ReplicationError(.otherLineage, "this node holds another data set than \(news.id)"))
+    }
+    // Of its own term too: that is the term this node voted in, unless it is that term's master itself.
+    guard news.term > knownTerm || (news.term == knownTerm && masterID != ownID) else {
+      return .refuse(
+        ReplicationError(
+          .staleTerm, "\(news.id) is master of term \(news.term), this node knows of term \(knownTerm)"))
+    }
+    return news.term == knownTerm && masterID == news.id ? .known : .follow(news.address)
+  }
+}

@@ -1,0 +1,228 @@
+import Core
+
+// Messages between nodes about who is master. All are commands of a client's connection, key-value pairs as in
+// MS_REGISTER_SLAVE; unknown keys are ignored, so that a newer node may add some.
+//
+// MS_VOTE 1 term <n> candidate <40 hex> addr <host> port <n> last <term:LSN> lineage <40 hex> pre-vote <yes|no>
+//         forced <yes|no>
+//   reply: 1 node-id <id> granted <yes|no> term <n> last <term:LSN> committed <LSN> reason <one line>
+//
+// MS_STATE 1
+//   reply: 1 node-id <id> addr <host> port <n> role <master|slave|detached> lineage <id|none> term <n> voted-term <n>
+//          last <term:LSN> committed <LSN> applied <LSN> voter <yes|no> master-id <id|none> master <host/port|none>
+//          streaming <yes|no> heard-ms <n|none>
+//
+// MS_NEW_MASTER 1 term <n> node-id <id> addr <host> port <n> lineage <id> first <LSN of the term's first record>
+//   reply: OK, or an error
+
+/// A candidate asks for a vote.
+package struct VoteRequest: Hashable, Sendable {
+  package var term: Term
+  package var candidate: NodeID
+  package var address: NodeAddress
+  /// The candidate's last record, durable.
+  package var last: Position
+  package var lineage: NodeID
+  /// Only asks whether the vote would be given; nothing is written.
+  package var isPreVote: Bool
+  /// By an operator's command, or on behalf of the master itself: a master that is alive is no reason to deny.
+  package var isForced: Bool
+
+  package init(
+    term: Term, candidate: NodeID, address: NodeAddress, last: Position, lineage: NodeID, isPreVote: Bool = false,
+    isForced: Bool = false
+  ) {
+    self.term = term
+    self.candidate = candidate
+    self.address = address
+    self.last = last
+    self.lineage = lineage
+    self.isPreVote = isPreVote
+    self.isForced = isForced
+  }
+
+  package init(parsing arguments: [String]) throws(ReplicationError) {
+    let pairs = try KeyValueArguments(parsing: arguments)
+    term = try pairs.term("term")
+    candidate = try pairs.nodeID("candidate")
+    address = try pairs.address(host: "addr", port: "port")
+    last = try pairs.position("last")
+    lineage = try pairs.nodeID("lineage")
+    isPreVote = try pairs.flag("pre-vote")
+    isForced = try pairs.flag("forced")
+  }
+
+  package var arguments: [String] {
+    [
+      String(KeyValueArguments.protocolVersion), "term", term.description, "candidate", candidate.description, "addr",
+      address.host, "port", String(address.port), "last", last.description, "lineage", lineage.description, "pre-vote",
+      KeyValueArguments.text(isPreVote), "forced", KeyValueArguments.text(isForced),
+    ]
+  }
+}
+
+package struct VoteReply: Hashable, Sendable {
+  package var id: NodeID
+  package var isGranted: Bool
+  /// The newest term that the voter knows, this vote included.
+  package var term: Term
+  package var last: Position
+  package var committedLSN: LSN
+  /// Why not; why, if it was granted.
+  package var reason: String
+
+  package init(id: NodeID, isGranted: Bool, term: Term, last: Position, committedLSN: LSN, reason: String) {
+    self.id = id
+    self.isGranted = isGranted
+    self.term = term
+    self.last = last
+    self.committedLSN = committedLSN
+    self.reason = reason
+  }
+
+  package init(parsing elements: [String]) throws(ReplicationError) {
+    let pairs = try KeyValueArguments(parsing: elements)
+    id = try pairs.nodeID("node-id")
+    isGranted = try pairs.flag("granted")
+    term = try pairs.term("term")
+    last = try pairs.position("last")
+    committedLSN = LSN(try pairs.number("committed"))
+    reason = singleLine(pairs.text("reason") ?? "", bytesMax: 512)
+  }
+
+  package var elements: [String] {
+    [
+      String(KeyValueArguments.protocolVersion), "node-id", id.description, "granted",
+      KeyValueArguments.text(isGranted), "term", term.description, "last", last.description, "committed",
+      committedLSN.description, "reason", singleLine(reason, bytesMax: 512),
+    ]
+  }
+}
+
+/// What a node is and holds, as MS_STATE answers.
+package struct NodeState: Hashable, Sendable {
+  package enum Role: String, Hashable, Sendable, CaseIterable {
+    case master, slave
+    /// It was a master, or has not been told yet whom to follow.
+    case detached
+  }
+  package var id: NodeID
+  package var address: NodeAddress
+  package var role: Role
+  package var lineage: NodeID?
+  /// The newest that it knows: of its log, its vote, or its reign.
+  package var term: Term
+  package var votedTerm: Term
+  /// Its last record, durable.
+  package var last: Position
+  package var committedLSN: LSN
+  package var appliedLSN: LSN
+  package var isVoter: Bool
+  package var masterID: NodeID?
+  package var master: NodeAddress?
+  /// It follows its master's stream right now.
+  package var isStreaming: Bool
+  /// Since it last heard of its master; nil: it never did, or is the master.
+  package var heardMilliseconds: UInt64?
+
+  package init(
+    id: NodeID, address: NodeAddress, role: Role, lineage: NodeID?, term: Term, votedTerm: Term = .none,
+    last: Position, committedLSN: LSN = .none, appliedLSN: LSN = .none, isVoter: Bool = false, masterID: NodeID? = nil,
+    master: NodeAddress? = nil, isStreaming: Bool = false, heardMilliseconds: UInt64? = nil
+  ) {
+    self.id = id
+    self.address = address
+    self.role = role
+    self.lineage = lineage
+    self.term = term
+    self.votedTerm = votedTerm
+    self.last = last
+    self.committedLSN = committedLSN
+    self.appliedLSN = appliedLSN
+    self.isVoter = isVoter
+    self.masterID = masterID
+    self.master = master
+    self.isStreaming = isStreaming
+    self.heardMilliseconds = heardMilliseconds
+  }
+
+  package init(parsing elements: [String]) throws(ReplicationError) {
+    let pairs = try KeyValueArguments(parsing: elements)
+    id = try pairs.nodeID("node-id")
+    address = try pairs.address(host: "addr", port: "port")
+    let roleText = try pairs.required("role")
+    guard let role = Role(rawValue: roleText) else { throw pairs.bad("role", roleText, "master, slave or detached") }
+    self.role = role
+    lineage = try pairs.optionalNodeID("lineage")
+    term = try pairs.term("term")
+    votedTerm = try pairs.optionalTerm("voted-term")
+    last = try pairs.position("last")
+    committedLSN = LSN(try pairs.number("committed"))
+    appliedLSN = LSN(try pairs.number("applied"))
+    isVoter = try pairs.flag("voter")
+    masterID = try pairs.optionalNodeID("master-id")
+    master = try Self.place(pairs)
+    isStreaming = try pairs.flag("streaming")
+    heardMilliseconds = try pairs.optionalNumber("heard-ms")
+  }
+
+  private static func place(_ pairs: KeyValueArguments) throws(ReplicationError) -> NodeAddress? {
+    guard let text = pairs.text("master"), text != "none" else { return nil }
+    let parts = text.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
+    guard parts.count == 2, let port = KeyValueArguments.number(parts[1]),
+      let address = NodeAddress(host: String(parts[0]), port: Int(clamping: port))
+    else { throw pairs.bad("master", text, "host/port or none") }
+    return address
+  }
+
+  /// The arguments of the question.
+  package static let arguments = [String(KeyValueArguments.protocolVersion)]
+
+  package var elements: [String] {
+    [
+      String(KeyValueArguments.protocolVersion), "node-id", id.description, "addr", address.host, "port",
+      String(address.port), "role", role.rawValue, "lineage", lineage?.description ?? "none", "term", term.description,
+      "voted-term", votedTerm.description, "last", last.description, "committed", committedLSN.description, "applied",
+      appliedLSN.description, "voter", KeyValueArguments.text(isVoter), "master-id", masterID?.description ?? "none",
+      "master", master.map { "\($0.host)/\($0.port)" } ?? "none", "streaming", KeyValueArguments.text(isStreaming),
+      "heard-ms", heardMilliseconds.map(String.init) ?? "none",
+    ]
+  }
+}
+
+/// A node tells that it is master now.
+package struct NewMaster: Hashable, Sendable {
+  package var term: Term
+  package var id: NodeID
+  package var address: NodeAddress
+  package var lineage: NodeID
+  /// Of the first record of its term.
+  package var firstLSN: LSN
+
+  package init(term: Term, id: NodeID, address: NodeAddress, lineage: NodeID, firstLSN: LSN) {
+    self.term = term
+    self.id = id
+    self.address = address
+    self.lineage = lineage
+    self.firstLSN = firstLSN
+  }
+
+  package init(parsing arguments: [String]) throws(ReplicationError) {
+    let pairs = try KeyValueArguments(parsing: arguments)
+    term = try pairs.term("term")
+    id = try pairs.nodeID("node-id")
+    address = try pairs.address(host: "addr", port: "port")
+    lineage = try pairs.nodeID("lineage")
+    firstLSN = LSN(try pairs.number("first"))
+    guard term > .none, firstLSN > .none else {
+      throw pairs.bad("term", term.description, "a term with a first record")
+    }
+  }
+
+  package var arguments: [String] {
+    [
+      String(KeyValueArguments.protocolVersion), "term", term.description, "node-id", id.description, "addr",
+      address.host, "port", String(address.port), "lineage", lineage.description, "first", firstLSN.description,
+    ]
+  }
+}

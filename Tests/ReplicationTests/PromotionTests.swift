@@ -1,0 +1,311 @@
+import Core
+import Testing
+
+@testable import Replication
+
+@Suite struct PromotionTests {
+  static let master = KnownNode(id: node(1), address: place(7401), isVoter: true, isMaster: true)
+  static let second = KnownNode(id: node(3), address: place(7403), isVoter: true)
+  static let third = KnownNode(id: node(4), address: place(7404), isVoter: true)
+  static let all = [master, second, third]
+
+  /// Node 2, at 2:100, of a master and three slaves.
+  static func facts(_ level: CommitLevel, _ change: (inout PromotionFacts) -> Void = { _ in }) -> PromotionFacts {
+    var facts = PromotionFacts(
+      id: node(2), address: place(7402), lineage: node(9), last: position(2, 100), knownTerm: Term(2), nodes: all,
+      level: level)
+    change(&facts)
+    return facts
+  }
+  static func state(_ known: KnownNode, _ change: (inout NodeState) -> Void = { _ in }) -> PromotionEvent {
+    var state = NodeState(
+      id: known.id, address: known.address, role: .slave, lineage: node(9), term: Term(2), last: position(2, 100))
+    change(&state)
+    return .stateAnswered(from: known.id, state)
+  }
+  static func vote(_ known: KnownNode, granted: Bool = true, term: UInt32 = 3, _ reason: String = "") -> PromotionEvent
+  {
+    .voteAnswered(
+      from: known.id,
+      VoteReply(
+        id: known.id, isGranted: granted, term: Term(term), last: position(2, 100), committedLSN: .none, reason: reason)
+    )
+  }
+  static let quorum = CommitLevel.quorum(voters: [node(1), node(2), node(3), node(4)])
+  static let request = VoteRequest(
+    term: Term(3), candidate: node(2), address: place(7402), last: position(2, 100), lineage: node(9))
+
+  /// Runs these events, the last one at `end`; the last step's actions.
+  static func run(_ facts: PromotionFacts, _ events: [PromotionEvent], at end: UInt64 = 10) -> (
+    Promotion, [PromotionAction]
+  ) {
+    var promotion = Promotion()
+    var actions = promotion.step(.start(facts), now: at(0))
+    for (index, event) in events.enumerated() {
+      actions = promotion.step(event, now: at(index == events.count - 1 ? end : 5))
+    }
+    return (promotion, actions)
+  }
+  static func refusal(_ facts: PromotionFacts, _ events: [PromotionEvent], at end: UInt64 = 10) -> String? {
+    if case .refused(let text) = run(facts, events, at: end).0.state { text } else { nil }
+  }
+  static let dead = PromotionEvent.failed(from: node(1), "connection refused")
+
+  @Test func aMajorityMakesAMasterAndEveryoneIsTold() {
+    var promotion = Promotion()
+    #expect(promotion.step(.start(Self.facts(Self.quorum)), now: at(0)) == Self.all.map { .ask($0) })
+    #expect(promotion.step(Self.dead, now: at(1)) == [])
+    #expect(promotion.step(Self.state(Self.second), now: at(2)) == [])
+    #expect(
+      promotion.step(Self.state(Self.third), now: at(3)) == [
+        .persistVote(Vote(term: Term(3), candidate: node(2))), .requestVote(Self.master, Self.request),
+        .requestVote(Self.second, Self.request), .requestVote(Self.third, Self.request),
+      ])
+    #expect(promotion.step(Self.dead, now: at(4)) == [])
+    #expect(promotion.step(Self.vote(Self.second), now: at(5)) == [])
+    #expect(promotion.step(Self.vote(Self.third), now: at(6)) == [.becomeMaster(Term(3))])
+    let news = NewMaster(term: Term(3), id: node(2), address: place(7402), lineage: node(9), firstLSN: LSN(101))
+    #expect(promotion.step(.begun(firstLSN: LSN(101)), now: at(7)) == [.announce(Self.all, news)])
+    #expect(promotion.state == .promoted(Term(3)))
+    #expect(promotion.step(Self.vote(Self.third), now: at(8)) == [])
+  }
+
+  @Test func theTermIsAboveEveryOneThatWasSeen() {
+    let (promotion, actions) = Self.run(
+      Self.facts(.async),
+      [Self.dead, Self.state(Self.second) { $0.votedTerm = Term(7) }, Self.state(Self.third) { $0.term = Term(5) }])
+    #expect(actions.first == .persistVote(Vote(term: Term(8), candidate: node(2))))
+    #expect(promotion.state == .voting(Term(8), until: at(2010)))
+    // But not above those of another data set.
+    let (_, other) = Self.run(
+      Self.facts(.async),
+      [
+        Self.dead, Self.state(Self.third),
+        Self.state(Self.second) {
+          $0.term = Term(70)
+          $0.lineage = node(8)
+        },
+      ])
+    #expect(other.first == .persistVote(Vote(term: Term(3), candidate: node(2))))
+  }
+
+  @Test func aMasterThatAnswersIsNotReplaced() {
+    let alive = Self.state(Self.master) { $0.role = .master }
+    let text = Self.refusal(Self.facts(.async), [alive])
+    #expect(text == "the master 10.0.0.1:7401 answers, in term 2: use FAILOVER there, or PROMOTE FORCE here")
+    // One of a term before this node's log is none any more.
+    let stale = Self.state(Self.master) {
+      $0.role = .master
+      $0.term = Term(1)
+      $0.last = position(1, 50)
+    }
+    #expect(Self.refusal(Self.facts(.async), [stale]) == nil)
+    #expect(Self.refusal(Self.facts(.async) { $0.isMaster = true }, []) == "this node is the master already")
+    #expect(
+      Self.refusal(
+        Self.facts(.async) {
+          $0.isMaster = true
+          $0.isForced = true
+        }, []) == "this node is the master already")
+  }
+
+  @Test func aMasterThatOthersHearIsAlive() {
+    func hears(_ milliseconds: UInt64) -> PromotionEvent {
+      Self.state(Self.second) {
+        $0.isStreaming = true
+        $0.heardMilliseconds = milliseconds
+        $0.masterID = node(1)
+        $0.master = place(7401)
+      }
+    }
+    #expect(
+      Self.refusal(Self.facts(.async), [hears(3000)])?.contains("10.0.0.1:7403 still hears 10.0.0.1:7401") == true)
+    #expect(Self.refusal(Self.facts(.async), [hears(3001)]) == nil)
+  }
+
+  @Test func aNodeThatHoldsMoreIsNamed() {
+    let more = Self.state(Self.third) { $0.last = position(2, 101) }
+    let text = Self.refusal(Self.facts(.async), [Self.state(Self.second), more])
+    #expect(text == "10.0.0.1:7404 holds more of the log, up to 2:101, this node up to 2:100: PROMOTE that one")
+    let newer = Self.state(Self.third) { $0.last = position(3, 1) }
+    #expect(Self.refusal(Self.facts(.async), [newer])?.contains("up to 3:1") == true)
+    #expect(Self.refusal(Self.facts(.async), [Self.state(Self.third) { $0.last = position(1, 900) }]) == nil)
+  }
+
+  @Test func tooFewAnswersAreNamed() {
+    let late: UInt64 = 2000
+    // quorum: 4 voters, 3 are needed.
+    #expect(
+      Self.refusal(Self.facts(Self.quorum), [Self.dead, Self.state(Self.second), .tick], at: late)
+        == "2 of 4 voters answered, 3 are needed: 10.0.0.1:7401 (connection refused), 10.0.0.1:7404 (silent); bring them up, "
+        + "or PROMOTE FORCE")
+    #expect(Self.refusal(Self.facts(Self.quorum), [Self.dead, Self.state(Self.second), .tick], at: late - 1) == nil)
+    // fullsync:N of 3 slaves: 4 - N must answer, this node among them.
+    for (slaves, answers, enough) in [
+      (1, 2, true), (1, 1, false), (2, 1, true), (2, 0, false), (3, 0, true), (9, 0, true),
+    ] {
+      let events = [Self.state(Self.second), Self.state(Self.third)].prefix(answers) + [Self.dead, .tick]
+      let text = Self.refusal(Self.facts(.fullsync(slaves: slaves)), Array(events), at: late)
+      #expect((text == nil) == enough, "fullsync:\(slaves) with \(answers): \(text ?? "")")
+      if !enough { #expect(text?.contains("slaves answered") == true) }
+    }
+    // Another data set's answer is none.
+    let stranger = Self.state(Self.third) { $0.lineage = node(8) }
+    #expect(
+      Self.refusal(Self.facts(.fullsync(slaves: 1)), [Self.dead, Self.state(Self.second), stranger])?
+        .contains("another data set") == true)
+    // async: whoever answers.
+    #expect(Self.refusal(Self.facts(.async), [Self.dead, .tick], at: late) == nil)
+  }
+
+  @Test func aDenialOrTooFewVotesEndIt() {
+    let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
+    let denied = Self.vote(Self.second, granted: false, "it voted for another")
+    #expect(
+      Self.refusal(Self.facts(.async), asked + [denied])
+        == "10.0.0.1:7403 gives no vote for term 3: it voted for another; try again, or PROMOTE FORCE")
+    // quorum: 3 of 4 are needed, so one denial with the master dead is one too many.
+    #expect(Self.refusal(Self.facts(Self.quorum), asked + [denied]) == nil)
+    #expect(
+      Self.refusal(Self.facts(Self.quorum), asked + [denied, Self.dead, Self.vote(Self.third)])?
+        .contains("2 of 4 voters voted for this node in term 3, 3 are needed") == true)
+    // fullsync: a node that answered and then fell silent is not counted any more.
+    #expect(
+      Self.refusal(
+        Self.facts(.fullsync(slaves: 1)),
+        asked + [Self.dead, .failed(from: node(3), "gone"), Self.vote(Self.third)])?.contains("gone") == true)
+    let (_, actions) = Self.run(
+      Self.facts(.fullsync(slaves: 1)), asked + [Self.dead, Self.vote(Self.second), Self.vote(Self.third)])
+    #expect(actions == [.becomeMaster(Term(3))])
+  }
+
+  @Test func aListOfVotersCountsAndNotWhoIsThere() {
+    let level = CommitLevel.quorum(voters: [node(2), node(3), node(7)])
+    let (promotion, actions) = Self.run(
+      Self.facts(level), [Self.dead, Self.state(Self.second), Self.state(Self.third)])
+    #expect(actions.count == 2 && actions.last == .requestVote(Self.second, Self.request))
+    var done = promotion
+    #expect(done.step(Self.vote(Self.third), now: at(11)) == [])  // it was not asked
+    #expect(done.step(Self.vote(Self.second), now: at(11)) == [.becomeMaster(Term(3))])
+    // Its own vote counts only if it is on the list.
+    let (_, others) = Self.run(
+      Self.facts(.quorum(voters: [node(1), node(3), node(4)])),
+      [Self.dead, Self.state(Self.second), Self.state(Self.third), Self.dead, Self.vote(Self.second)])
+    #expect(others == [])
+  }
+
+  @Test func forcePassesOverEveryRefusalButKeepsItsTermItsOwn() {
+    let facts = Self.facts(Self.quorum) { $0.isForced = true }
+    let alive = Self.state(Self.master) {
+      $0.role = .master
+      $0.last = position(2, 200)
+    }
+    var promotion = Promotion()
+    _ = promotion.step(.start(facts), now: at(0))
+    #expect(promotion.step(alive, now: at(1)) == [])
+    let actions = promotion.step(.tick, now: at(2000))
+    guard case .requestVote(_, let request)? = actions.last else {
+      Issue.record("\(actions)")
+      return
+    }
+    #expect(request.isForced && request.term == Term(3))
+    // Its term is taken: a newer one. A denial for another reason does not stop it.
+    _ = promotion.step(Self.vote(Self.master, granted: false, term: 2, "holds more"), now: at(2001))
+    _ = promotion.step(Self.vote(Self.second, granted: false, term: 6, "voted for another"), now: at(2002))
+    let again = promotion.step(.failed(from: node(4), "gone"), now: at(2003))
+    #expect(again.first == .persistVote(Vote(term: Term(7), candidate: node(2))) && again.count == 4)
+    #expect(promotion.step(.tick, now: at(4003)) == [.becomeMaster(Term(7))])
+  }
+
+  @Test func forceDoesNotTakeTermsForEver() {
+    var promotion = Promotion()
+    _ = promotion.step(.start(Self.facts(.async) { $0.isForced = true }), now: at(0))
+    var actions = promotion.step(.tick, now: at(2000))
+    var term: UInt32 = 3
+    for _ in 0..<20 {
+      guard case .voting = promotion.state else { break }
+      for known in Self.all {
+        actions = promotion.step(Self.vote(known, granted: false, term: term, "no"), now: at(2001))
+      }
+      term += 1
+    }
+    guard case .refuse? = actions.last else {
+      Issue.record("\(actions)")
+      return
+    }
+  }
+
+  @Test func aHandoverAsksNobodyForHisState() {
+    let facts = Self.facts(Self.quorum) { $0.handoverTerm = Term(3) }
+    var promotion = Promotion()
+    let actions = promotion.step(.start(facts), now: at(0))
+    var request = Self.request
+    request.isForced = true
+    #expect(
+      actions == [.persistVote(Vote(term: Term(3), candidate: node(2)))] + Self.all.map { .requestVote($0, request) })
+    _ = promotion.step(Self.vote(Self.master), now: at(1))
+    #expect(promotion.step(Self.vote(Self.third), now: at(1)) == [.becomeMaster(Term(3))])
+    #expect(
+      Self.refusal(Self.facts(.async) { $0.handoverTerm = Term(2) }, [])
+        == "term 2 was handed over, this node knows of term 2")
+  }
+
+  /// Two votes in one term would make two masters.
+  @Test func aVoteGivenMeanwhileRaisesTheTermOrEndsIt() {
+    let (_, actions) = Self.run(
+      Self.facts(.async), [Self.dead, .termSeen(Term(5)), Self.state(Self.second), Self.state(Self.third)])
+    #expect(actions.first == .persistVote(Vote(term: Term(6), candidate: node(2))))
+    let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
+    #expect(Self.refusal(Self.facts(.async), asked + [.termSeen(Term(3))])?.contains("voted in term 3") == true)
+    #expect(Self.refusal(Self.facts(.async), asked + [.termSeen(Term(2))]) == nil)
+  }
+
+  @Test func aFailingStoreEndsIt() {
+    let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
+    #expect(Self.refusal(Self.facts(.async), asked + [.storeFailed("disk full")])?.contains("disk full") == true)
+    let voted = asked + [Self.dead, Self.vote(Self.second), Self.vote(Self.third)]
+    #expect(Self.refusal(Self.facts(.async), voted + [.storeFailed("disk full")])?.contains("disk full") == true)
+  }
+
+  @Test func aNodeWithoutOthersIsPromotedAtOnceAndTheLastTermIsTheLast() {
+    let alone = Self.facts(.async) { $0.nodes = [] }
+    var promotion = Promotion()
+    #expect(
+      promotion.step(.start(alone), now: at(0)) == [
+        .persistVote(Vote(term: Term(3), candidate: node(2))), .becomeMaster(Term(3)),
+      ])
+    #expect(
+      Self.refusal(
+        Self.facts(.async) {
+          $0.nodes = []
+          $0.knownTerm = Term(.max)
+        }, [])?.contains("no term is left") == true)
+  }
+
+  @Test func anAnswerOfAnotherNodeAtThatAddressIsAFailure() {
+    let (promotion, _) = Self.run(
+      Self.facts(.fullsync(slaves: 1)),
+      [
+        Self.dead, Self.state(Self.second),
+        .stateAnswered(
+          from: node(4),
+          NodeState(id: node(8), address: place(7404), role: .slave, lineage: node(9), term: Term(2), last: .none)),
+      ])
+    guard case .refused(let text) = promotion.state else {
+      Issue.record("\(promotion.state)")
+      return
+    }
+    #expect(text.contains("another node, \(node(8)), answers there"))
+  }
+
+  @Test func theLastSlaveListSaysWhomToAsk() {
+    let list = SlaveList(
+      revision: 1, master: .init(id: node(1), address: place(7401), isVoter: true),
+      slaves: [2, 3].map {
+        .init(
+          id: node($0), address: place(7400 + Int($0)), state: .streaming, isVoter: true, durableLSN: .none,
+          appliedLSN: .none)
+      })
+    #expect(list.known(without: node(2)) == [Self.master, Self.second])
+  }
+}

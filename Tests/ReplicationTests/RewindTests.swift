@@ -1,0 +1,177 @@
+import Core
+import Testing
+
+@testable import Replication
+
+/// A node whose log has a tail of its own cuts it, but only as far as it can check that it must.
+@Suite struct RewindTests {
+  /// At LSN 18 of term 1; the master of `ApplierTests` went on with term 2 from LSN 15.
+  static func facts(_ change: (inout LocalFacts) -> Void = { _ in }) -> LocalFacts {
+    ApplierTests.facts {
+      $0.durableLSN = LSN(18)
+      $0.appliedLSN = LSN(17)
+      $0.rewindFloor = LSN(5)
+      change(&$0)
+    }
+  }
+  static let begin = SyncBegin(
+    mode: .partial, startLSN: LSN(15), barrierLSN: LSN(20), lineage: node(9), history: terms((1, 1), (2, 15)))
+  static func reply(to lsn: UInt64 = 14, _ change: (inout SyncReply) -> Void = { _ in }) -> SyncReply {
+    var reply = ApplierTests.reply(begin)
+    reply.startLSN = LSN(lsn + 1)
+    reply.rewindTo = LSN(lsn)
+    change(&reply)
+    return reply
+  }
+  static func asked(_ facts: LocalFacts = facts(), _ change: (inout RegisterReply) -> Void = { _ in }) -> Applier {
+    var applier = Applier()
+    _ = applier.step(.attach(place(7400)), now: at(0))
+    _ = applier.step(.connected(facts), now: at(0))
+    _ = applier.step(.registerReply(ApplierTests.master(change)), now: at(0))
+    return applier
+  }
+  static func cut(_ facts: LocalFacts) -> LocalFacts {
+    var facts = facts
+    facts.durableLSN = LSN(14)
+    facts.appliedLSN = LSN(14)
+    return facts
+  }
+
+  @Test func theFloorIsOfferedOnlyByANodeThatCanCut() {
+    func offered(_ facts: LocalFacts) -> LSN?? {
+      var applier = Applier()
+      _ = applier.step(.attach(place(7400)), now: at(0))
+      _ = applier.step(.connected(facts), now: at(0))
+      for action in applier.step(.registerReply(ApplierTests.master()), now: at(0)) {
+        if case .sendSync(let request) = action { return .some(request.rewindFloor) }
+      }
+      return nil
+    }
+    #expect(offered(Self.facts()) == .some(LSN(5)))
+    #expect(offered(Self.facts { $0.rewindFloor = nil }) == .some(nil))
+    #expect(offered(Self.facts { $0.capabilities = [.lz4] }) == .some(nil))
+  }
+
+  @Test func theTailIsCutBeforeTheSyncBegins() {
+    var applier = Self.asked()
+    #expect(applier.step(.syncReply(Self.reply()), now: at(1)) == [.rewind(to: LSN(14))])
+    #expect(applier.stateName == "cutting its log" && !applier.isInSync)
+    #expect(applier.step(.rewound(Self.cut(Self.facts())), now: at(60_000)) == [])
+    #expect(applier.state == .awaitingBegin(Self.reply()) && applier.local?.durableLSN == LSN(14))
+    #expect(applier.step(.tick, now: at(60_001)) == [])  // the cut took long; that was not the master's silence
+    #expect(
+      applier.step(ApplierTests.frame(.syncBegin, .syncBegin(Self.begin), term: 2), now: at(60_002)) == [
+        .sendAck(Ack(durableLSN: LSN(14), appliedLSN: LSN(14)))
+      ])
+    guard case .receivingLog(let log) = applier.state else {
+      Issue.record("\(applier.stateName)")
+      return
+    }
+    #expect(log.check.nextLSN == LSN(15))
+  }
+
+  @Test func aDeltaMayFollowACutToo() {
+    var applier = Self.asked()
+    _ = applier.step(.syncReply(Self.reply { $0.mode = .delta }), now: at(1))
+    _ = applier.step(.rewound(Self.cut(Self.facts())), now: at(2))
+    var begin = Self.begin
+    begin.mode = .delta
+    let actions = applier.step(ApplierTests.frame(.syncBegin, .syncBegin(begin), term: 2), now: at(3))
+    #expect(actions.first == .beginDelta(afterLSN: LSN(14), begin))
+  }
+
+  func refusal(_ reply: SyncReply, _ facts: LocalFacts = facts(), _ change: (inout RegisterReply) -> Void = { _ in })
+    -> ReplicationError.Code?
+  {
+    var applier = Self.asked(facts, change)
+    let actions = applier.step(.syncReply(reply), now: at(1))
+    if actions.contains(where: { if case .rewind = $0 { true } else { false } }) { return nil }
+    return FencingTests.refusal(actions)
+  }
+
+  @Test func aMasterCannotMakeItCutWhatItNeedNotCut() {
+    #expect(refusal(Self.reply()) == nil)
+    #expect(refusal(Self.reply(), Self.facts { $0.rewindFloor = nil }) == .planMismatch)
+    #expect(refusal(Self.reply(), Self.facts { $0.capabilities = [.delta] }) == .planMismatch)
+    #expect(refusal(Self.reply(), Self.facts { $0.rewindFloor = LSN(15) }) == .rewindRefused)
+    #expect(refusal(Self.reply(), Self.facts { $0.rewindFloor = LSN(14) }) == nil)
+    #expect(refusal(Self.reply(to: 13)) == .rewindRefused)  // both hold LSN 14
+    #expect(refusal(Self.reply(to: 15)) == .rewindRefused)  // the master's LSN 15 is another one
+    #expect(refusal(Self.reply(to: 18)) == .planMismatch)  // there is nothing to cut
+    #expect(refusal(Self.reply(to: 100)) == .planMismatch)
+    #expect(refusal(Self.reply(to: .max - 1)) == .planMismatch)
+    #expect(refusal(Self.reply(to: 0)) == .planMismatch)
+    #expect(refusal(Self.reply { $0.startLSN = LSN(16) }) == .planMismatch)
+    #expect(refusal(Self.reply { $0.mode = .full }) == .planMismatch)
+    #expect(refusal(Self.reply(), Self.facts { $0.lineage = node(8) }) == .otherLineage)
+    #expect(refusal(Self.reply(), Self.facts()) { $0.history = terms((3, 1)) } == .rewindRefused)
+    // What a quorum had is cut only if the operator gives it up.
+    #expect(refusal(Self.reply(), Self.facts { $0.securedLSN = LSN(15) }) == .rewindRefused)
+    #expect(refusal(Self.reply(), Self.facts { $0.securedLSN = LSN(14) }) == nil)
+    #expect(
+      refusal(
+        Self.reply(),
+        Self.facts {
+          $0.securedLSN = LSN(15)
+          $0.acceptDataLoss = true
+        }) == nil)
+  }
+
+  @Test func nothingIsTakenWhileTheLogIsCutNorAfterACutThatWentWrong() {
+    var busy = Self.asked()
+    _ = busy.step(.syncReply(Self.reply()), now: at(1))
+    var other = busy
+    #expect(
+      FencingTests.refusal(
+        other.step(ApplierTests.frame(.syncBegin, .syncBegin(Self.begin), term: 2), now: at(2))) == .unexpectedFrame)
+    var failed = busy
+    #expect(FencingTests.refusal(failed.step(.storeFailed("disk full"), now: at(2))) == .storeFailed)
+    for change: (inout LocalFacts) -> Void in [
+      { $0.durableLSN = LSN(13) }, { $0.durableLSN = LSN(18) }, { $0.appliedLSN = LSN(15) }, { $0.lineage = nil },
+      { $0.history = terms((2, 1)) },
+    ] {
+      var applier = busy
+      var facts = Self.cut(Self.facts())
+      change(&facts)
+      #expect(FencingTests.refusal(applier.step(.rewound(facts), now: at(2))) == .storeFailed)
+    }
+    // An answer of a link that is gone changes nothing.
+    _ = busy.step(.linkLost("cut"), now: at(2))
+    #expect(busy.step(.rewound(Self.cut(Self.facts())), now: at(3)) == [])
+    #expect(busy.local?.durableLSN == LSN(18))
+  }
+
+  /// The whole way, with the link cut before any turn: nothing of the tail stays, nothing is lost from sight.
+  @Test func anOldMasterComesBackAndFollows() {
+    for cutAt in 0..<40 {
+      let pair = StreamHarness()
+      pair.seedSlave(upTo: 39)
+      for lsn in UInt64(40)...45 { pair.ownLog[lsn] = "another record \(lsn)" }
+      pair.facts.durableLSN = LSN(45)
+      pair.facts.appliedLSN = LSN(45)
+      pair.facts.history = terms((1, 1))
+      pair.facts.rewindFloor = LSN(20)
+      pair.start()
+      for _ in 0..<cutAt { pair.turn() }
+      pair.cut()
+      pair.write(2)
+      pair.run { pair.isSettled }
+      pair.expectEqual(from: 1)
+      #expect(pair.swaps == 0 && pair.lostLog.count == 6 && pair.lostLog[40] == "another record 40", "cut at \(cutAt)")
+    }
+  }
+
+  @Test func aSlaveAheadOfItsMasterInTheSameTermCutsToo() {
+    let pair = StreamHarness(masterLast: 60)
+    pair.seedSlave(upTo: 60)
+    for lsn in UInt64(61)...63 { pair.ownLog[lsn] = StreamHarness.record(lsn, 2) }
+    pair.facts.durableLSN = LSN(63)
+    pair.facts.appliedLSN = LSN(60)
+    pair.facts.rewindFloor = LSN(60)
+    pair.start()
+    pair.run { pair.isSettled }
+    pair.expectEqual(from: 1)
+    #expect(pair.lostLog.keys.sorted() == [61, 62, 63] && pair.swaps == 0)
+    #expect(pair.lastReport?.isDiverged == false || pair.lastReport?.rewindTo == LSN(60))
+  }
+}
