@@ -26,6 +26,7 @@ final class SimulatedWorker: @unchecked Sendable {
     executor.beginBatch(
       now: node.core.clock, tick: node.monotonic, good: good, takesWrites: takesWrites)
     executor.level = node.configuration.commit.level
+    executor.attention = node.pausesWrites ? [.paused] : []
     executor.writeBar = WriteBar(rawValue: node.core.writeBar.load(ordering: .relaxed)) ?? .none
   }
   var good: Gate {
@@ -123,6 +124,11 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
         let before = executor.store.lastAppended
         let begin = executor.reply.count
         let outcome = executor.execute(arguments, session)
+        if case .suspended(.paused) = outcome {
+          // Nothing of it has happened: it stays where it is.
+          isStalled = true
+          break loop
+        }
         if executor.reply.count > begin { replies += 1 }
         observer?.executed(on: node, appendedBefore: before, appendedAfter: executor.store.lastAppended)
         at += consumed
@@ -191,6 +197,7 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
 
   /// Looks whether the suspension is over, and goes on.
   func retry() {
+    if suspension == nil, !node.pausesWrites { goOn() }
     guard case .reply(let pending)? = suspension, let answer = pending.ready, !isClosed else { return }
     suspension = nil
     worker.executor.reply.removeAll(keepingCapacity: true)

@@ -37,9 +37,10 @@ package struct FaultPlan: Equatable, Sendable {
     case compact(node: Int)
     /// A new generation.
     case save(node: Int)
-    /// The operator makes a slave the master, and the old master its slave when it is back. At the level `async` any
-    /// slave, and what it does not hold is lost. Otherwise the one that holds most, of so many that nothing is.
-    case failover(to: Int)
+    /// The operator makes a slave the master, by force or not, whatever the old one does.
+    case promote(node: Int)
+    /// The operator has the master hand over to a slave.
+    case handover(to: Int)
   }
   package enum DiskCall: Equatable, Sendable, CaseIterable { case write, sync, rename, syncDirectory, open, unlink }
   package struct Planned: Equatable, Sendable {
@@ -105,7 +106,7 @@ package struct FaultPlan: Equatable, Sendable {
   private mutating func plan(_ random: inout SplitMix64) {
     let count = random.chance(20) ? random.below(40) : random.below(12)
     // Some runs meet one kind of trouble only, others everything.
-    let kinds: [Int] = random.chance(30) ? [random.below(14)] : Array(0..<14)
+    let kinds: [Int] = random.chance(30) ? [random.below(15)] : Array(0..<15)
     for _ in 0..<count {
       let at = random.below(milliseconds)
       guard let fault = fault(kinds[random.below(kinds.count)], &random) else { continue }
@@ -137,7 +138,8 @@ package struct FaultPlan: Equatable, Sendable {
     case 10: return .fullDisk(node: node, milliseconds: duration)
     case 11: return .compact(node: node)
     case 12: return .save(node: node)
-    default: return nodes > 1 ? .failover(to: node) : nil
+    case 13: return nodes > 1 ? .handover(to: node) : nil
+    default: return nodes > 1 ? .promote(node: node) : nil
     }
   }
 }

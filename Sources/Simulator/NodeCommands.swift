@@ -22,8 +22,45 @@ extension NodeProcess: ServerServices {
     switch command {
     case .msRegisterSlave: return register(arguments, executor, session)
     case .msSyncSlave: return sync(arguments, executor, session)
+    case .msVote:
+      let request: VoteRequest
+      do throws(ReplicationError) { request = try VoteRequest(parsing: texts(arguments)) } catch {
+        executor.reply.error(error.description)
+        return .done
+      }
+      return suspended { done in core.succession.vote(request) { done(.success($0.elements)) } }
+    case .msState: return suspended { done in core.succession.state { done(.success($0.elements)) } }
+    case .msNewMaster:
+      let news: NewMaster
+      do throws(ReplicationError) { news = try NewMaster(parsing: texts(arguments)) } catch {
+        executor.reply.error(error.description)
+        return .done
+      }
+      return suspended { done in core.succession.newMaster(news) { done($0.map(Result.failure) ?? .success([])) } }
     default: throw .text("ERR not in a simulation")
     }
+  }
+
+  package func holdsBack(writes: Bool, now: Tick) -> Bool { writes && pausesWrites }
+
+  /// Answers when `work` is done: with elements, or OK for none.
+  private func suspended(
+    _ work: (@escaping @Sendable (Result<[String], ReplicationError>) -> Void) -> Void
+  ) -> Outcome {
+    let pending = PendingReply()
+    work { [self] result in
+      pending.fulfil { executor in
+        switch result {
+        case .success(let elements) where elements.isEmpty: executor.reply.ok()
+        case .success(let elements):
+          executor.reply.array(elements.count)
+          for element in elements { executor.reply.bulk(element) }
+        case .failure(let error): executor.reply.error(error.description)
+        }
+      }
+      stateChanged()
+    }
+    return .suspended(.reply(pending))
   }
 
   private func texts(_ arguments: borrowing ArgumentList) -> [String] {

@@ -37,6 +37,8 @@ package final class NodeProcess: @unchecked Sendable {
   private var lastDigest: UInt64 = 0
   var compaction: SimulatedCompaction?
   private var pauses = 0
+  /// A handover is under way.
+  private(set) var pausesWrites = false
   private let clockBase: UInt64
 
   /// Opens the data directory and takes the role; throws as a start of the server does.
@@ -71,10 +73,13 @@ package final class NodeProcess: @unchecked Sendable {
 
   static let inTurn: ParallelRunner = { count, body in for i in 0..<count { body(i) } }
 
-  func takeRole(following master: NodeAddress?) throws {
-    if let master { core.becomeSlave(of: master) } else { try core.beginReign() }
+  /// Takes the role that it had last, or that it is started with; `done` is called when clients may come in.
+  func takeRole(then done: @escaping @Sendable ((any Error)?) -> Void) {
+    let role = core.rememberedRole ?? site.startMaster.map { .slave(of: SimulatedNode.address($0)) } ?? .master
+    site.log("starts as \(role)")
     scheduleMaintenance(after: 100_000)
     scheduleCompaction()
+    core.start(role, then: done)
   }
 
   /// After every step: the disk may have taken time. Returns for how long it held the loop up.
@@ -217,6 +222,19 @@ extension NodeProcess: NodeHost {
   package func takesWrites(_ yes: Bool) { for worker in workers { worker.takesWrites = yes } }
   package func commitAdvanced() { for worker in workers { worker.askForRelease() } }
   package func stateChanged() { for worker in workers { worker.askForRelease() } }
+  package var startRole: String { site.startMaster.map { SimulatedNode.address($0).description } ?? "self" }
+  package func betweenCommits<Result>(_ body: () throws -> Result) rethrows -> Result { try body() }
+  package func pauseWrites(_ yes: Bool) {
+    pausesWrites = yes
+    stateChanged()
+  }
+  package func damageMet(in file: String, of store: LogStore) {
+    site.simulation.report(Violation("damage", "node \(site.number): \(file)"))
+  }
+  package func digestSample() -> Digest { core.digest() }
+  package func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {
+    site.simulation.report(Violation("digests differ", "node \(site.number) at LSN \(lsn)"))
+  }
   package func wakeMaintenance() {
     guard !isMaintenanceScheduled else { return }
     isMaintenanceScheduled = true

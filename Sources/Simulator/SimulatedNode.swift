@@ -12,10 +12,8 @@ package final class SimulatedNode: @unchecked Sendable {
   let disk: SimulatedFileSystem
   private(set) var life: NodeProcess?
   private(set) var process: SimulatedProcess?
-  /// What the operator wants it to be: nil for the master.
-  var master: Int?
-  /// The next reign of this node may lose what was acknowledged before: the operator forced it.
-  var isForced = false
+  /// The master that it is started with; nil for itself. What it became later it knows by itself.
+  var startMaster: Int?
   var wallOffset: Int64 = 0
   var syncMicroseconds: ClosedRange<Int>
   /// Why a start may fail, or the log be closed.
@@ -89,32 +87,32 @@ package final class SimulatedNode: @unchecked Sendable {
     starts += 1
     let process = SimulatedProcess(queue: queue)
     self.process = process
-    log("starts as \(master.map { "slave of node \($0)" } ?? "master")")
     simulation.prefixes.restarted(number)
     do {
       let life = try NodeProcess(site: self, process: process, seed: random.next())
       self.life = life
-      try life.takeRole(following: master.map(Self.address))
-      guard process.isAlive else { return }
-      reignBegan()
-      network.listen(at: number, .init(process: process) { [unowned life] in life.place() })
+      life.takeRole { [self] failure in
+        guard self.process === process, process.isAlive else { return }
+        if let failure { return startFailed(failure) }
+        network.listen(at: number, .init(process: process) { [unowned life] in life.place() })
+      }
       _ = disk.takeLatency()
     } catch {
       guard process.isAlive else { return }
-      log("cannot start: \(error)")
-      if !diskMayFail { simulation.report(Violation("cannot start", "node \(number): \(error)")) }
-      endProcess()
-      queue.after(300_000) { [self] in start() }
+      startFailed(error)
     }
   }
 
-  /// What a reign of this node may lose of what was acknowledged before it.
-  private func reignBegan() {
-    guard master == nil, let store = life?.store, let newest = store.terms.last else { return }
-    guard isForced || simulation.plan.durability != .fsync else { return }
-    isForced = false
-    simulation.permit(
-      PermittedLoss(term: Term(newest.term.value - 1), keptUpTo: newest.firstLSN.previous))
+  private func startFailed(_ error: any Error) {
+    log("cannot start: \(error)")
+    if !diskMayFail { simulation.report(Violation("cannot start", "node \(number): \(error)")) }
+    // Not in the middle of what it does.
+    let process = process
+    queue.at(queue.now) { [self] in
+      guard self.process === process else { return }
+      endProcess()
+      queue.after(300_000) { [self] in start() }
+    }
   }
 
   private func endProcess() {
@@ -156,28 +154,6 @@ package final class SimulatedNode: @unchecked Sendable {
 
   func pause() { process?.pause() }
   func resume() { process?.resume() }
-
-  // MARK: The operator
-
-  /// Brings the role in line with what the operator wants.
-  func followOperator() {
-    guard let life, isAlive else { return }
-    if let master {
-      let address = Self.address(master)
-      life.admin.run {
-        guard life.core.role != .slave(of: address) else { return }
-        life.core.becomeSlave(of: address)
-      }
-    } else {
-      life.admin.run { [self] in
-        guard !life.core.isMaster else { return }
-        life.core.becomeMaster { [self] failure in
-          guard life === self.life, isAlive else { return }
-          if let failure { log("cannot become master: \(failure)") } else { reignBegan() }
-        }
-      }
-    }
-  }
 
   // MARK: Looking at it
 

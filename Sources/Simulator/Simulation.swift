@@ -32,7 +32,7 @@ package final class Simulation: @unchecked Sendable {
   let network: SimulatedNetwork
   private(set) var nodes: [SimulatedNode] = []
   private var clients: [SimulatedClient] = []
-  /// Whom the operator made the master.
+  /// The node that reigns in the newest term.
   private(set) var masterNumber = 0
   private var newestReign: TermHistory.Entry?
   private var random: SplitMix64
@@ -63,7 +63,7 @@ package final class Simulation: @unchecked Sendable {
     network = SimulatedNetwork(queue: queue, seed: random.next(), settings: settings)
     nodes = (0..<plan.nodes).map { SimulatedNode(number: $0, simulation: self) }
     clients = (0..<plan.clients).map { SimulatedClient(number: $0, simulation: self) }
-    for node in nodes.dropFirst() { node.master = plan.shape == .chain ? node.number - 1 : 0 }
+    for node in nodes.dropFirst() { node.startMaster = plan.shape == .chain ? node.number - 1 : 0 }
   }
 
   package convenience init(seed: UInt64, trace: ((String) -> Void)? = nil) {
@@ -72,6 +72,8 @@ package final class Simulation: @unchecked Sendable {
 
   /// Longest time that a cluster may take to come together when nothing goes wrong any more.
   private static let healingMicroseconds: UInt64 = 90_000_000
+  /// After this the operator looks for masters that have not heard of the newest.
+  private static let patienceMicroseconds: UInt64 = 10_000_000
 
   package func run() -> SimulationResult {
     for node in nodes { queue.at(UInt64(random.below(20_000))) { node.start() } }
@@ -80,15 +82,18 @@ package final class Simulation: @unchecked Sendable {
     let end = UInt64(plan.milliseconds) * 1000
     while result.violations.isEmpty, queue.runNext(until: end) {}
     heal()
-    let limit = queue.now + Self.healingMicroseconds
+    let begin = queue.now
+    let limit = begin + Self.healingMicroseconds
     var unhealed: String? = "not looked at"
     while result.violations.isEmpty, unhealed != nil, queue.now < limit {
       let next = queue.now + 200_000
       while result.violations.isEmpty, queue.runNext(until: next) {}
       restartFailed()
+      if queue.now > begin + Self.patienceMicroseconds { attachStragglers() }
       unhealed = whatIsMissing()
     }
-    if let unhealed { report(Violation("does not heal", unhealed)) }
+    if let unhealed, result.violations.isEmpty { report(Violation("does not heal", unhealed)) }
+    if !result.violations.isEmpty { traceDifferences() }
     if result.violations.isEmpty { checkTheEnd() }
     result.steps = queue.steps
     result.simulatedMilliseconds = Int(queue.now / 1000)
@@ -118,6 +123,20 @@ package final class Simulation: @unchecked Sendable {
     for node in nodes where node.isAlive && node.needsRestart {
       node.kill()
       node.start()
+    }
+  }
+
+  /// Masters that nobody could tell of the newest reign (those that told did not know of them) are attached by the
+  /// operator.
+  private func attachStragglers() {
+    for node in nodes where node.isAlive && node.number != masterNumber {
+      guard let life = node.life, life.core.isMaster, plan.level != .quorum else { continue }
+      node.log("is told by the operator")
+      let master = SimulatedNode.address(masterNumber)
+      life.admin.run {
+        life.core.becomeSlave(of: master)
+        life.core.remember(.slave(of: master))
+      }
     }
   }
 
@@ -200,7 +219,8 @@ package final class Simulation: @unchecked Sendable {
     let store = node.store
     command.ran = true
     command.node = node.site.number
-    command.wasMaster = !store.isReplica
+    // A master that was replaced and has not heard of it may show what is old.
+    command.wasMaster = !store.isReplica && node.site.number == masterNumber
     command.visible = store.isReplica ? store.positions.applied : LSN(appendedAfter)
     command.branch = store.terms
     guard appendedAfter > appendedBefore, let term = store.terms.last?.term else { return }
@@ -307,17 +327,17 @@ package final class Simulation: @unchecked Sendable {
       {
         report(violation)
       }
-      if store.isReplica {
-        if applied > safe[term, default: .none], !acknowledged.isPermitted(position) {
+      // What a former master wrote itself is held back until it is good.
+      let shown = store.isGated ? min(applied, positions.committed) : applied
+      if store.isReplica, let term = store.terms.term(of: shown) {
+        if shown > safe[term, default: .none], !acknowledged.isPermitted(position) {
           report(Violation("visible before it was safe", node.row))
         }
       }
     }
     if !store.isReplica, let reign = store.terms.last {
-      let term = reign.term
-      if term > newestReign?.term ?? .none { newestReign = reign }
-      let safeHere = positions.committed
-      var end = safeHere
+      if reign.term > newestReign?.term ?? .none { reignBegan(reign, node) }
+      var end = reign == newestReign && node.number == masterNumber ? positions.committed : .none
       for entry in store.terms.entries.reversed() {
         if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
         end = min(end, entry.firstLSN.previous)
@@ -344,6 +364,23 @@ package final class Simulation: @unchecked Sendable {
   func report(_ violation: Violation) {
     trace("VIOLATION \(violation)")
     result.violations.append(violation)
+  }
+
+  /// For the trace of a run that failed: where nodes differ from what was written.
+  private func traceDifferences() {
+    guard isTraced else { return }
+    for node in nodes {
+      guard let life = node.life, node.isAlive else { continue }
+      let applied = life.store.positions.applied
+      for key in written.keys {
+        let value = life.value(of: key)
+        let expected = written.newest(key, upTo: applied, in: life.store.terms)
+        guard value != expected?.value else { continue }
+        trace(
+          "node \(node.number) at \(applied) has \(key) = \(value?.prefix(12) ?? "nothing"), written was \(expected?.value?.prefix(12) ?? "nothing") at \(expected.map { "\($0.position)" } ?? "no position")"
+        )
+      }
+    }
   }
 
   // MARK: The trace
@@ -373,52 +410,38 @@ package final class Simulation: @unchecked Sendable {
 
   // MARK: The operator
 
-  /// Makes a slave the master. The others follow when they hear of it.
-  func failOver(to number: Int) {
-    let candidate = nodes[number]
-    if plan.level != .async { return changeMaster() }
-    // One that has not seen the newest reign would begin another of the same number.
-    guard number != masterNumber, candidate.isAlive, !candidate.isPaused, newestReign != nil,
-      candidate.life?.store.terms.last == newestReign
+  /// PROMOTE on a slave.
+  func promote(_ number: Int) {
+    let node = nodes[number]
+    // One that never had data has nothing to be master of, and knows of nobody to be told.
+    guard node.isAlive, !node.isPaused, let life = node.life, !life.core.isMaster,
+      life.store.positions.applied > .none, life.core.replication.upstream.view.slaves != nil
     else { return }
-    candidate.isForced = true
-    follow(number)
+    life.core.succession.promote(force: plan.level == .async && random.chance(50)) { reason in
+      node.log(reason.map { "was not promoted: \($0)" } ?? "was promoted")
+    }
   }
 
-  /// What an operator does who must not lose anything: stops the master, looks at so many slaves that one of them has
-  /// whatever was acknowledged, and takes the one that holds most.
-  private func changeMaster() {
-    let old = nodes[masterNumber]
-    guard old.isAlive, !old.isPaused, let life = old.life, life.core.isMaster else { return }
-    let voters = life.core.commitment.voters
-    let slaves = nodes.filter { $0 !== old && $0.isAlive && !$0.isPaused && $0.life?.core.isMaster == false }
-    let others = nodes.count - 1
-    let needed = plan.level == .quorum ? nodes.count - (nodes.count / 2 + 1) + 1 : others
-    guard slaves.count >= needed, plan.level == .fullsync || voters.ids.count == nodes.count,
-      life.store.positions.committed >= voters.lsn
-    else { return }
-    func position(_ node: SimulatedNode) -> Position {
-      guard let store = node.life?.store else { return .none }
-      let last = store.positions.durable
-      return Position(term: store.terms.term(of: last) ?? .none, lsn: last)
+  /// FAILOVER on the master.
+  func handOver(to number: Int) {
+    let node = nodes[masterNumber]
+    guard number != masterNumber, node.isAlive, !node.isPaused, let life = node.life, life.core.isMaster else { return }
+    life.core.succession.failOver(to: SimulatedNode.address(number), timeoutMilliseconds: 2000, force: false) { reason in
+      node.log(reason.map { "did not hand over: \($0)" } ?? "handed over")
     }
-    guard let best = slaves.max(by: { position($0) < position($1) }), best.life?.store.terms.last == newestReign else {
-      return
-    }
-    old.kill()
-    queue.after(UInt64(random.below(500_000))) { old.start() }
-    follow(best.number)
   }
 
-  private func follow(_ number: Int) {
-    let candidate = nodes[number]
-    trace("failover to node \(number)")
-    masterNumber = number
-    candidate.master = nil
-    for node in nodes where node !== candidate {
-      node.master = number
-      queue.after(UInt64(random.below(600_000))) { node.followOperator() }
-    }
-    candidate.followOperator()
+  /// A node begins a reign above all others.
+  private func reignBegan(_ reign: TermHistory.Entry, _ node: SimulatedNode) {
+    let isSame = node.number == masterNumber
+    newestReign = reign
+    masterNumber = node.number
+    trace("node \(node.number) is master in term \(reign.term)")
+    // `quorum` loses nothing, whoever becomes master; the other levels nothing as long as the master stays the same.
+    guard plan.durability != .fsync || !isSame && plan.level != .quorum else { return }
+    let isPrefix = isSame || plan.durability == .fsync && plan.level == .async
+    permit(
+      PermittedLoss(
+        term: Term(reign.term.value - 1), keptUpTo: isPrefix ? reign.firstLSN.previous : .none))
   }
 }

@@ -42,7 +42,8 @@ extension Simulation {
     case .save(let node):
       guard let life = nodes[node].life, nodes[node].isAlive else { return }
       life.admin.run { try? life.core.saveGeneration() }
-    case .failover(let node): failOver(to: node)
+    case .promote(let node): promote(node)
+    case .handover(let node): handOver(to: node)
     }
   }
 
