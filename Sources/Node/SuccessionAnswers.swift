@@ -72,7 +72,9 @@ extension Succession {
 
   package func newMaster(_ news: NewMaster, _ done: @escaping @Sendable (ReplicationError?) -> Void) {
     loop.execute { [self] in
-      let masterID = core.isMaster ? core.directory.node : core.replication.upstream.view.upstream.first
+      // A master that voted for another, in a handover, is not the master of that term.
+      let ownReign = core.term == core.knownTerm ? core.directory.node : nil
+      let masterID = core.isMaster ? ownReign : core.replication.upstream.view.upstream.first
       switch NewMasterRule.answer(
         news, ownID: core.directory.node, lineage: core.directory.lineage, knownTerm: core.knownTerm, masterID: masterID
       )

@@ -19,6 +19,8 @@ package final class SimulatedNode: @unchecked Sendable {
   /// Why a start may fail, or the log be closed.
   var diskMayFail = false
   private(set) var starts = 0
+  /// The store that the checkers saw last.
+  weak var lookedAt: LogStore?
   private var random: SplitMix64
 
   init(number: Int, simulation: Simulation) {
@@ -50,6 +52,8 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.store.databases = 1
     configuration.store.compression = plan.compresses ? .lz4 : .none
     configuration.walKeepBytes = plan.walKeepBytes
+    // A master that synced nothing may come back empty.
+    configuration.acceptDataLoss = plan.durability != .fsync
     configuration.syncRateBytes = UInt64(plan.syncRateBytes)
     configuration.sync.timeoutMilliseconds = UInt64(plan.syncTimeoutMilliseconds)
     configuration.commit =

@@ -320,19 +320,20 @@ package final class Simulation: @unchecked Sendable {
     if durable > written || written > appended || applied > appended {
       report(Violation("positions out of order", node.row))
     }
-    if let term = store.terms.term(of: applied) {
-      let position = Position(term: term, lsn: applied)
-      if let violation = prefixes.visible(
-        position, node: node.number, mayGoBack: { acknowledged.isPermitted($0) })
-      {
+    // A log that was cut back begins again with what its generation says is good, as after a restart.
+    if node.lookedAt !== store {
+      prefixes.restarted(node.number)
+      node.lookedAt = store
+    }
+    // What a master, or one that was, has of its own is held back until it is good.
+    let shown = store.isReplica && !store.isGated ? applied : min(applied, positions.committed)
+    if let term = store.terms.term(of: shown) {
+      let position = Position(term: term, lsn: shown)
+      if let violation = prefixes.visible(position, node: node.number, mayGoBack: { acknowledged.isPermitted($0) }) {
         report(violation)
       }
-      // What a former master wrote itself is held back until it is good.
-      let shown = store.isGated ? min(applied, positions.committed) : applied
-      if store.isReplica, let term = store.terms.term(of: shown) {
-        if shown > safe[term, default: .none], !acknowledged.isPermitted(position) {
-          report(Violation("visible before it was safe", node.row))
-        }
+      if store.isReplica, shown > safe[term, default: .none], !acknowledged.isPermitted(position) {
+        report(Violation("visible before it was safe", node.row))
       }
     }
     if !store.isReplica, let reign = store.terms.last {
