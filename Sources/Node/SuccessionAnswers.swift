@@ -72,9 +72,9 @@ extension Succession {
 
   package func newMaster(_ news: NewMaster, _ done: @escaping @Sendable (ReplicationError?) -> Void) {
     loop.execute { [self] in
-      // A master that voted for another, in a handover, is not the master of that term.
-      let ownReign = core.term == core.knownTerm ? core.directory.node : nil
-      let masterID = core.isMaster ? ownReign : core.replication.upstream.view.upstream.first
+      // A master that voted in a newer term is not that term's.
+      let reigns = core.isMaster && core.term >= core.knownTerm
+      let masterID = reigns ? core.directory.node : core.isMaster ? nil : core.replication.upstream.view.upstream.first
       switch NewMasterRule.answer(
         news, ownID: core.directory.node, lineage: core.directory.lineage, knownTerm: core.knownTerm, masterID: masterID
       )
