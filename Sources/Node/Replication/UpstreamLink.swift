@@ -455,7 +455,8 @@ package final class UpstreamLink: @unchecked Sendable {
 
   /// The node whose records these are: of this term no other gets this node's vote.
   private func noteMaster() {
-    guard let term = core.store.newestTerm, term > core.directory.current.vote.term, let id = applier.upstream.last else {
+    guard let term = core.store.newestTerm, term > core.directory.current.vote.term, let id = applier.upstream.last
+    else {
       return
     }
     if let failure = core.succession.persist(Vote(term: term, candidate: id)) {

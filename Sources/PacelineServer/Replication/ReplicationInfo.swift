@@ -17,7 +17,7 @@ extension ServerCore {
     lines.append(("connected_slaves", String(slaves.count { $0.state.link != nil })))
     for (number, slave) in slaves.enumerated() { lines.append(("slave\(number)", line(of: slave))) }
     lines.append(contentsOf: [
-      ("master_failover_state", "no-failover"), ("master_replid", directory.lineage.description),
+      ("master_failover_state", node.succession.failoverState), ("master_replid", directory.lineage.description),
       ("master_replid2", String(repeating: "0", count: 40)), ("master_repl_offset", positions.appended.description),
       ("second_repl_offset", "-1"), ("repl_backlog_active", "1"),
       ("repl_backlog_size", String(configuration.walKeepBytes)),
