@@ -46,7 +46,8 @@ extension Succession {
         vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
         committedLSN: own.committedLSN)
       if own.role == .master {
-        voter.leadership = .isMaster
+        // A log with a newer term than this reign's is proof that the reign is over.
+        if request.last.term <= core.term, hearsMajority { voter.leadership = .isMaster }
       } else if own.isStreaming, let heard = own.heardMilliseconds {
         voter.leadership = .follows(heardMillisecondsAgo: heard)
       }
@@ -67,6 +68,19 @@ extension Succession {
       done(answer.reply)
     }
   }
+
+  /// Where a quorum commits: whether so many voters follow this master that it can commit anything.
+  private var hearsMajority: Bool {
+    guard case .quorum(let voters) = promotionFacts(force: false, handover: nil).level, voters.count > 1 else {
+      return true
+    }
+    let now = host.monotonic
+    let heard = core.replication.slaves.count {
+      voters.contains($0.id) && $0.state.isStreaming && now.since($0.heardAt) <= Self.aliveMilliseconds
+    }
+    return heard + (voters.contains(core.directory.node) ? 1 : 0) >= voters.count / 2 + 1
+  }
+  private static let aliveMilliseconds: UInt64 = 3000
 
   // MARK: MS_NEW_MASTER
 

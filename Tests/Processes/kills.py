@@ -21,6 +21,7 @@ class PacelineRow:
     """One master, two slaves, commit level quorum: a write's own reply says whether it is good."""
 
     sync_timeout = 2
+    refuses = True  # PROMOTE is refused where it would lose something, so it may be tried
 
     def __init__(self, cluster, *flags, nodes=3):
         self.cluster = cluster
@@ -101,6 +102,8 @@ class RedisNode(Server):
 class RedisRow(PacelineRow):
     """The same with Redis: WAIT 1 behind every write, as its documents advise."""
 
+    refuses = False
+
     def __init__(self, cluster):
         super().__init__(cluster)
         for i, node in enumerate(self.nodes):
@@ -156,6 +159,7 @@ class Operator:
         self.row, self.random = row, random.Random(seed)
         self.master = 0
         self.promotions, self.refusals = 0, []
+        self.progress = lambda: time.monotonic()  # changes as long as writes are acknowledged
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -177,15 +181,20 @@ class Operator:
         return roles
 
     def _run(self):
+        seen, since = None, time.monotonic()
         while not self._stop.wait(0.1):
             roles = self.roles()
-            if roles.get(self.master) == "master":
+            if self.progress() != seen:
+                seen, since = self.progress(), time.monotonic()
+            # A master that nobody follows any more may not know it: then another is tried, which the nodes can refuse.
+            is_stuck = self.row.refuses and time.monotonic() - since > 2
+            if roles.get(self.master) == "master" and not is_stuck:
                 for i in roles:
                     if i != self.master:
                         self.row.tend(i, self.master)
                 continue
             masters = [i for i, role in roles.items() if role == "master"]
-            if masters and isinstance(self.row, PacelineRow) and not isinstance(self.row, RedisRow):
+            if masters and self.row.refuses and not is_stuck:
                 self.master = masters[0]
                 continue
             slaves = [i for i in roles if i != self.master]
@@ -458,6 +467,7 @@ def run(row, seed, rounds=None, seconds=None, kills=None, kinds=None, say=lambda
     began = time.monotonic()
     row.start()
     with Operator(row, seed) as operator, Clients(row) as clients:
+        operator.progress = lambda: clients.acknowledged
         faults = Faults(row, operator, clients, seed, say)
         clients.wait_for(50)
         while (

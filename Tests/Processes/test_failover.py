@@ -204,6 +204,21 @@ class TestPromote:
         follow(second, master)
         assert master.call("GET", "k") == b"2"
 
+    def test_a_master_that_does_not_know_of_its_end_votes_for_the_next(self, cluster):
+        master, first, second = row(cluster, "--commit", "quorum", proxied=True)
+        cluster.proxies[0].cut()
+        promoted(first)
+        follow(first, second)
+        assert first.call("SET", "k", "2") == b"OK"
+        in_sync(first, second)
+        first.kill()
+        cluster.proxies[0].heal()
+        assert role(master) == "master"
+        promoted(second)
+        follow(second, master)
+        assert second.call("SET", "k", "3") == b"OK"
+        wait_until(lambda: master.call("GET", "k") == b"3")
+
     def test_two_of_three_that_were_all_down_go_on_without_the_master(self, cluster):
         master, first, second = row(cluster, "--commit", "quorum")
         master.call("SET", "k", "1")
