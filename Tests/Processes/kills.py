@@ -6,7 +6,9 @@ Every node has a proxy before it. Nodes and the operator reach each other throug
 cut node may still talk to its clients, as behind a broken switch.
 """
 
+import collections
 import random
+import re
 import threading
 import time
 
@@ -380,8 +382,7 @@ class Faults:
     def cut_master(self, master, slaves):
         self.row.proxies[master].cut()
         if self.random.random() < 0.7:
-            before = self.operator.promotions
-            wait_until(lambda: self.operator.promotions > before, 90, what="a new master beside the cut one")
+            wait_until(lambda: self.operator.master != master, 90, what="a new master beside the cut one")
             self.clients.wait_for(5)
         self.wait()
         self.row.proxies[master].heal()
@@ -398,8 +399,7 @@ class Faults:
     def pause_master(self, master, slaves):
         """Longer than the others wait: they have a new master when it wakes."""
         self.row.nodes[master].pause()
-        before = self.operator.promotions
-        wait_until(lambda: self.operator.promotions > before, 90, what="a new master beside the paused one")
+        wait_until(lambda: self.operator.master != master, 90, what="a new master beside the paused one")
         self.clients.wait_for(5)
         self.row.nodes[master].resume()
 
@@ -454,11 +454,15 @@ class Result:
         self.report, self.kills, self.promotions = report, faults.kills, operator.promotions
         self.acknowledged, self.operations = clients.acknowledged, len(clients.operations)
         self.faults = faults.done
+        # How nodes came back, by their own logs.
+        plans = [re.findall(r"sync planned .*sync\.plan=(\w+)", node.log()) for node in faults.row.nodes]
+        self.plans = collections.Counter(plan for found in plans for plan in found)
 
     def __str__(self):
         return (
             f"{self.kills} kills in {len(self.faults)} faults, {self.promotions} promotions, "
-            f"{self.acknowledged} acknowledged writes of {self.operations} operations\n{self.report}"
+            f"{self.acknowledged} acknowledged writes of {self.operations} operations, syncs: {dict(self.plans)}\n"
+            f"{self.report}"
         )
 
 
