@@ -167,6 +167,12 @@ package final class UpstreamLink: @unchecked Sendable {
       syncBytes = 0
       send(["MS_SYNC_SLAVE"] + request.arguments)
     case .sendAck(let ack):
+      #if PACELINE_PLANTED_BUGS
+        var ack = ack
+        if PlantedBug.acknowledgeUnsynced.isPlanted, applier.isInSync {
+          ack.durableLSN = core.store.positions.appended
+        }
+      #endif
       lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
       wire?.send(lastAck)
     case .rewind(let lsn): return try rewind(to: lsn)
@@ -455,7 +461,8 @@ package final class UpstreamLink: @unchecked Sendable {
 
   /// The node whose records these are: of this term no other gets this node's vote.
   private func noteMaster() {
-    guard let term = core.store.newestTerm, term > core.directory.current.vote.term, let id = applier.upstream.last else {
+    guard let term = core.store.newestTerm, term > core.directory.current.vote.term, let id = applier.upstream.last
+    else {
       return
     }
     if let failure = core.succession.persist(Vote(term: term, candidate: id)) {
