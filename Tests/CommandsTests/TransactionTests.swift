@@ -9,7 +9,9 @@ extension CommandHarness {
   /// Runs one command as another connection.
   @discardableResult
   func run(_ line: String, as other: Session) -> String {
-    executor.beginBatch(now: WallClock(milliseconds: now), tick: tick, good: Gate(durable: good, committed: good), takesWrites: takesWrites)
+    executor.beginBatch(
+      now: WallClock(milliseconds: now), tick: tick, good: Gate(durable: good, committed: good),
+      takesWrites: takesWrites)
     defer { _ = executor.endBatch() }
     executor.reply.protocolVersion = other.protocolVersion
     executor.reply.removeAll()

@@ -118,7 +118,10 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// The row as it was when this node's master was last heard of; kept over a change of role.
   var lastRow: SlaveList? { rowBox.withLock { $0 } }
-  func remember(_ row: SlaveList) { rowBox.withLock { $0 = row } }
+  func remember(_ row: SlaveList) {
+    rowBox.withLock { $0 = row }
+    step(.met(row))
+  }
 
   package func linkClosed(_ link: LinkID) {
     runners.withLock { $0[link] = nil }

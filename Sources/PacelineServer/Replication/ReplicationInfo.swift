@@ -13,7 +13,8 @@ extension ServerCore {
       lines.append(("role", "slave"))
       lines.append(contentsOf: slaveLines(master))
     }
-    let slaves = replication.slaves
+    // A slave knows others of the row, too; its own slaves are listed.
+    let slaves = replication.slaves.filter { isMaster || $0.state.link != nil || $0.pin != nil }
     lines.append(("connected_slaves", String(slaves.count { $0.state.link != nil })))
     for (number, slave) in slaves.enumerated() { lines.append(("slave\(number)", line(of: slave))) }
     lines.append(contentsOf: [
