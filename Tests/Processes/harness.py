@@ -128,6 +128,7 @@ class Process:
         return self.child.returncode
 
     def pause(self):
+        """SIGSTOP; returns when it stands still, which takes a moment on a busy machine."""
         self.child.send_signal(signal.SIGSTOP)
         # Its threads go on until each has been scheduled once more.
         wait_until(lambda: all(state == "T" for state in self.thread_states()), what=f"{self.name} stands still")
