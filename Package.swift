@@ -70,7 +70,7 @@ let package = Package(
     .executableTarget(
       name: "paceline",
       dependencies: nio + [
-        "Core", "LogStore", "PacelineServer", "PacelineClient",
+        "Core", "LogStore", "PacelineServer", "PacelineClient", "Simulator",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -85,6 +85,7 @@ let package = Package(
       name: "ReplicationTests", dependencies: ["Core", "Replication", "CLZ4", "CZstd"], exclude: ["Scenarios"]),
     .testTarget(name: "LogStoreTests", dependencies: ["Core", "LogStore", "Simulator"]),
     .testTarget(name: "CommandsTests", dependencies: ["Core", "RESP", "LogStore", "Commands", "Simulator"]),
+    .testTarget(name: "SimulatorTests", dependencies: ["Core", "LogStore", "Node", "Simulator"]),
     .testTarget(name: "NodeTests", dependencies: ["Core", "LogStore", "Node", "Simulator"]),
     .testTarget(
       name: "PacelineClientTests",

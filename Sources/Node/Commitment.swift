@@ -82,6 +82,8 @@ package final class Commitment: Sendable {
 
   /// Writes are good with less than their level asks for.
   package var isDegraded: Bool { state.withLock { $0.fullsync.isDegraded || $0.quorum.isDegraded } }
+  /// A term of this node's own has begun, and no other's since.
+  var isReigning: Bool { state.withLock { $0.tracker != nil } }
   package var voters: VoterList { state.withLock { $0.voters } }
   package func removing(_ id: NodeID) throws(ReplicationError) -> [NodeID] {
     let tracker = state.withLock { $0.tracker }

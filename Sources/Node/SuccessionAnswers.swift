@@ -72,7 +72,9 @@ extension Succession {
 
   package func newMaster(_ news: NewMaster, _ done: @escaping @Sendable (ReplicationError?) -> Void) {
     loop.execute { [self] in
-      let masterID = core.isMaster ? core.directory.node : core.replication.upstream.view.upstream.first
+      // A master that voted in a newer term is not that term's.
+      let reigns = core.isMaster && core.term >= core.knownTerm
+      let masterID = reigns ? core.directory.node : core.isMaster ? nil : core.replication.upstream.view.upstream.first
       switch NewMasterRule.answer(
         news, ownID: core.directory.node, lineage: core.directory.lineage, knownTerm: core.knownTerm, masterID: masterID
       )

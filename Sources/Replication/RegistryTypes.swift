@@ -186,6 +186,8 @@ package enum RegistryEvent: Sendable {
   /// This node follows another master now, or its master does.
   case upstreamChanged([NodeID])
   case leaseTick
+  /// The master that this node follows told it of its row.
+  case met(SlaveList)
 }
 
 package enum RegistryAction: Hashable, Sendable {

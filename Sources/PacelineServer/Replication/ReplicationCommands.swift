@@ -365,12 +365,13 @@ extension ServerCore {
     if case .slave = role, let list = replication.upstream.view.slaves {
       executor.reply.array(list.slaves.count)
       for slave in list.slaves {
-        executor.reply.array(5)
+        executor.reply.array(6)
         executor.reply.bulk(slave.id.description)
         executor.reply.bulk(slave.address.description)
         executor.reply.bulk("\(slave.state)")
         executor.reply.integer(Int64(slave.durableLSN.value))
         executor.reply.integer(Int64(slave.appliedLSN.value))
+        executor.reply.bulk(slave.isVoter ? "voter" : "learner")
       }
       return
     }
@@ -378,7 +379,7 @@ extension ServerCore {
     executor.reply.array(slaves.count)
     for slave in slaves {
       let lag = lag(of: slave)
-      executor.reply.array(12)
+      executor.reply.array(13)
       executor.reply.bulk(slave.id.description)
       executor.reply.bulk(slave.address.description)
       executor.reply.bulk("\(slave.state.listState)")
@@ -391,6 +392,7 @@ extension ServerCore {
       executor.reply.integer(Int64(clamping: slave.lastSync?.estimatedBytes ?? 0))
       executor.reply.integer(Int64(clamping: slave.lastSync?.bytes ?? 0))
       executor.reply.integer(Int64((slave.lastSync?.seconds ?? 0) * 1000))
+      executor.reply.bulk(node.commitment.voters.ids.contains(slave.id) ? "voter" : "learner")
     }
   }
 }
