@@ -69,7 +69,10 @@ class PacelineRow(others.Row):
         """redis-benchmark, as many requests as fill about `seconds`."""
         options = self.comparison.options
         requests = max(connections * 4, int(getattr(self, "rate", 3000) * seconds))
+        before = self.cpu_seconds()
         result = redis_benchmark(self.port, requests, connections, options.keys, options.value_bytes)
+        used = [(after - at) / requests * 1e6 for at, after in zip(before, self.cpu_seconds())]
+        result |= {"cpu master": used[0], "cpu slaves": sum(used[1:]) / 2}
         self.rate = result["rate"]
         return result
 
@@ -79,7 +82,7 @@ def redis_benchmark(port, requests, connections, keys, value_bytes):
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     row = [r for r in csv.reader(io.StringIO(done.stdout)) if r and r[0] == "SET"]
     if done.returncode != 0 or not row:
-        raise SystemExit(f"redis-benchmark: {done.stdout[-500:]}{done.stderr[-500:]}")
+        raise others.Failed(f"redis-benchmark: {done.stdout[-500:]}{done.stderr[-500:]}")
     return {"rate": float(row[0][1]), "p50": float(row[0][4]), "p99": float(row[0][6]), "failures": 0}
 
 
@@ -87,15 +90,15 @@ def same_client(row, seconds, connections, options):
     command = [sys.executable, str(HERE / "loader.py"), row.client, row.port, connections, seconds, options.value_bytes, options.keys]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode != 0:
-        raise SystemExit(f"loader.py against {row.title}: {done.stderr[-1000:]}")
+        raise others.Failed(f"loader.py against {row.title}: {done.stderr[-1000:]}")
     result = json.loads(done.stdout)
     if result["failures"]:
-        raise SystemExit(f"{row.title}: {result['failures']} writes failed, one of them: {result['example']}")
+        raise others.Failed(f"{row.title}: {result['failures']} writes failed, one of them: {result['example']}")
     return result
 
 
 def middle(runs):
-    return {name: statistics.median(run[name] for run in runs) for name in ("rate", "p50", "p99")}
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0] if name != "example"}
 
 
 def ratio(first, second):
@@ -117,11 +120,19 @@ class Commit:
         self.tables, self.checks, self.results = [], [], {}
 
     def interleaved(self, rows, measure):
-        """Every row once a round, in an order drawn anew each time; the first, uncounted round warms up."""
+        """Every row once a round, in an order drawn anew each time; the first, uncounted round warms up. Another's server
+        that fails is left out from then on, and said so."""
         runs = {name: [] for name in rows}
         for turn in range(self.rounds + 1):
-            for name in random.sample(list(rows), len(rows)):
-                result = measure(rows[name])
+            for name in random.sample(list(runs), len(runs)):
+                try:
+                    result = measure(rows[name])
+                except (others.Failed, subprocess.TimeoutExpired) as error:
+                    if isinstance(rows[name], PacelineRow):
+                        raise
+                    self.checks.append((f"{rows[name].title} beside Paceline", None, " ".join(str(error).split())[:300]))
+                    del runs[name]
+                    continue
                 if turn:
                     runs[name].append(result)
             if turn:
@@ -145,10 +156,11 @@ class Commit:
         runs = self.interleaved(rows, self.load)
         self.stop(rows)
         self.results["levels"] = runs
-        table = [["three nodes, --durability fsync", "writes/s", "beside async", "p50, ms", "p99, ms"]]
+        table = [["three nodes, --durability fsync", "writes/s", "beside async", "p50, ms", "p99, ms", "CPU of the master, µs/write", "CPU of a slave, µs/write"]]
         for level in LEVELS:
             here, beside = middle(runs[level]), ratio(runs[level], runs["async"])
-            table.append([f"--commit {level}", f"{here['rate']:,.0f}", said(beside), f"{here['p50']:.2f}", f"{here['p99']:.2f}"])
+            used = (f"{here[name]:.1f}" for name in ("cpu master", "cpu slaves"))
+            table.append([f"--commit {level}", f"{here['rate']:,.0f}", said(beside), f"{here['p50']:.2f}", f"{here['p99']:.2f}", *used])
         self.tables.append(table)
         found = ratio(runs["quorum"], runs["async"])
         self.checks.append((f"quorum has at least 0.70 of async's throughput, {self.clients} connections", found[0] >= 0.7, said(found)))
@@ -219,7 +231,7 @@ class Commit:
                     row = others.ROWS[name](self.comparison, self.comparison.work / f"other-{name}")
                     row.start()
                     rows[name] = row
-                except (SystemExit, OSError) as error:  # somebody else's server that does not start is no reason to lose the rest
+                except (others.Failed, OSError, subprocess.TimeoutExpired) as error:  # somebody else's server that does not start is no reason to lose the rest
                     missing = str(error)
                     row.stop()
             if missing:
@@ -240,6 +252,8 @@ class Commit:
         for which, title, members in (("same", "the same Python client", spoken), ("own", "its own C client", own)):
             table = [[f"three nodes, {self.clients} connections, {title}", "writes/s", "Paceline's beside it", "p50, ms", "p99, ms"]]
             for name, row in members.items():
+                if name not in runs[which]:
+                    continue
                 here = middle(runs[which][name])
                 beside = "1" if name == "Paceline quorum" else said(ratio(runs[which]["Paceline quorum"], runs[which][name]))
                 table.append([row.title, f"{here['rate']:,.0f}", beside, f"{here['p50']:.2f}", f"{here['p99']:.2f}"])

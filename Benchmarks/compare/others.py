@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 
-from servers import Server, free_port
+from servers import Server, cpu_seconds, free_port
 
 PACKAGES = {
     "redis": {"redis-server": "redis-server", "redis-benchmark": "redis-tools"},
@@ -22,6 +22,10 @@ PACKAGES = {
     "postgresql": {"pgbench": "postgresql"},
     "mariadb": {"mariadbd": "mariadb-server", "sysbench": "sysbench"},
 }
+
+
+class Failed(Exception):
+    """A server or its client does not do what it should."""
 
 
 def find(program):
@@ -49,7 +53,7 @@ def until(what, condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise SystemExit(f"{what}: not ready after {seconds} s")
+            raise Failed(f"{what}: not ready after {seconds} s")
         time.sleep(0.05)
 
 
@@ -75,6 +79,10 @@ class Row:
 
     def native(self, seconds, connections):
         return None
+
+    def cpu_seconds(self):
+        """Of each of its processes, in the order of their start."""
+        return [cpu_seconds(child.pid) for child in self.children]
 
     def stop(self):
         if self in Row.running:
@@ -192,9 +200,9 @@ class PostgreSQL(Row):
     def call(self, program, *arguments, check=True):
         more = {"user": self.user, "group": self.user} if self.user else {}
         command = [find(program), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self.directory, **more)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=self.directory, **more)
         if check and done.returncode != 0:
-            raise SystemExit(f"{program}: {done.stderr[-1000:]}")
+            raise Failed(f"{program}: {done.stderr[-1000:]}")
         return done.stdout
 
     def sql(self, text, i=0, check=True):
@@ -207,20 +215,23 @@ class PostgreSQL(Row):
         options = self.comparison.options
         script = f"\\set n random(1, {options.keys})\ninsert into kv values ('key:' || lpad((:n)::text, 12, '0'), '{'x' * options.value_bytes}')"
         self.write("upsert.sql", script + " on conflict (k) do update set v = excluded.v;\n")
-        command = ["-h", "127.0.0.1", "-p", self.ports[0], "-U", "bench", "-n", "-M", "prepared", "-c", connections, "-j", 1, "-T", max(1, round(seconds))]
+        each = max(20, round(getattr(self, "rate", 1000) * seconds / connections))  # no -T: it counts the time to connect
+        command = ["-h", "127.0.0.1", "-p", self.ports[0], "-U", "bench", "-n", "-M", "prepared", "-c", connections, "-j", 1, "-t", each]
         out = self.call("pgbench", *command, "-f", self.directory / "upsert.sql", "-l", "--log-prefix", self.directory / "times", "postgres")
         times = []
         for log in self.directory.glob("times*"):
             times += [int(line.split()[2]) / 1000 for line in log.read_text().splitlines()]
             log.unlink()
         times.sort()
-        rate = float(re.search(r"tps = ([\d.]+) \(without", out).group(1))
-        return {"rate": rate, "p50": times[len(times) // 2], "p99": times[int(len(times) * 0.99)], "failures": 0}
+        if len(times) != each * connections:
+            raise Failed(f"pgbench: {len(times)} of {each * connections} writes\n{out[-500:]}")
+        self.rate = float(re.search(r"tps = ([\d.]+) \(without", out).group(1))
+        return {"rate": self.rate, "p50": times[len(times) // 2], "p99": times[int(len(times) * 0.99)], "failures": 0}
 
 
 class MariaDB(Row):
     title = "MariaDB, semi-synchronous, two replicas"
-    settings = "innodb_flush_log_at_trx_commit=1, sync_binlog=1, rpl_semi_sync_master_wait_point=AFTER_SYNC, replicas sync_relay_log=1; sysbench, one REPLACE a transaction"
+    settings = "innodb_flush_log_at_trx_commit=1, sync_binlog=1, rpl_semi_sync_master_wait_point=AFTER_SYNC; replicas confirm what they have written, synced or not; sysbench, one REPLACE a transaction"
     SCRIPT = """
 function thread_init()
   drv = sysbench.sql.driver()
@@ -246,10 +257,10 @@ end
                 capture_output=True, text=True, **more,
             )  # fmt: skip
             if made.returncode != 0:
-                raise SystemExit(f"mariadb-install-db: {made.stdout[-500:]}{made.stderr[-500:]}")
+                raise Failed(f"mariadb-install-db: {made.stdout[-500:]}{made.stderr[-500:]}")
             command = [find("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={data}/s"]
             command += [f"--pid-file={data}/pid", f"--server-id={i + 1}", f"--log-bin={data}/bin", "--log-slave-updates", "--sync-binlog=1"]
-            command += ["--innodb-flush-log-at-trx-commit=1", "--max-connections=400", "--innodb-buffer-pool-size=256M", "--sync-relay-log=1"]
+            command += ["--innodb-flush-log-at-trx-commit=1", "--max-connections=400", "--innodb-buffer-pool-size=256M"]
             command += [f"--rpl-semi-sync-{'slave' if i else 'master'}-enabled=1", "--rpl-semi-sync-master-wait-point=AFTER_SYNC"]
             command += ["--rpl-semi-sync-master-timeout=60000", "--slave-parallel-threads=4", "--skip-name-resolve", "--back-log=512"]
             self.spawn(command, user=self.user)
@@ -267,7 +278,7 @@ end
         command = [find("mariadb"), "--no-defaults", "-uroot", f"--socket={self.directory}/n{i}/s", "-N", "-B", "-e", text]
         done = subprocess.run(command, capture_output=True, text=True)
         if check and done.returncode != 0:
-            raise SystemExit(f"MariaDB: {text}: {done.stderr}")
+            raise Failed(f"MariaDB: {text}: {done.stderr}")
         return done.stdout.strip()
 
     def before(self):
@@ -278,12 +289,12 @@ end
         script = self.directory / "replace.lua"
         script.write_text(self.SCRIPT % ("x" * options.value_bytes, options.keys))
         command = [find("sysbench"), script, "--db-driver=mysql", "--mysql-host=127.0.0.1", f"--mysql-port={self.ports[0]}", "--mysql-user=l"]
-        command += ["--mysql-password=l", "--mysql-db=b", f"--threads={connections}", f"--time={seconds:.0f}", "--histogram", "run"]
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        command += ["--mysql-password=l", "--mysql-db=b", f"--threads={connections}", f"--time={max(1, round(seconds))}", "--histogram", "run"]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300)
         if done.returncode != 0:
-            raise SystemExit(f"sysbench: {done.stdout[-500:]}{done.stderr[-500:]}")
+            raise Failed(f"sysbench: {done.stdout[-500:]}{done.stderr[-500:]}")
         if not self.sql("show status like 'Rpl_semi_sync_master_status'").endswith("ON"):
-            raise SystemExit("MariaDB: semi-synchronous replication switched itself off")
+            raise Failed("MariaDB: semi-synchronous replication switched itself off")
         rate = float(re.search(r"transactions:\s+\d+\s+\(([\d.]+) per sec", done.stdout).group(1))
         bars = [(float(value), int(count)) for value, count in re.findall(r"^\s*([\d.]+) \|[* ]*\s(\d+)$", done.stdout, re.M)]
         total, seen, at = sum(count for _, count in bars), 0, {}
