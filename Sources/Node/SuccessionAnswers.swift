@@ -60,8 +60,14 @@ extension Succession {
           logger.notice(
             "voted", metadata: ["replication.term": "\(vote.term)", "replication.candidate": "\(request.address)"])
           // Nothing of an older term is taken or acknowledged any more; whom to follow, the winner will tell.
-          if own.role == .master, !handover.isUnderWay { core.stepDown(for: request.address) }
+          let stepsDown = own.role == .master && !handover.isUnderWay
+          if stepsDown { core.stepDown(for: request.address) }
           core.replication.upstream.voted(vote.term)
+          // The winner tells, unless it is gone before.
+          if stepsDown {
+            let addresses = knownNodes.map(\.address)
+            loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: vote.term) }
+          }
           step(promotion: .termSeen(vote.term))
         }
       }
@@ -114,7 +120,9 @@ extension Succession {
         logger.error("the new term cannot be written down", metadata: ["error": "\(failure)"])
       }
     }
-    guard core.role != .slave(of: address) || core.replication.upstream.view.hold != nil else { return }
+    // A master that stepped down with its vote names that node already, and follows nobody yet.
+    let view = core.replication.upstream.view
+    guard core.role != .slave(of: address) || view.master != address || view.hold != nil else { return }
     logger.notice(
       "there is a new master", metadata: ["replication.master": "\(address)", "replication.term": "\(term)"])
     core.becomeSlave(of: address)

@@ -58,8 +58,9 @@ final class Forwarder {
   /// How long a master is looked for, and how long a reply may take.
   static let attemptMilliseconds: UInt64 = 5000
   static let replyMilliseconds: UInt64 = 60_000
-  /// The same when this node follows another master by now.
-  static let replyOfOldMasterMilliseconds: UInt64 = 5000
+  /// The same when this node follows another master by now. A handover at the old one, which holds writes back, ends
+  /// sooner.
+  static let replyOfOldMasterMilliseconds: UInt64 = 20_000
   static let idleMilliseconds: UInt64 = 60_000
   private static let lineBytesMax = 64 << 10
 
