@@ -1,12 +1,17 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+// A build for trying out the simulator: it makes one mistake on purpose, if told so. See CONTRIBUTING.
+let planted: [SwiftSetting] =
+  Context.environment["PACELINE_PLANTED_BUGS"] == nil ? [] : [.define("PACELINE_PLANTED_BUGS")]
+
 // Cross-module optimisation lets the data path inline through Core, RESP, LogStore and Commands.
 // Dynamic exclusivity checks are off in release builds only: the data path's state is owned by one thread each.
-let fast: [SwiftSetting] = [
-  .swiftLanguageMode(.v6),
-  .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
-]
+let fast: [SwiftSetting] =
+  [
+    .swiftLanguageMode(.v6),
+    .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+  ] + planted
 
 let nio = [
   Target.Dependency.product(name: "NIOCore", package: "swift-nio"),

@@ -124,6 +124,9 @@ extension Executor {
   /// counts as the strictest.
   @inline(never)
   package func see(_ lsn: UInt64, _ level: RecordLevel = .quorum) {
+    #if PACELINE_PLANTED_BUGS
+      if PlantedBug.readBeforeGate.isPlanted { return }
+    #endif
     if level == .async || !store.isGated {
       if lsn > good.durable { gate.durable = max(gate.durable, lsn) }
     } else if lsn > good.committed {

@@ -250,7 +250,8 @@ package final class Simulation: @unchecked Sendable {
     if command.writes {
       for position in command.positions { acknowledged.acknowledge(position, "\(command.words.prefix(2))") }
     }
-    if command.writes, command.positions.isEmpty, command.kind != .delete, reply != .bulk(nil) || command.kind != .exec {
+    if command.writes, command.positions.isEmpty, command.kind != .delete, reply != .bulk(nil) || command.kind != .exec
+    {
       report(Violation("acknowledged and not done", "\(command.words.prefix(2)): \(reply)"))
     }
     for (key, value) in seen(command, reply) {
@@ -427,7 +428,8 @@ package final class Simulation: @unchecked Sendable {
   func handOver(to number: Int) {
     let node = nodes[masterNumber]
     guard number != masterNumber, node.isAlive, !node.isPaused, let life = node.life, life.core.isMaster else { return }
-    life.core.succession.failOver(to: SimulatedNode.address(number), timeoutMilliseconds: 2000, force: false) { reason in
+    life.core.succession.failOver(to: SimulatedNode.address(number), timeoutMilliseconds: 2000, force: false) {
+      reason in
       node.log(reason.map { "did not hand over: \($0)" } ?? "handed over")
     }
   }

@@ -71,7 +71,8 @@ extension SimulatedNode {
       case .open: .open
       case .unlink: .unlink
       }
-    disk.setFault(.init(call: kind, number: 1 + Int(wall.milliseconds % 7), errno: SimulatedFileSystem.Fault.inputOutput))
+    disk.setFault(
+      .init(call: kind, number: 1 + Int(wall.milliseconds % 7), errno: SimulatedFileSystem.Fault.inputOutput))
   }
   func setSyncTime(_ microseconds: ClosedRange<Int>) {
     syncMicroseconds = microseconds

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Core
 import Simulator
 
 struct SimulateCommand: ParsableCommand {
@@ -18,24 +19,33 @@ struct SimulateCommand: ParsableCommand {
       Exit code 0: all promises kept; 1: some broken; 2: wrong usage.
       """)
 
-  @Option(help: "How many seeds to run.")
-  var seeds = 100
+  @Option(help: "How many seeds to run. Default: 100, or the one of --seed.")
+  var seeds: Int?
 
-  @Option(help: "The first seed; alone, the only one.")
+  @Option(help: "The first seed. Default: 1.")
   var seed: UInt64?
 
   @Flag(help: "Print everything that happens, with a row for each node that changes.")
   var trace = false
 
+  #if PACELINE_PLANTED_BUGS
+    @Option(help: "Make this mistake on purpose, and stop at the first seed that finds it; \(Self.plantedNames).")
+    var planted: String?
+    static var plantedNames: String { PlantedBug.allCases.map(\.rawValue).joined(separator: ", ") }
+  #endif
+
   func validate() throws {
-    if seeds < 1 { throw ValidationError("--seeds must be 1 or more, not \(seeds)") }
+    if let seeds, seeds < 1 { throw ValidationError("--seeds must be 1 or more, not \(seeds)") }
   }
 
   func run() throws {
     let first = seed ?? 1
-    let count = seed == nil || seeds != 100 ? seeds : 1
+    let count = seeds ?? (seed == nil ? 100 : 1)
     let began = ContinuousClock.now
     var summary = Summary()
+    #if PACELINE_PLANTED_BUGS
+      if let planted { return try find(planted, first..<first + UInt64(count)) }
+    #endif
     for number in first..<first + UInt64(count) {
       let output: ((String) -> Void)? = trace ? { Terminal.write($0 + "\n") } : nil
       let result = Simulation(seed: number, trace: output).run()
@@ -48,6 +58,22 @@ struct SimulateCommand: ParsableCommand {
     Terminal.write(summary.line(since: began))
     if summary.failed > 0 { throw ExitCode(1) }
   }
+
+  #if PACELINE_PLANTED_BUGS
+    private func find(_ name: String, _ seeds: Range<UInt64>) throws {
+      guard let bug = PlantedBug(rawValue: name) else { throw ValidationError("no such mistake: \(name)") }
+      for seed in seeds {
+        PlantedBug.planted = nil
+        guard Simulation(seed: seed).run().violations.isEmpty else { continue }
+        PlantedBug.planted = bug
+        let result = Simulation(seed: seed).run()
+        guard let violation = result.violations.first else { continue }
+        return Terminal.write("\(name): found by seed \(seed), the \(seed - seeds.lowerBound + 1). one: \(violation)\n")
+      }
+      Terminal.write("\(name): not found in \(seeds.count) seeds\n")
+      throw ExitCode(1)
+    }
+  #endif
 
   private struct Summary {
     var runs = 0
@@ -75,7 +101,8 @@ struct SimulateCommand: ParsableCommand {
       let parts = [
         "\(runs) seeds, \(failed) failed", "\(rate) seeds/s", "\(total.simulatedMilliseconds / 1000) s simulated",
         "\(total.steps) steps", "\(total.commands) commands, \(total.acknowledged) records acknowledged",
-        "\(total.starts) starts", "syncs: \(total.fullSyncs) full, \(total.deltaSyncs) delta, \(total.partialSyncs) partial",
+        "\(total.starts) starts",
+        "syncs: \(total.fullSyncs) full, \(total.deltaSyncs) delta, \(total.partialSyncs) partial",
         "\(total.undecided) keys undecided", "fingerprint \(String(total.fingerprint, radix: 16))",
       ]
       return parts.joined(separator: "; ") + "\n"

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import redis
 
-from harness import in_sync, same_state, wait_until
+from harness import connected, in_sync, same_state, wait_until
 from load import Counters, fill
 from rows import Followers, becomes, follow, full_syncs, is_error, promoted, role, row
 from wire import Closed, ErrorReply, encode
@@ -138,12 +138,15 @@ class TestPromote:
         assert role(first) == "slave" and master.call("SET", "k", "v") == b"OK"
 
     def test_it_is_refused_where_another_holds_more(self, cluster):
-        master, first, second = row(cluster)
-        first.pause()
+        master = cluster.master()
+        proxy = cluster.proxy(master)
+        first, second = cluster.slave(f"127.0.0.1:{proxy.port}", name="first"), cluster.slave(master, name="second")
+        connected(master, 2)
+        in_sync(master, first, second)
+        proxy.cut()
         master.call("SET", "second-has-it", "1")
         wait_until(lambda: second.call("GET", "second-has-it") == b"1")
         master.kill()
-        first.resume()
         text = wait_until(lambda: "holds more of the log" in (told := refused(first, "PROMOTE")) and told)
         assert second.address in text
         promoted(second)

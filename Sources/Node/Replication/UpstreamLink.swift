@@ -167,6 +167,12 @@ package final class UpstreamLink: @unchecked Sendable {
       syncBytes = 0
       send(["MS_SYNC_SLAVE"] + request.arguments)
     case .sendAck(let ack):
+      #if PACELINE_PLANTED_BUGS
+        var ack = ack
+        if PlantedBug.acknowledgeUnsynced.isPlanted, applier.isInSync {
+          ack.durableLSN = core.store.positions.appended
+        }
+      #endif
       lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
       wire?.send(lastAck)
     case .rewind(let lsn): return try rewind(to: lsn)
