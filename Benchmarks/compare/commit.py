@@ -174,11 +174,13 @@ class Commit:
         runs = self.interleaved(rows, self.load)
         self.stop(rows)
         self.results["slow"] = runs
-        table = [["quorum, three nodes", "writes/s", "beside all alike", "p50, ms", "p99, ms"]]
+        table = [["quorum, three nodes", "writes/s", "beside all alike", "p50, ms", "p99, ms", "CPU of the master, µs/write", "CPU of a slave, µs/write"]]
         for name in rows:
             here = middle(runs[name])
             beside = said(ratio(runs[name], runs["all alike"]))
-            table.append([name if name == "all alike" else f"one slave's syncs +{SLOW_MS} ms", f"{here['rate']:,.0f}", beside, f"{here['p50']:.2f}", f"{here['p99']:.2f}"])
+            used = (f"{here[kind]:.1f}" for kind in ("cpu master", "cpu slaves"))
+            title = name if name == "all alike" else f"one slave's syncs +{SLOW_MS} ms"
+            table.append([title, f"{here['rate']:,.0f}", beside, f"{here['p50']:.2f}", f"{here['p99']:.2f}", *used])
         self.tables.append(table)
         found = ratio(runs["one slow"], runs["all alike"])
         self.checks.append((f"one slave whose syncs take {SLOW_MS} ms longer costs a quorum at most 10 %", found[0] >= 0.9, said(found)))
@@ -194,7 +196,7 @@ class Commit:
         for connections, batch in ((1, RECORD_BYTES), (self.clients, RECORD_BYTES * self.clients)):
             load = None
             if connections > 1:
-                command = [sys.executable, str(HERE / "loader.py"), "resp", row.port, connections - 1, 10_000, options.value_bytes, options.keys]
+                command = ["redis-benchmark", "-p", row.port, "-t", "set", "-n", 10**9, "-r", options.keys, "-d", options.value_bytes, "-c", connections - 1, "-q"]
                 load = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
                 time.sleep(1)
             writes, syncs, trips = [], [], []
@@ -203,6 +205,8 @@ class Commit:
                     writes.append(writer.write() * 1000)
                     syncs.append(probe.measure(batch) * 1000)
                     trips.append(writer.ping() * 1000)
+                if load and load.poll() is not None:
+                    raise others.Failed("the load beside the single writes has ended")
             finally:
                 if load:
                     load.kill()
@@ -210,7 +214,7 @@ class Commit:
             at = {name: [percentile(values, share) for values in (writes, syncs, trips)] for name, share in (("p50", 0.5), ("p99", 0.99))}
             beside = {name: write / (sync + trip) for name, (write, sync, trip) in at.items()}
             self.results["single"][connections] = {"p50": at["p50"], "p99": at["p99"], "beside": beside}
-            title = "1 connection" if connections == 1 else f"{connections} connections"
+            title = "1 connection" if connections == 1 else f"{connections} connections (redis-benchmark on the others)"
             table.append(
                 [title, *(f"{value:.2f}" for value in (at["p50"][0], at["p99"][0], at["p50"][1], at["p99"][1], at["p99"][2], beside["p99"], beside["p50"]))]
             )
