@@ -20,7 +20,7 @@ from syncs import OneWriter, SyncProbe, percentile
 HERE = pathlib.Path(__file__).resolve().parent
 OPTIONS = (
     ("--commit-clients", dict(type=int, default=256, help="connections of commit (default %(default)s)")),
-    ("--commit-rounds", dict(type=int, default=11, help="interleaved rounds of commit (default %(default)s; --quick: 2)")),
+    ("--commit-rounds", dict(type=int, default=25, help="interleaved rounds of commit (default %(default)s; --quick: 2)")),
     ("--commit-seconds", dict(type=float, default=2.0, help="seconds of one load in commit (default %(default)s)")),
     ("--commit-parts", dict(default="levels,slow,single,others", help="parts of commit (default %(default)s)")),
     ("--commit-others", dict(default="redis,etcd,postgresql,mariadb", help="who else is measured; installed if missing (default %(default)s)")),
