@@ -16,6 +16,9 @@ struct Recovery {
   private var good = LSN.none
   /// Sealed means good: of a unit that began in a sealed segment, all is. Its last LSN then.
   private var sealedUnitEnd = LSN.none
+  /// What compaction dropped was replaced by records up to the rewind floor, and these were good. Without them a key would
+  /// show what it had before the one that was dropped.
+  private var knownGood: LSN { max(sealedUnitEnd, generation.rewindFloor) }
   private var waits = false
 
   init(store: LogStore, generation: DirectoryFile) {
@@ -367,7 +370,7 @@ struct Recovery {
       tail.lastLSN = LSN(record.lsn)
       tail.end += record.recordBytes
       tail.endsInsideUnit = record.unitContinues
-      if record.level != .async, tail.lastLSN > sealedUnitEnd { waits = true }
+      if record.level != .async, tail.lastLSN > knownGood { waits = true }
       if !record.unitContinues {
         whole = (position, tail.end, tail.lastLSN)
         sealedUnitEnd = min(sealedUnitEnd, tail.lastLSN)
@@ -426,7 +429,7 @@ struct Recovery {
         store.terms.begin(Term(record.term), at: LSN(record.lsn))
         store.currentTerm = record.term
       }
-      let level = record.lsn <= sealedUnitEnd.value ? .async : record.level
+      let level = record.lsn <= knownGood.value ? .async : record.level
       store.levels.change(to: level, after: LSN(record.lsn - 1))
       if record.lsn <= good.value { store.index(record, at: IndexEntry(tag: 0, segment: slot, offset: at)) }
       if at - store.lastLandmark >= Segment.landmarkStep {
