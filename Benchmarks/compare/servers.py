@@ -92,8 +92,7 @@ class Server:
     # What /proc says.
 
     def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        return cpu_seconds(self.child.pid)
 
     def memory(self):
         """Anonymous and file-mapped bytes of the process and its children (Redis forks), shared pages counted once."""
@@ -144,6 +143,11 @@ class LightLoad:
         self.client.close()
         ordered = sorted(self.times)
         return ordered[int(len(ordered) * 0.99)] * 1000, ordered[-1] * 1000
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
 
 
 def children(pid):

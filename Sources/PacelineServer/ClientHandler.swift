@@ -282,17 +282,32 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
   /// Answers replies that have waited for slaves too long: the writes they rest on are kept and may still become good.
   func timeOut(_ now: Tick, milliseconds: UInt64, good: Gate) {
-    while let first = held.first, !first.isForwarded, first.gate.durable <= good.durable,
-      now.since(first.since) >= milliseconds
-    {
+    answerHeld(
+      "-SYNCTIMEOUT Fullsync wait timeout: slaves did not confirm in \(milliseconds) ms; the write is on this node and may "
+        + "still become good\r\n"
+    ) { !$0.isForwarded && $0.gate.durable <= good.durable && now.since($0.since) >= milliseconds }
+  }
+
+  /// What is good by now leaves; the rest is answered with an error, because what it tells of may be gone. What the master
+  /// answered is not touched.
+  func endHeld(good: Gate) {
+    while !release(good: good) {
+      answerHeld(
+        "-UNCERTAIN this node took over another log while this waited for slaves: only the master tells whether what this "
+          + "rests on is kept\r\n"
+      ) { !$0.gate.isPassed(good) }
+    }
+    session.gate = Gate()
+  }
+
+  /// Answers held replies with an error each, from the oldest on as long as they are to be.
+  private func answerHeld(_ text: @autoclosure () -> String, while isMeant: (HeldReplies) -> Bool) {
+    while let first = held.first, isMeant(first) {
       held.removeFirst()
       heldBytes -= first.bytes.readableBytes
-      var errors = channel.allocator.buffer(capacity: first.count * 160)
-      for _ in 0..<first.count {
-        errors.writeString(
-          "-SYNCTIMEOUT Fullsync wait timeout: slaves did not confirm in \(milliseconds) ms; the write is on this node and may still become good\r\n"
-        )
-      }
+      let error = text()
+      var errors = channel.allocator.buffer(capacity: first.count * error.utf8.count)
+      for _ in 0..<first.count { errors.writeString(error) }
       bytesSent &+= UInt64(errors.readableBytes)
       worker.counters.sent(errors.readableBytes)
       context?.writeAndFlush(wrapOutboundOut(errors), promise: nil)
@@ -402,9 +417,13 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
   /// Looks whether the suspension is over, and goes on.
   func retry() {
-    guard let suspension, !closed else { return worker.resumed(self) }
     let now = Clocks.monotonic
-    forward?.look(now: now)
+    if let forward {
+      // First: it may end one suspension and begin another.
+      forward.look(now: now)
+      if forward.isUnderWay { return }
+    }
+    guard let suspension, !closed else { return worker.resumed(self) }
     guard channel.isWritable, heldBytes <= worker.outputBufferBytesMax / 2,
       !worker.server.isOverloaded(worker.executor.store)
     else {

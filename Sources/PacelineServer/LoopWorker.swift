@@ -122,6 +122,14 @@ final class LoopWorker: @unchecked Sendable {
     for handler in suspended.values { handler.retry() }
   }
 
+  /// Another store from here on. LSNs of the old one say nothing about it: where its log was cut back, other records have
+  /// them. So replies that still wait are not released by it.
+  func move(to store: LogStore) {
+    let good = server.good(of: executor.store)
+    for handler in clients.values { handler.endHeld(good: good) }
+    executor.use(store)
+  }
+
   func forget(_ handler: ClientHandler) {
     if handler.isWaiting {
       // It leaves the list at the next release.

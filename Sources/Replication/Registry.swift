@@ -327,14 +327,16 @@ package struct Registry: Sendable {
     var isChanged = false
     for node in nodes {
       if let index = slaves.firstIndex(where: { $0.id == node.id }) {
-        guard slaves[index].state.link == nil, slaves[index].address != node.address || slaves[index].isVoter != node.isVoter
+        guard slaves[index].state.link == nil,
+          slaves[index].address != node.address || slaves[index].isVoter != node.isVoter
         else { continue }
         slaves[index].address = node.address
         slaves[index].isVoter = node.isVoter
       } else {
         guard slaves.count < knownMax else { continue }
         var slave = Slave(
-          id: node.id, address: node.address, capabilities: Capabilities(), state: .disconnected(since: now), heardAt: now)
+          id: node.id, address: node.address, capabilities: Capabilities(), state: .disconnected(since: now),
+          heardAt: now)
         slave.isVoter = node.isVoter
         slaves.insert(slave, at: slaves.firstIndex { node.id < $0.id } ?? slaves.count)
       }

@@ -128,7 +128,19 @@ class Process:
         return self.child.returncode
 
     def pause(self):
+        """SIGSTOP; returns when it stands still, which takes a moment on a busy machine."""
         self.child.send_signal(signal.SIGSTOP)
+        # Its threads go on until each has been scheduled once more.
+        wait_until(lambda: all(state == "T" for state in self.thread_states()), what=f"{self.name} stands still")
+
+    def thread_states(self):
+        states = []
+        for stat in pathlib.Path(f"/proc/{self.child.pid}/task").glob("*/stat"):
+            try:
+                states.append(stat.read_text().rsplit(")", 1)[1].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+        return states
 
     def resume(self):
         self.child.send_signal(signal.SIGCONT)

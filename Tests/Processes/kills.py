@@ -6,7 +6,9 @@ Every node has a proxy before it. Nodes and the operator reach each other throug
 cut node may still talk to its clients, as behind a broken switch.
 """
 
+import collections
 import random
+import re
 import threading
 import time
 
@@ -21,6 +23,7 @@ class PacelineRow:
     """One master, two slaves, commit level quorum: a write's own reply says whether it is good."""
 
     sync_timeout = 2
+    refuses = True  # PROMOTE is refused where it would lose something, so it may be tried
 
     def __init__(self, cluster, *flags, nodes=3):
         self.cluster = cluster
@@ -101,6 +104,8 @@ class RedisNode(Server):
 class RedisRow(PacelineRow):
     """The same with Redis: WAIT 1 behind every write, as its documents advise."""
 
+    refuses = False
+
     def __init__(self, cluster):
         super().__init__(cluster)
         for i, node in enumerate(self.nodes):
@@ -156,6 +161,7 @@ class Operator:
         self.row, self.random = row, random.Random(seed)
         self.master = 0
         self.promotions, self.refusals = 0, []
+        self.progress = lambda: time.monotonic()  # changes as long as writes are acknowledged
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -177,15 +183,20 @@ class Operator:
         return roles
 
     def _run(self):
+        seen, since = None, time.monotonic()
         while not self._stop.wait(0.1):
             roles = self.roles()
-            if roles.get(self.master) == "master":
+            if self.progress() != seen:
+                seen, since = self.progress(), time.monotonic()
+            # A master that nobody follows any more may not know it: then another is tried, which the nodes can refuse.
+            is_stuck = self.row.refuses and time.monotonic() - since > 2
+            if roles.get(self.master) == "master" and not is_stuck:
                 for i in roles:
                     if i != self.master:
                         self.row.tend(i, self.master)
                 continue
             masters = [i for i, role in roles.items() if role == "master"]
-            if masters and isinstance(self.row, PacelineRow) and not isinstance(self.row, RedisRow):
+            if masters and self.row.refuses and not is_stuck:
                 self.master = masters[0]
                 continue
             slaves = [i for i in roles if i != self.master]
@@ -371,8 +382,7 @@ class Faults:
     def cut_master(self, master, slaves):
         self.row.proxies[master].cut()
         if self.random.random() < 0.7:
-            before = self.operator.promotions
-            wait_until(lambda: self.operator.promotions > before, 90, what="a new master beside the cut one")
+            wait_until(lambda: self.operator.master != master, 90, what="a new master beside the cut one")
             self.clients.wait_for(5)
         self.wait()
         self.row.proxies[master].heal()
@@ -389,8 +399,7 @@ class Faults:
     def pause_master(self, master, slaves):
         """Longer than the others wait: they have a new master when it wakes."""
         self.row.nodes[master].pause()
-        before = self.operator.promotions
-        wait_until(lambda: self.operator.promotions > before, 90, what="a new master beside the paused one")
+        wait_until(lambda: self.operator.master != master, 90, what="a new master beside the paused one")
         self.clients.wait_for(5)
         self.row.nodes[master].resume()
 
@@ -445,11 +454,15 @@ class Result:
         self.report, self.kills, self.promotions = report, faults.kills, operator.promotions
         self.acknowledged, self.operations = clients.acknowledged, len(clients.operations)
         self.faults = faults.done
+        # How nodes came back, by their own logs.
+        plans = [re.findall(r"sync planned .*sync\.plan=(\w+)", node.log()) for node in faults.row.nodes]
+        self.plans = collections.Counter(plan for found in plans for plan in found)
 
     def __str__(self):
         return (
             f"{self.kills} kills in {len(self.faults)} faults, {self.promotions} promotions, "
-            f"{self.acknowledged} acknowledged writes of {self.operations} operations\n{self.report}"
+            f"{self.acknowledged} acknowledged writes of {self.operations} operations, syncs: {dict(self.plans)}\n"
+            f"{self.report}"
         )
 
 
@@ -458,6 +471,7 @@ def run(row, seed, rounds=None, seconds=None, kills=None, kinds=None, say=lambda
     began = time.monotonic()
     row.start()
     with Operator(row, seed) as operator, Clients(row) as clients:
+        operator.progress = lambda: clients.acknowledged
         faults = Faults(row, operator, clients, seed, say)
         clients.wait_for(50)
         while (

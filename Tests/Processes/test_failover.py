@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import redis
 
-from harness import in_sync, same_state, wait_until
+from harness import connected, in_sync, same_state, wait_until
 from load import Counters, fill
 from rows import Followers, becomes, follow, full_syncs, is_error, promoted, role, row
 from wire import Closed, ErrorReply, encode
@@ -138,12 +138,15 @@ class TestPromote:
         assert role(first) == "slave" and master.call("SET", "k", "v") == b"OK"
 
     def test_it_is_refused_where_another_holds_more(self, cluster):
-        master, first, second = row(cluster)
-        first.pause()
+        master = cluster.master()
+        proxy = cluster.proxy(master)
+        first, second = cluster.slave(f"127.0.0.1:{proxy.port}", name="first"), cluster.slave(master, name="second")
+        connected(master, 2)
+        in_sync(master, first, second)
+        proxy.cut()
         master.call("SET", "second-has-it", "1")
         wait_until(lambda: second.call("GET", "second-has-it") == b"1")
         master.kill()
-        first.resume()
         text = wait_until(lambda: "holds more of the log" in (told := refused(first, "PROMOTE")) and told)
         assert second.address in text
         promoted(second)
@@ -200,6 +203,21 @@ class TestPromote:
         promoted(second)
         follow(second, master)
         assert master.call("GET", "k") == b"2"
+
+    def test_a_master_that_does_not_know_of_its_end_votes_for_the_next(self, cluster):
+        master, first, second = row(cluster, "--commit", "quorum", proxied=True)
+        cluster.proxies[0].cut()
+        promoted(first)
+        follow(first, second)
+        assert first.call("SET", "k", "2") == b"OK"
+        in_sync(first, second)
+        first.kill()
+        cluster.proxies[0].heal()
+        assert role(master) == "master"
+        promoted(second)
+        follow(second, master)
+        assert second.call("SET", "k", "3") == b"OK"
+        wait_until(lambda: master.call("GET", "k") == b"3")
 
     def test_two_of_three_that_were_all_down_go_on_without_the_master(self, cluster):
         master, first, second = row(cluster, "--commit", "quorum")

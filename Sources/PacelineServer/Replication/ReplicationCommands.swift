@@ -142,9 +142,15 @@ extension ServerCore {
   private func acknowledged(_ lsn: LSN) -> Int { replication.ackedDurableLSNs.count { $0 >= lsn } }
 
   func waitOutcome(_ count: Int, _ lsn: LSN, _ deadline: Tick?, _ now: Tick) -> PendingReply.Answer?? {
+    guard isMaster else { return Self.unblocked }
     let reached = acknowledged(lsn)
     guard reached >= count || deadline.map({ now >= $0 }) ?? false else { return nil }
     return .some { $0.reply.integer(Int64(reached)) }
+  }
+
+  /// The LSN that a client waits for may be another record in the new master's log.
+  private static let unblocked: PendingReply.Answer?? = .some {
+    $0.reply.error("UNBLOCKED this node is no master any more: what was waited for may be lost")
   }
 
   /// WAITAOF numlocal numreplicas timeout: like WAIT, and whether this node has it on disk.
@@ -170,6 +176,7 @@ extension ServerCore {
 
   func waitDisksOutcome(_ local: Int, _ count: Int, _ lsn: LSN, _ deadline: Tick?, _ now: Tick) -> PendingReply.Answer??
   {
+    guard count == 0 || isMaster else { return Self.unblocked }
     let here = store.positions.durable >= lsn ? 1 : 0
     let reached = acknowledged(lsn)
     guard here >= local && reached >= count || deadline.map({ now >= $0 }) ?? false else { return nil }
