@@ -60,6 +60,8 @@ package struct FaultPlan: Equatable, Sendable {
   package var walKeepBytes = 0
   package var compresses = false
   package var syncRateBytes = 0
+  /// `--sync-mode full`: with so little data the planner would seldom choose it.
+  package var alwaysSyncsFully = false
   package var clients = 3
   package var keys = 8
   package var valueBytesMax = 200
@@ -101,6 +103,7 @@ package struct FaultPlan: Equatable, Sendable {
     if nodes > 1, durability == .fsync { level = [.async, .async, .fullsync, .quorum, .quorum][random.below(5)] }
     syncTimeoutMilliseconds = [200, 1000, 5000][random.below(3)]
     plan(&random)
+    alwaysSyncsFully = random.chance(15)
   }
 
   private mutating func plan(_ random: inout SplitMix64) {

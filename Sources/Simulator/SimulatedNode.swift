@@ -54,6 +54,7 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.walKeepBytes = plan.walKeepBytes
     // A master that synced nothing may come back empty.
     configuration.acceptDataLoss = plan.durability != .fsync
+    configuration.syncMode = plan.alwaysSyncsFully ? .full : .auto
     configuration.syncRateBytes = UInt64(plan.syncRateBytes)
     configuration.sync.timeoutMilliseconds = UInt64(plan.syncTimeoutMilliseconds)
     configuration.commit =

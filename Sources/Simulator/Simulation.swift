@@ -333,7 +333,7 @@ package final class Simulation: @unchecked Sendable {
       if let violation = prefixes.visible(position, node: node.number, mayGoBack: { acknowledged.isPermitted($0) }) {
         report(violation)
       }
-      if store.isReplica, shown > safe[term, default: .none], !acknowledged.isPermitted(position) {
+      if !life.core.isMaster, store.isReplica, shown > safe[term, default: .none], !acknowledged.isPermitted(position) {
         report(Violation("visible before it was safe", node.row))
       }
     }
