@@ -99,7 +99,7 @@ let package = Package(
       name: "PacelineServerTests",
       dependencies: [
         "Core", "RESP", "LogStore", "Commands", "PacelineServer", .product(name: "Logging", package: "swift-log"),
-        .product(name: "NIOEmbedded", package: "swift-nio"),
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
       ]),
     .testTarget(
       name: "PacelineCommandLineTests",

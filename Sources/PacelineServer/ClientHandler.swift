@@ -417,9 +417,13 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
   /// Looks whether the suspension is over, and goes on.
   func retry() {
-    guard let suspension, !closed else { return worker.resumed(self) }
     let now = Clocks.monotonic
-    forward?.look(now: now)
+    if let forward {
+      // First: it may end one suspension and begin another.
+      forward.look(now: now)
+      if forward.isUnderWay { return }
+    }
+    guard let suspension, !closed else { return worker.resumed(self) }
     guard channel.isWritable, heldBytes <= worker.outputBufferBytesMax / 2,
       !worker.server.isOverloaded(worker.executor.store)
     else {

@@ -37,6 +37,7 @@ final class Forwarder {
   private var attempts = 0
   private var reason = "none is known"
   private var lastHeard = Tick(milliseconds: 0)
+  private var lastLooked = Tick(milliseconds: 0)
 
   // The present reply.
   private var treatment: ForwardBatch.Treatment?
@@ -71,6 +72,9 @@ final class Forwarder {
 
   private var server: ServerCore { worker.server }
   var isMaster: Bool { worker.takesWrites && server.isMaster }
+
+  /// A batch is on its way.
+  var isUnderWay: Bool { if case .idle = phase { false } else { true } }
 
   /// Reads would not show what the client wrote.
   func isBehind(_ session: Session) -> Bool {
@@ -426,14 +430,16 @@ final class Forwarder {
   /// The client may take more, or time has passed.
   func look(now: Tick) {
     pace()
-    guard let upstream else { return }
+    guard let upstream, now > lastLooked else { return }
+    lastLooked = now
+    let most: UInt64
     switch phase {
     case .idle, .connecting: return
-    case .preparing, .sent: break
+    case .preparing: most = Self.attemptMilliseconds
+    case .sent:
+      let isOld = server.role != .slave(of: upstream.followed)
+      most = isOld ? Self.replyOfOldMasterMilliseconds : Self.replyMilliseconds
     }
-    let isOld: Bool
-    if case .slave(of: upstream.followed) = server.role { isOld = false } else { isOld = true }
-    let most = isOld ? Self.replyOfOldMasterMilliseconds : Self.replyMilliseconds
     // Nothing can be heard of what is not read.
     guard let client, client.channel.isWritable else {
       lastHeard = now

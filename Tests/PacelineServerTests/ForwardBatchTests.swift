@@ -7,7 +7,7 @@ struct ForwardBatchTests {
   private static let refusal = "-READONLY You can't write against a read only replica. The master is 10.0.0.7:7401\r\n"
 
   /// `w` a write, `r` a read.
-  private func batch(_ kinds: String) -> ForwardBatch {
+  private func made(_ kinds: String) -> ForwardBatch {
     var batch = ForwardBatch()
     for kind in kinds {
       Array("\(kind)\r\n".utf8).withUnsafeBytes { batch.add($0, kind == "w" ? .write : .read, .on) }
@@ -30,14 +30,14 @@ struct ForwardBatchTests {
   }
 
   @Test func `replies go to the client as they are`() {
-    var batch = batch("wrw")
+    var batch = made("wrw")
     #expect(feed(&batch, ["+OK\r\n", "$1\r\nx\r\n", "-ERR no\r\n"]) == "+OK\r\n$1\r\nx\r\n-ERR no\r\n")
     #expect(batch.answered == 3)
     #expect(batch.refusedFrom == nil)
   }
 
   @Test func `from the first refused write on everything is sent again`() {
-    var batch = batch("wrwrw")
+    var batch = made("wrwrw")
     #expect(
       feed(&batch, ["+OK\r\n", "$1\r\nx\r\n", Self.refusal, "$1\r\ny\r\n", Self.refusal]) == "+OK\r\n$1\r\nx\r\n")
     #expect(batch.refusedFrom == 2)
@@ -49,7 +49,7 @@ struct ForwardBatchTests {
   }
 
   @Test func `what was refused before a write that was done is not sent again`() {
-    var batch = batch("wrwr")
+    var batch = made("wrwr")
     let replies = feed(&batch, [Self.refusal, "$1\r\nx\r\n", "+OK\r\n", "$1\r\ny\r\n"])
     #expect(
       replies == Self.refusal
@@ -59,13 +59,13 @@ struct ForwardBatchTests {
   }
 
   @Test func `a write that failed otherwise counts as answered`() {
-    var batch = batch("ww")
+    var batch = made("ww")
     #expect(feed(&batch, [Self.refusal, "-ERR no\r\n"]) == Self.refusal + "-ERR no\r\n")
     #expect(batch.answered == 2)
   }
 
   @Test func `a broken connection leaves writes uncertain and never sends them again`() {
-    var batch = batch("wwr")
+    var batch = made("wwr")
     #expect(feed(&batch, ["+OK\r\n"]) == "+OK\r\n")
     #expect(batch.hasUnansweredWrites)
     let (errors, count) = batch.errorsForBroken()
@@ -78,7 +78,7 @@ struct ForwardBatchTests {
   }
 
   @Test func `reads whose connection broke are asked again`() {
-    var batch = batch("wrr")
+    var batch = made("wrr")
     #expect(feed(&batch, ["+OK\r\n", "$1\r\nx\r\n"]) == "+OK\r\n$1\r\nx\r\n")
     #expect(!batch.hasUnansweredWrites)
     #expect(String(buffer: batch.wire(askingForToken: false)) == "r\r\n")
