@@ -196,7 +196,7 @@ extension NodeCore {
   /// Appends a new list of voters. false if the log takes no records now.
   package func changeVoters(_ ids: [NodeID], in store: LogStore) -> Bool {
     store.writeLock.lock()
-    guard isMaster, !store.isReplica, store.isWritable, commitment.mayChangeVoters else {
+    guard isMaster, !store.isReplica, store.isWritable, !isHandingOver, commitment.mayChangeVoters else {
       store.writeLock.unlock()
       return false
     }

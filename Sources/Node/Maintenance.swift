@@ -26,7 +26,7 @@ extension NodeCore {
       store.writeLock.lock()
       var deleted = 0
       examined = 0
-      if !store.isReplica, store.isWritable {
+      if !store.isReplica, store.isWritable, !isHandingOver {
         store.setLevel(configuration.commit.level)
         (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound)
       }

@@ -77,6 +77,9 @@ package final class NodeCore: @unchecked Sendable {
   }
   package var clock: WallClock { clock(wall: host.wall) }
 
+  /// The log stands still for a handover: nothing is appended but by the reign that follows. Asked under the write lock.
+  var isHandingOver: Bool { succession.failoverState != "no-failover" }
+
   // MARK: Commit
 
   /// The commit thread wrote, and perhaps synced, a store.

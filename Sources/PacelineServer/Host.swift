@@ -72,11 +72,16 @@ extension ServerCore: NodeHost {
   package func closeClient(_ link: LinkID) { closeClient(link.value) }
 
   package func moveReaders(to store: LogStore) {
+    waitForLoops { $0.move(to: store) }
+  }
+
+  /// Runs on every loop between two batches; returns when all have. Blocks.
+  private func waitForLoops(_ body: @escaping @Sendable (LoopWorker) -> Void) {
     let allOver = Signal()
     let latch = Latch(count: workers.count)
     for worker in workers {
       worker.eventLoop.execute {
-        worker.move(to: store)
+        body(worker)
         latch.countDown(allOver)
       }
     }
@@ -88,7 +93,11 @@ extension ServerCore: NodeHost {
   package func commitAdvanced() { for worker in workers { worker.commitAdvanced() } }
   package func pauseWrites(_ yes: Bool) {
     service.handoverPauses.store(yes, ordering: .releasing)
-    if yes { service.watch(.paused) }
+    if yes {
+      service.watch(.paused)
+      // A batch that began before has written when its loop comes here.
+      waitForLoops { _ in }
+    }
     stateChanged()
   }
   package func damageMet(in file: String, of store: LogStore) { scrubThread.damageMet(in: file, of: store) }

@@ -21,7 +21,7 @@ SEED = int(os.environ.get("PACELINE_SOAK_SEED", "1"))
 @pytest.mark.soak
 @pytest.mark.parametrize("flags", [[], SMALL], ids=["defaults", "small-segments"])
 def test_nothing_acknowledged_is_lost(cluster, flags):
-    limit = {"seconds": SOAK_SECONDS} if SOAK_SECONDS else {"kills": 6 * SCALE}
+    limit = {"seconds": SOAK_SECONDS} if SOAK_SECONDS else {"kills": 12 * SCALE}
     result = run(PacelineRow(cluster, *flags), SEED, say=print, **limit)
     print(result)
     assert result.report, f"seed {SEED}: {result}"
