@@ -1,5 +1,9 @@
 // Raw memory: views of bytes to write, and of mapped files, which live as long as their `MappedFile`.
 
+#if PACELINE_PLANTED_BUGS
+  import Core
+#endif
+
 /// The seam between the store and the disk. A real implementation is in `RealFileSystem.swift`, a simulated one, which
 /// knows which bytes are synced and can fail any call, in the Simulator package.
 public protocol FileSystem: AnyObject, Sendable {
@@ -120,6 +124,9 @@ extension FileSystem {
     }
     file.close()
     try rename(temporary, to: path)
+    #if PACELINE_PLANTED_BUGS
+      if PlantedBug.skipGenerationSync.isPlanted { return }
+    #endif
     try syncDirectory(directory)
   }
 }

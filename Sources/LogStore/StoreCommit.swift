@@ -107,6 +107,9 @@ extension LogStore {
 
   private func sync(_ segment: Segment) throws(FileError) {
     guard let file = segment.file else { return }
+    #if PACELINE_PLANTED_BUGS
+      if PlantedBug.skipSync.isPlanted { return segment.synced = segment.written }
+    #endif
     if segment.synced < segment.written {
       try syncOrLatch(file)
       segment.synced = segment.written
@@ -119,6 +122,9 @@ extension LogStore {
   /// Syncs a filled segment and hands it to the maintenance thread.
   private func complete(_ segment: Segment) throws(FileError) {
     guard !segment.handedOver else { return }
+    #if PACELINE_PLANTED_BUGS
+      if PlantedBug.skipFilledSync.isPlanted { segment.synced = segment.written }
+    #endif
     if let file = segment.file, segment.synced < segment.written {
       try syncOrLatch(file)
       segment.synced = segment.written
@@ -160,7 +166,11 @@ extension LogStore {
     let file = try fileSystem.open(path, .create)
     do throws(FileError) {
       try file.reserve(UInt64(segment.capacity + TailMark.bytes))
-      try fileSystem.syncDirectory(directory)
+      #if PACELINE_PLANTED_BUGS
+        if !PlantedBug.skipDirectorySync.isPlanted { try fileSystem.syncDirectory(directory) }
+      #else
+        try fileSystem.syncDirectory(directory)
+      #endif
     } catch {
       file.close()
       try? fileSystem.unlink(path)

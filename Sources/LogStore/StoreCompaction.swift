@@ -41,10 +41,16 @@ extension LogStore {
       if segment.state == .sealed, hasNoDead, segment.lastLSN <= bounds.settled {
         segment.cleanUpTo = max(segment.cleanUpTo, bounds.settled)
       }
+      #if PACELINE_PLANTED_BUGS
+        let isForgotten = PlantedBug.dropTombstones.isPlanted
+      #else
+        let isForgotten = false
+      #endif
+      let tombstonesMayGo =
+        segment.lastLSN <= oldestUnclean && segment.lastLSN < bounds.neededFrom || isForgotten
       pieces.append(
         CompactionPlanner.Piece(
-          bytes: bytes, liveBytes: live, keptBytes: kept,
-          tombstonesMayGo: segment.lastLSN <= oldestUnclean && segment.lastLSN < bounds.neededFrom,
+          bytes: bytes, liveBytes: live, keptBytes: kept, tombstonesMayGo: tombstonesMayGo,
           isEligible: isEligible(segment, bounds, forcedBelow: forcedBelow), isClean: hasNoDead))
       oldestUnclean = min(oldestUnclean, segment.cleanUpTo)
     }

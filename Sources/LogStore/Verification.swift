@@ -24,11 +24,23 @@ public struct Verification {
     public var records = 0
     public var lastLSN = LSN.none
     public var damage: [Damage] = []
+    // Of the newest generation's files and the log behind them, as far as they are good.
+    public var databases: [LiveTally.Database] = []
+    public var liveRecords = 0
+    public var liveBytes = 0
+    public var deadRecords = 0
+    public var deadBytes = 0
   }
 
   private let fileSystem: any FileSystem
   private let progress: (_ filesDone: Int, _ filesTotal: Int, _ bytesDone: Int) -> Void
   private var summary = Summary()
+  private var tally = LiveTally()
+  /// The data set's seed, and the newest generation's number.
+  private var hashSeed: UInt64 = 0
+  private var newestGeneration: UInt64 = 0
+  /// Whole units end here: what comes behind was never visible.
+  private var openUnit: [[UInt8]] = []
 
   public init(
     fileSystem: any FileSystem, progress: @escaping (_ filesDone: Int, _ filesTotal: Int, _ bytesDone: Int) -> Void
@@ -79,6 +91,8 @@ public struct Verification {
       !name.isData && name.firstLSN >= newest.logStart && !named.contains { $0.segment.name == name }
     }
     let total = named.count + tail.count
+    hashSeed = LogStore.hashSeed(of: newest.lineage)
+    newestGeneration = newest.generation
     for file in named {
       verify(file, in: "\(path)/store-\(file.store)", lineage: LogStore.hashSeed(of: newest.lineage))
       progress(summary.files, total, summary.bytes)
@@ -88,6 +102,10 @@ public struct Verification {
       verifyTail("\(store)/\(name.records)", name, isLast: position == tail.count - 1)
       progress(summary.files, total, summary.bytes)
     }
+    summary.databases = tally.databases
+    (summary.liveRecords, summary.liveBytes) = tally.live
+    summary.deadRecords = tally.records - summary.liveRecords
+    summary.deadBytes = tally.bytes - summary.liveBytes
     let bad = Set(summary.damage.flatMap(\.generations))
     summary.usableGenerations = generations.map(\.generation).filter { !bad.contains($0) }
     return summary
@@ -114,6 +132,7 @@ public struct Verification {
       summary.damage.append(damage("its header is not that of this file", offset: 0))
     }
     let isWhole = UInt64(mapping.count) == file.segment.bytes && CRC32C.checksum(mapping.bytes) == file.segment.checksum
+    let isNewest = file.generations.contains(newestGeneration)
     let before = summary.damage.count
     let index = verifyIndex(file, in: directory)
     if let index {
@@ -127,6 +146,7 @@ public struct Verification {
             record.contentHash == entry.contentHash, record.table == entry.table, record.kind == entry.kind,
             record.recordBytes == entry.recordBytes, KeyHash.hash(record.key, seed: lineage) == entry.hash
           {
+            if isNewest { tally.note(record, hash: entry.hash) }
             continue
           }
         }
@@ -146,6 +166,7 @@ public struct Verification {
         last = LSN(record.lsn)
         summary.records += 1
         at += record.recordBytes
+        if isNewest { tally.note(record, hash: KeyHash.hash(record.key, seed: lineage)) }
       }
     }
     if !isWhole, summary.damage.count == before {
@@ -179,6 +200,22 @@ public struct Verification {
     return nil
   }
 
+  /// Counts a record of the log behind the newest generation, with its whole unit.
+  private mutating func noteTail(_ record: RecordView) {
+    if record.unitContinues || !openUnit.isEmpty {
+      openUnit.append([UInt8](UnsafeRawBufferPointer(start: record.base, count: record.recordBytes)))
+    }
+    guard !record.unitContinues else { return }
+    if openUnit.isEmpty { return tally.note(record, hash: KeyHash.hash(record.key, seed: hashSeed)) }
+    for bytes in openUnit {
+      bytes.withUnsafeBytes { raw in
+        let copy = RecordView(raw.baseAddress!)  // never empty: it holds a header
+        tally.note(copy, hash: KeyHash.hash(copy.key, seed: hashSeed))
+      }
+    }
+    openUnit = []
+  }
+
   /// A file behind the newest generation: good up to where the log ends.
   private mutating func verifyTail(_ path: String, _ name: LogFileName, isLast: Bool) {
     summary.files += 1
@@ -200,6 +237,7 @@ public struct Verification {
       guard record.verify(available: mapping.count - at) == .good, record.lsn == last.value + 1 else { break }
       last = LSN(record.lsn)
       summary.records += 1
+      noteTail(record)
       at += record.recordBytes
     }
     summary.bytes += at
@@ -227,8 +265,17 @@ extension Verification.Summary {
     } + [
       "\(files) files, \(records) records, \(bytes) bytes, up to LSN \(lastLSN): "
         + (damage.isEmpty ? "all good" : "\(damage.count) DAMAGED places"),
-      "usable generations: \(usableGenerations.isEmpty ? "none" : usableGenerations.map { "\($0)" }.joined(separator: ", "))",
+      "alive: \(liveRecords) records, \(liveBytes) bytes; dead: \(deadRecords) records, \(deadBytes) bytes",
     ]
+      + databases.map { "database \($0.database): \($0.keys) keys, digest \(Self.hex($0.digest))" } + [
+        "usable generations: \(usableGenerations.isEmpty ? "none" : usableGenerations.map { "\($0)" }.joined(separator: ", "))"
+      ]
+  }
+
+  /// As DIGEST writes it.
+  private static func hex(_ value: UInt64) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
   public var json: String {
@@ -251,7 +298,12 @@ extension Verification.Summary {
     }
     return
       "{\"files\":\(files),\"records\":\(records),\"bytes\":\(bytes),\"last_lsn\":\(lastLSN),\"usable_generations\":["
-      + usableGenerations.map { "\($0)" }.joined(separator: ",") + "],\"damage\":[" + places.joined(separator: ",")
+      + usableGenerations.map { "\($0)" }.joined(separator: ",")
+      + "],\"live_records\":\(liveRecords),\"live_bytes\":\(liveBytes),"
+      + "\"dead_records\":\(deadRecords),\"dead_bytes\":\(deadBytes),\"databases\":["
+      + databases.map {
+        "{\"database\":\($0.database),\"keys\":\($0.keys),\"digest\":\"\(Self.hex($0.digest))\"}"
+      }.joined(separator: ",") + "],\"damage\":[" + places.joined(separator: ",")
       + "]}"
   }
 }

@@ -82,6 +82,8 @@ package final class Commitment: Sendable {
 
   /// Writes are good with less than their level asks for.
   package var isDegraded: Bool { state.withLock { $0.fullsync.isDegraded || $0.quorum.isDegraded } }
+  /// A term of this node's own has begun, and no other's since.
+  var isReigning: Bool { state.withLock { $0.tracker != nil } }
   package var voters: VoterList { state.withLock { $0.voters } }
   package func removing(_ id: NodeID) throws(ReplicationError) -> [NodeID] {
     let tracker = state.withLock { $0.tracker }
@@ -113,6 +115,10 @@ extension NodeCore {
   package func good(of store: LogStore) -> (durable: UInt64, committed: UInt64) {
     // On a slave nothing is visible before it is committed, but for what it wrote itself as a master, or held at its start.
     if store.isReplica { return (.max, store.isGated ? store.positions.committed.value : .max) }
+    #if PACELINE_PLANTED_BUGS
+      if PlantedBug.acknowledgeBeforeSync.isPlanted { return (.max, .max) }
+      if PlantedBug.ignoreLevel.isPlanted { return (store.positions.durable.value, .max) }
+    #endif
     let committed = store.positions.committed.value
     return durability == .fsync ? (store.positions.durable.value, committed) : (.max, committed)
   }
@@ -121,6 +127,9 @@ extension NodeCore {
   func advanceCommit(_ store: LogStore) {
     guard !store.isReplica else { return }
     let durable = durability == .fsync ? store.positions.durable : store.positions.written
+    #if PACELINE_PLANTED_BUGS
+      if PlantedBug.commitEverything.isPlanted { return store.positions.set(committed: store.positions.applied) }
+    #endif
     // Read after `durable`: who writes the first record of a level says so before that record is durable.
     guard store.isGated else { return store.positions.set(committed: durable) }
     let committed = store.positions.committed

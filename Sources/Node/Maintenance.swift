@@ -14,6 +14,13 @@ extension NodeCore {
       store.writeLock.unlock()
       return
     }
+    // Not before its term has begun: what a node appends at its start would carry the term, and perhaps the LSN, of
+    // records that slaves have and this disk has lost.
+    #if PACELINE_PLANTED_BUGS
+      if !PlantedBug.appendBeforeReign.isPlanted, !commitment.isReigning { return }
+    #else
+      guard commitment.isReigning else { return }
+    #endif
     var examined = Self.expiredPerRound
     while examined == Self.expiredPerRound {
       store.writeLock.lock()

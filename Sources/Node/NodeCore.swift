@@ -43,6 +43,8 @@ package final class NodeCore: @unchecked Sendable {
     durability = host.nodeConfiguration.durability
     disk = DiskWatch(logger: logger)
     storeBox = Mutex(store)
+    // Until a reign begins: what this node has on disk alone must not count as good.
+    store.isReplica = true
     termValue = Atomic(store.newestTerm?.value ?? 0)
     lastSave = Atomic(host.wall.milliseconds / 1000)
     replication = ReplicationService(core: self)

@@ -76,6 +76,8 @@ extension NodeCore {
     let store = self.store
     guard store.isReplica else { return }
     store.writeLock.lock()
+    // What becomes visible here may not be good yet.
+    store.closeGate()
     let applied = Result { try store.apply(upTo: store.positions.appended) }
     let appended = store.positions.appended
     store.writeLock.unlock()

@@ -46,7 +46,8 @@ extension Succession {
         vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
         committedLSN: own.committedLSN)
       if own.role == .master {
-        voter.leadership = .isMaster
+        // A log with a newer term than this reign's is proof that the reign is over.
+        if request.last.term <= core.term, hearsMajority { voter.leadership = .isMaster }
       } else if own.isStreaming, let heard = own.heardMilliseconds {
         voter.leadership = .follows(heardMillisecondsAgo: heard)
       }
@@ -59,8 +60,14 @@ extension Succession {
           logger.notice(
             "voted", metadata: ["replication.term": "\(vote.term)", "replication.candidate": "\(request.address)"])
           // Nothing of an older term is taken or acknowledged any more; whom to follow, the winner will tell.
-          if own.role == .master, !handover.isUnderWay { core.stepDown(for: request.address) }
+          let stepsDown = own.role == .master && !handover.isUnderWay
+          if stepsDown { core.stepDown(for: request.address) }
           core.replication.upstream.voted(vote.term)
+          // The winner tells, unless it is gone before.
+          if stepsDown {
+            let addresses = knownNodes.map(\.address)
+            loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: vote.term) }
+          }
           step(promotion: .termSeen(vote.term))
         }
       }
@@ -68,11 +75,26 @@ extension Succession {
     }
   }
 
+  /// Where a quorum commits: whether so many voters follow this master that it can commit anything.
+  private var hearsMajority: Bool {
+    guard case .quorum(let voters) = promotionFacts(force: false, handover: nil).level, voters.count > 1 else {
+      return true
+    }
+    let now = host.monotonic
+    let heard = core.replication.slaves.count {
+      voters.contains($0.id) && $0.state.isStreaming && now.since($0.heardAt) <= Self.aliveMilliseconds
+    }
+    return heard + (voters.contains(core.directory.node) ? 1 : 0) >= voters.count / 2 + 1
+  }
+  private static let aliveMilliseconds: UInt64 = 3000
+
   // MARK: MS_NEW_MASTER
 
   package func newMaster(_ news: NewMaster, _ done: @escaping @Sendable (ReplicationError?) -> Void) {
     loop.execute { [self] in
-      let masterID = core.isMaster ? core.directory.node : core.replication.upstream.view.upstream.first
+      // A master that voted in a newer term is not that term's.
+      let reigns = core.isMaster && core.term >= core.knownTerm
+      let masterID = reigns ? core.directory.node : core.isMaster ? nil : core.replication.upstream.view.upstream.first
       switch NewMasterRule.answer(
         news, ownID: core.directory.node, lineage: core.directory.lineage, knownTerm: core.knownTerm, masterID: masterID
       )
@@ -98,7 +120,9 @@ extension Succession {
         logger.error("the new term cannot be written down", metadata: ["error": "\(failure)"])
       }
     }
-    guard core.role != .slave(of: address) || core.replication.upstream.view.hold != nil else { return }
+    // A master that stepped down with its vote names that node already, and follows nobody yet.
+    let view = core.replication.upstream.view
+    guard core.role != .slave(of: address) || view.master != address || view.hold != nil else { return }
     logger.notice(
       "there is a new master", metadata: ["replication.master": "\(address)", "replication.term": "\(term)"])
     core.becomeSlave(of: address)

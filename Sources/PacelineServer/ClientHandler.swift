@@ -20,24 +20,31 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   let createdAt: Tick
   private(set) var lastActive: Tick
   /// Set while the handler is in its pipeline: writing from here is a shorter way than from the channel.
-  private var context: ChannelHandlerContext?
-  private var parser = RequestParser()
+  private(set) var context: ChannelHandlerContext?
+  var parser = RequestParser()
   private var arguments = ArgumentList()
   var limits: RequestLimits
   /// Bytes of an incomplete command, and of commands not executed while the connection is suspended.
-  private(set) var pending: ByteBuffer?
+  var pending: ByteBuffer?
   /// Replies whose gate is not good yet, oldest first.
-  private var held: CircularBuffer<HeldReplies> = .init(initialCapacity: 2)
+  var held: CircularBuffer<HeldReplies> = .init(initialCapacity: 2)
   /// In the executor's buffer.
-  private var replies = 0
-  private(set) var heldBytes = 0
-  private var suspension: Suspension?
+  var replies = 0
+  var heldBytes = 0
+  private(set) var suspension: Suspension?
+  /// What goes to the master; there from the first time on.
+  var forward: Forwarder?
+  /// The forwarder's batch, to be sent when what is behind it is kept.
+  var forwardToStart: PendingReply?
+  /// So many bytes of `pending` came while a handover held writes back: their writes go to the new master.
+  var graceBytes = 0
+  private var pausedAsMaster = false
   var isSuspended: Bool { suspension != nil }
   var heldReplies: Int { held.count }
   private(set) var isReading = true
   /// On the worker's list of those whose replies wait; kept by the worker.
   var isWaiting = false
-  private var closed = false
+  private(set) var closed = false
   /// True while commands are executed. When a write fails, NIO hands over what is still in the socket before it returns:
   /// a reply to a client that is gone brings `channelRead` back in the middle of `execute`.
   private var isExecuting = false
@@ -68,6 +75,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
   func channelInactive(context: ChannelHandlerContext) {
     closed = true
+    endForwarding()
     worker.forget(self)
     worker.server.closed(self)
     context.fireChannelInactive()
@@ -93,6 +101,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         buffer.moveReaderIndex(forwardBy: consumed)
         keep(&buffer)
       }
+      startForwarding()
     } else {
       keep(&buffer)
       holdBack()
@@ -110,6 +119,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
   private func executePending() {
     guard var buffer = pending else { return }
+    defer { startForwarding() }
     pending = nil
     let consumed = buffer.withUnsafeReadableBytes { execute($0) }
     buffer.moveReaderIndex(forwardBy: consumed)
@@ -142,7 +152,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     logIsLost = !executor.store.isWritable && executor.store.isClosedForGood
     isExecuting = true
     defer { isExecuting = false }
-    worker.beginBatch()
+    let forwards = mayForward
+    worker.beginBatch(forwarding: forwards && (worker.forwardsWrites || graceBytes > 0))
     executor.level = max(worker.level, session.level ?? .async)
     lastActive = executor.tick
     executor.reply.removeAll(keepingCapacity: true)
@@ -152,7 +163,19 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
       switch parser.next(start + at, count: bytes.count - at, limits: limits, into: &arguments) {
       case .command(let consumed):
         let rest = at + consumed
-        let isPipeline = rest < bytes.count && session.authenticated
+        if _slowPath(forwards) {
+          switch forwarding(arguments, UnsafeRawBufferPointer(start: start + at, count: consumed), at: at) {
+          case .local: break
+          case .added, .answered:
+            at += consumed
+            continue
+          case .wait: break loop
+          case .paused:
+            hold(.paused)
+            break loop
+          }
+        }
+        let isPipeline = rest < bytes.count && session.authenticated && !forwards
         if isPipeline {
           worker.lookAhead.fill(start + rest, count: bytes.count - rest, limits: limits)
           worker.lookAhead.prefetch(arguments, executor.store, database: session.database)
@@ -165,6 +188,11 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
       case .nothing(let consumed): at += consumed
       case .incomplete: break loop
       case .failed(let error):
+        if forward?.batch.isEmpty == false {
+          // Behind the replies of the master.
+          parser.reset()
+          break loop
+        }
         worker.server.protocolFailed(error, self)
         // Whoever is turned away without a word is not answered before either.
         if error.isSilent { executor.reply.removeAll(keepingCapacity: true) }
@@ -175,6 +203,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
     worker.endBatch()
     sendReplies()
+    graceBytes = max(0, graceBytes - at)
+    holdForwarded()
     limits.authenticated = session.authenticated
     if session.closing { closeAfterReplies() }
     return at
@@ -252,15 +282,32 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
   /// Answers replies that have waited for slaves too long: the writes they rest on are kept and may still become good.
   func timeOut(_ now: Tick, milliseconds: UInt64, good: Gate) {
-    while let first = held.first, first.gate.durable <= good.durable, now.since(first.since) >= milliseconds {
+    answerHeld(
+      "-SYNCTIMEOUT Fullsync wait timeout: slaves did not confirm in \(milliseconds) ms; the write is on this node and may "
+        + "still become good\r\n"
+    ) { !$0.isForwarded && $0.gate.durable <= good.durable && now.since($0.since) >= milliseconds }
+  }
+
+  /// What is good by now leaves; the rest is answered with an error, because what it tells of may be gone. What the master
+  /// answered is not touched.
+  func endHeld(good: Gate) {
+    while !release(good: good) {
+      answerHeld(
+        "-UNCERTAIN this node took over another log while this waited for slaves: only the master tells whether what this "
+          + "rests on is kept\r\n"
+      ) { !$0.gate.isPassed(good) }
+    }
+    session.gate = Gate()
+  }
+
+  /// Answers held replies with an error each, from the oldest on as long as they are to be.
+  private func answerHeld(_ text: @autoclosure () -> String, while isMeant: (HeldReplies) -> Bool) {
+    while let first = held.first, isMeant(first) {
       held.removeFirst()
       heldBytes -= first.bytes.readableBytes
-      var errors = channel.allocator.buffer(capacity: first.count * 160)
-      for _ in 0..<first.count {
-        errors.writeString(
-          "-SYNCTIMEOUT Fullsync wait timeout: slaves did not confirm in \(milliseconds) ms; the write is on this node and may still become good\r\n"
-        )
-      }
+      let error = text()
+      var errors = channel.allocator.buffer(capacity: first.count * error.utf8.count)
+      for _ in 0..<first.count { errors.writeString(error) }
       bytesSent &+= UInt64(errors.readableBytes)
       worker.counters.sent(errors.readableBytes)
       context?.writeAndFlush(wrapOutboundOut(errors), promise: nil)
@@ -316,8 +363,9 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
   // MARK: Waiting
 
-  private func hold(_ why: Suspension) {
+  func hold(_ why: Suspension) {
     suspension = why
+    if case .paused = why { pausedAsMaster = worker.takesWrites }
     worker.suspend(self)
     if case .time(let until) = why { wake(at: until) }
     if case .slaves(_, _, let deadline?) = why { wake(at: deadline) }
@@ -335,6 +383,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   func handOver(answer: ByteBuffer, to next: any ChannelHandler) {
     suspension = nil
     closed = true
+    endForwarding()
     worker.forget(self)
     worker.server.closed(self)
     channel.writeAndFlush(answer, promise: nil)
@@ -368,8 +417,13 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
   /// Looks whether the suspension is over, and goes on.
   func retry() {
-    guard let suspension, !closed else { return worker.resumed(self) }
     let now = Clocks.monotonic
+    if let forward {
+      // First: it may end one suspension and begin another.
+      forward.look(now: now)
+      if forward.isUnderWay { return }
+    }
+    guard let suspension, !closed else { return worker.resumed(self) }
     guard channel.isWritable, heldBytes <= worker.outputBufferBytesMax / 2,
       !worker.server.isOverloaded(worker.executor.store)
     else {
@@ -378,6 +432,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     guard let answer = worker.server.outcome(of: suspension, now: now) else { return }
     self.suspension = nil
     worker.resumed(self)
+    // A handover is over, and another node is master.
+    if case .paused = suspension, pausedAsMaster, !worker.server.isMaster { graceBytes = pending?.readableBytes ?? 0 }
     if let answer {
       worker.executor.reply.removeAll(keepingCapacity: true)
       worker.executor.reply.protocolVersion = session.protocolVersion
@@ -399,9 +455,10 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 }
 
 /// Replies that wait until what they tell of is good.
-private struct HeldReplies {
+struct HeldReplies {
   let gate: Gate
   let bytes: ByteBuffer
   let count: Int
   let since: Tick
+  var isForwarded = false
 }

@@ -76,7 +76,7 @@ extension ServerCore: NodeHost {
     let latch = Latch(count: workers.count)
     for worker in workers {
       worker.eventLoop.execute {
-        worker.executor.use(store)
+        worker.move(to: store)
         latch.countDown(allOver)
       }
     }

@@ -18,6 +18,8 @@ final class LoopWorker: @unchecked Sendable {
   var lookAhead = LookAhead()
   /// False on a slave. A hint for quick refusals; what counts is the store's own flag, under its lock.
   var takesWrites = true
+  /// On a slave: what clients write goes to the master.
+  private(set) var forwardsWrites = false
   /// Replies held for one client beyond which its commands wait.
   var outputBufferBytesMax: Int
   /// The level that every write has at least.
@@ -45,15 +47,18 @@ final class LoopWorker: @unchecked Sendable {
   func configure(_ settings: ServerConfiguration) {
     outputBufferBytesMax = settings.outputBufferBytesMax
     level = settings.commit.level
+    forwardsWrites = settings.forwardWrites
     syncTimeoutMilliseconds = UInt64(settings.syncTimeoutMilliseconds)
   }
 
   // MARK: Batches
 
+  /// - Parameter forwarding: writes go to the master, so they may be queued; the store itself refuses them on a slave.
   @inline(__always)
-  func beginBatch() {
+  func beginBatch(forwarding: Bool) {
     executor.beginBatch(
-      now: server.clock, tick: Clocks.monotonic, good: server.good(of: executor.store), takesWrites: takesWrites)
+      now: server.clock, tick: Clocks.monotonic, good: server.good(of: executor.store),
+      takesWrites: takesWrites || forwarding)
     executor.writeBar = server.writeBar
     executor.attention = server.service.attention
   }
@@ -115,6 +120,14 @@ final class LoopWorker: @unchecked Sendable {
     }
     waiting.removeSubrange(left..<count)
     for handler in suspended.values { handler.retry() }
+  }
+
+  /// Another store from here on. LSNs of the old one say nothing about it: where its log was cut back, other records have
+  /// them. So replies that still wait are not released by it.
+  func move(to store: LogStore) {
+    let good = server.good(of: executor.store)
+    for handler in clients.values { handler.endHeld(good: good) }
+    executor.use(store)
   }
 
   func forget(_ handler: ClientHandler) {

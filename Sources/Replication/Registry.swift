@@ -68,6 +68,7 @@ package struct Registry: Sendable {
     case .measured(let id, let lagBytes): return measured(id, lagBytes)
     case .upstreamChanged(let nodes): return upstreamChanged(nodes, now)
     case .leaseTick: return leaseTick(now)
+    case .met(let row): return met(row, now)
     }
   }
 
@@ -224,7 +225,7 @@ package struct Registry: Sendable {
 
   /// The list of known slaves is bounded too: the one that has been away longest is forgotten.
   private mutating func makeRoom() -> [RegistryAction] {
-    guard slaves.count >= min(max(config.slavesMax, 1) * 4, SlaveList.slavesMax) else { return [] }
+    guard slaves.count >= knownMax else { return [] }
     var oldest: (index: Int, since: Tick)?
     for (index, slave) in slaves.enumerated() {
       switch slave.state {
@@ -318,6 +319,38 @@ package struct Registry: Sendable {
     }
     return actions.isEmpty ? [] : [.persist] + actions + [broadcast()]
   }
+
+  /// This node follows a master, which told it of its row. The nodes are kept like slaves that are away, so that whoever is
+  /// master next knows all of them, also those that it has never had a connection to, and after a restart.
+  private mutating func met(_ row: SlaveList, _ now: Tick) -> [RegistryAction] {
+    let nodes = row.known(without: config.ownID)
+    var isChanged = false
+    for node in nodes {
+      if let index = slaves.firstIndex(where: { $0.id == node.id }) {
+        guard slaves[index].state.link == nil,
+          slaves[index].address != node.address || slaves[index].isVoter != node.isVoter
+        else { continue }
+        slaves[index].address = node.address
+        slaves[index].isVoter = node.isVoter
+      } else {
+        guard slaves.count < knownMax else { continue }
+        var slave = Slave(
+          id: node.id, address: node.address, capabilities: Capabilities(), state: .disconnected(since: now),
+          heardAt: now)
+        slave.isVoter = node.isVoter
+        slaves.insert(slave, at: slaves.firstIndex { node.id < $0.id } ?? slaves.count)
+      }
+      isChanged = true
+    }
+    // Who was removed there is forgotten here.
+    let before = slaves.count
+    slaves.removeAll { slave in
+      slave.state.link == nil && slave.pin == nil && !nodes.contains { $0.id == slave.id }
+    }
+    return isChanged || slaves.count < before ? [.persist] : []
+  }
+
+  private var knownMax: Int { min(max(config.slavesMax, 1) * 4, SlaveList.slavesMax) }
 
   private mutating func leaseTick(_ now: Tick) -> [RegistryAction] {
     var released: [RegistryAction] = []

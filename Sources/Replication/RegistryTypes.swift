@@ -146,6 +146,9 @@ package struct Slave: Hashable, Sendable {
 
   /// It follows the stream, and after a full sync it has put its new copy in place.
   package var countsForCommit: Bool {
+    #if PACELINE_PLANTED_BUGS
+      if PlantedBug.countSyncing.isPlanted { return state.link != nil }
+    #endif
     guard state.isStreaming else { return false }
     return plan?.mode != .full || ack.appliedLSN >= (plan?.barrierLSN ?? .none)
   }
@@ -186,6 +189,8 @@ package enum RegistryEvent: Sendable {
   /// This node follows another master now, or its master does.
   case upstreamChanged([NodeID])
   case leaseTick
+  /// The master that this node follows told it of its row.
+  case met(SlaveList)
 }
 
 package enum RegistryAction: Hashable, Sendable {

@@ -42,6 +42,12 @@ package final class SimulatedFileSystem: FileSystem {
     var calls = 0
     var fault: (fault: Fault, seen: Int)?
     var faultFired = false
+    /// So many more calls, then the process is dead.
+    var callsLeft: Int?
+    var onStop: (@Sendable () -> Void)?
+    var failurePerMillion: [Call: Int] = [:]
+    var latencyMicroseconds: ClosedRange<Int>?
+    var latency = 0
   }
   let state: Mutex<State>
 
@@ -68,14 +74,36 @@ package final class SimulatedFileSystem: FileSystem {
   package func limitCapacity(_ bytes: Int) { state.withLock { $0.capacityBytes = bytes } }
   package var usedBytes: Int { state.withLock { $0.usedBytes } }
 
+  /// The process ends in the middle of the n-th call from now: that call and all later ones fail, whatever they left
+  /// half done, until `killProcess` or `crash`. `onStop` is called at that moment and must not call back.
+  package func stopProcess(atCall number: Int, onStop: @escaping @Sendable () -> Void) {
+    state.withLock {
+      $0.callsLeft = number
+      $0.onStop = onStop
+    }
+  }
+  /// Of a million calls of each kind so many fail, with an input/output error.
+  package func setFailures(perMillion: [Call: Int]) { state.withLock { $0.failurePerMillion = perMillion } }
+  /// How long a sync takes; nil for no time. Nothing waits here: see `takeLatency`.
+  package func setSyncLatency(microseconds: ClosedRange<Int>?) {
+    state.withLock { $0.latencyMicroseconds = microseconds }
+  }
+  /// Microseconds that the calls since the last question took.
+  package func takeLatency() -> Int {
+    state.withLock { state in
+      defer { state.latency = 0 }
+      return state.latency
+    }
+  }
+
   /// The process ends at once: what was written stays, open files are dead.
-  package func killProcess() { state.withLock { $0.life += 1 } }
+  package func killProcess() { state.withLock { $0.endLife() } }
 
   /// The power goes: of what was not synced every part is kept or lost, page by page and sector by sector; of every
   /// directory's unsynced changes the first few are kept.
   package func crash() {
     state.withLock { state in
-      state.life += 1
+      state.endLife()
       var random = state.random
       for path in state.directories.keys.sorted() {
         state.directories[path]!.crash(&random)
@@ -215,6 +243,16 @@ package final class SimulatedFileSystem: FileSystem {
     let result = state.withLock { state -> Result<R, FileError> in
       state.calls += 1
       state.counts[call, default: 0] += 1
+      state.delay(call)
+      if state.stops() {
+        // Some of a write is done; of a sync that nobody waits for any more, nothing is known to be lost.
+        if call == .write { onFault(&state) }
+        return .failure(Self.failure("\(call)", path, Fault.inputOutput))
+      }
+      if state.failsByChance(call) {
+        onFault(&state)
+        return .failure(Self.failure("\(call)", path, Fault.inputOutput))
+      }
       if let fault = state.takeFault(call) {
         onFault(&state)
         return .failure(Self.failure("\(call)", path, fault))
@@ -243,6 +281,29 @@ package final class SimulatedFileSystem: FileSystem {
 }
 
 extension SimulatedFileSystem.State {
+  mutating func endLife() {
+    life += 1
+    callsLeft = nil
+    onStop = nil
+  }
+  /// Counts down to the call in which the process ends.
+  mutating func stops() -> Bool {
+    guard let left = callsLeft else { return false }
+    callsLeft = max(0, left - 1)
+    guard left <= 1 else { return false }
+    onStop?()
+    onStop = nil
+    return true
+  }
+  mutating func failsByChance(_ call: SimulatedFileSystem.Call) -> Bool {
+    guard let rate = failurePerMillion[call], random.below(1_000_000) < rate else { return false }
+    faultFired = true
+    return true
+  }
+  mutating func delay(_ call: SimulatedFileSystem.Call) {
+    guard let range = latencyMicroseconds, call == .sync || call == .syncDirectory else { return }
+    latency += range.lowerBound + random.below(range.upperBound - range.lowerBound + 1)
+  }
   func file(_ path: String) -> SimulatedContent? {
     let (directory, name) = SimulatedFileSystem.split(path)
     return directories[directory]?.entries[name]

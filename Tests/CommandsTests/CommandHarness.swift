@@ -104,7 +104,9 @@ final class CommandHarness {
   private func begin() {
     precondition(!inBatch, "batches do not nest")
     inBatch = true
-    executor.beginBatch(now: WallClock(milliseconds: now), tick: tick, good: good, takesWrites: takesWrites)
+    executor.beginBatch(
+      now: WallClock(milliseconds: now), tick: tick, good: Gate(durable: good, committed: good),
+      takesWrites: takesWrites)
   }
 
   private func end() {

@@ -98,7 +98,7 @@ struct ConnectionTests {
     let executor = Executor(store: harness.store, services: GuardedServices())
     let session = Session(id: 7, authenticated: false)
     func run(_ line: String) -> String {
-      executor.beginBatch(now: WallClock(milliseconds: 1), tick: Tick(milliseconds: 0), good: .max, takesWrites: true)
+      executor.beginBatch(now: WallClock(milliseconds: 1), tick: Tick(milliseconds: 0), good: .open, takesWrites: true)
       defer { _ = executor.endBatch() }
       executor.reply.protocolVersion = session.protocolVersion
       executor.reply.removeAll()

@@ -52,14 +52,15 @@ import Testing
       }
     }
     var options = PacelineConnection.Options()
-    options.replyTimeout = .milliseconds(200)
     options.inFlightMax = 3
-    func connect() async throws -> PacelineConnection {
-      try await .connect(host: node.address.host, port: node.address.port, options: options)
+    func connect(replyTimeout: Duration = .seconds(60)) async throws -> PacelineConnection {
+      var options = options
+      options.replyTimeout = replyTimeout
+      return try await .connect(host: node.address.host, port: node.address.port, options: options)
     }
     #expect(try await connect().command(["PUSH"]) == .integer(1))
     for command in ["HANGUP", "NOISE", "SILENCE"] {
-      let connection = try await connect()
+      let connection = try await connect(replyTimeout: command == "SILENCE" ? .milliseconds(200) : .seconds(60))
       do {
         _ = try await connection.command([command])
         Issue.record("\(command) was answered")

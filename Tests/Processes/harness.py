@@ -24,7 +24,7 @@ from wire import ErrorReply, Wire
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("PACELINE_BIN", str(ROOT / ".build/release/paceline"))
 STAND_IN = os.environ.get("PACELINE_STAND_IN") == "redis"
-CEILING = float(os.environ.get("PACELINE_TEST_CEILING", "30"))
+CEILING = float(os.environ.get("PACELINE_TEST_CEILING", "90"))
 
 NOT_YET = (OSError, redis.exceptions.RedisError)  # a server that is starting, stopping or gone
 
@@ -89,7 +89,7 @@ class Process:
         def answers():
             if self.child.poll() is not None:
                 raise AssertionError(f"{self.name} ended with {self.child.returncode}:\n{self.log(40)}")
-            with Wire(self.port, timeout=5) as wire:
+            with Wire(self.port, timeout=30) as wire:
                 return wire.call("PING")[:5] in (b"+PONG", b"-NOAU")
 
         wait_until(answers, what=f"{self.name} answers PING on port {self.port}")
@@ -114,12 +114,12 @@ class Process:
             self.child.wait()
         self._forget()
 
-    def stop(self, ceiling=20):
+    def stop(self, ceiling=CEILING):
         """SIGTERM; gives the exit code."""
         self.child.send_signal(signal.SIGTERM)
         return self.wait_exit(ceiling)
 
-    def wait_exit(self, ceiling=20):
+    def wait_exit(self, ceiling=CEILING):
         try:
             self.child.wait(ceiling)
         except subprocess.TimeoutExpired:
@@ -128,7 +128,19 @@ class Process:
         return self.child.returncode
 
     def pause(self):
+        """SIGSTOP; returns when it stands still, which takes a moment on a busy machine."""
         self.child.send_signal(signal.SIGSTOP)
+        # Its threads go on until each has been scheduled once more.
+        wait_until(lambda: all(state == "T" for state in self.thread_states()), what=f"{self.name} stands still")
+
+    def thread_states(self):
+        states = []
+        for stat in pathlib.Path(f"/proc/{self.child.pid}/task").glob("*/stat"):
+            try:
+                states.append(stat.read_text().rsplit(")", 1)[1].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+        return states
 
     def resume(self):
         self.child.send_signal(signal.SIGCONT)

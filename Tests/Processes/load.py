@@ -34,13 +34,13 @@ class Counters:
     def stop(self):
         self._stop.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
 
     @property
     def total(self):
         return sum(self.acknowledged.values())
 
-    def wait_for(self, more, ceiling=30):
+    def wait_for(self, more, ceiling=90):
         """Waits until so many more writes are acknowledged."""
         goal = self.total + more
         wait_until(lambda: self.total >= goal, ceiling, what=f"{more} more acknowledged writes (now {self.total})")
@@ -101,7 +101,7 @@ class Transactions:
     def __exit__(self, *_):
         self._stop.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
 
     def _run(self, seed):
         step = seed * 7

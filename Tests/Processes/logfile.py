@@ -23,10 +23,10 @@ class Record:
 
 
 def records(path):
-    """The records of a segment file in order, up to its end, its tail mark or the reserved zeros."""
+    """The records of a segment or data file in order, up to its end, its tail mark or the reserved zeros."""
     data = path.read_bytes()
-    assert data[:5] == b"PLWAL", path
-    found, at = [], SEGMENT_HEADER
+    assert data[:5] in (b"PLWAL", b"PLDAT"), path
+    found, at = [], records_at(data)
     while at + RECORD_HEADER <= len(data):
         checksum, value_bytes, key_bytes, kind, flags = struct.unpack_from("<IIHBB", data, at)
         (lsn,) = struct.unpack_from("<Q", data, at + 16)
@@ -37,6 +37,11 @@ def records(path):
         found.append(Record(at, size, kind, flags, lsn, data[key : key + key_bytes], key + key_bytes, value_bytes))
         at += size
     return found
+
+
+def records_at(data):
+    """Offset of the first record: in a data file the dictionaries of its values stand before it."""
+    return struct.unpack_from("<I", data, 24)[0] if data[:5] == b"PLDAT" else SEGMENT_HEADER
 
 
 def end_of_log(path):

@@ -23,7 +23,7 @@ def emptied(request):
         request.getfixturevalue("master").call("FLUSHALL")
 
 
-def run(*command, data=None, ceiling=60):
+def run(*command, data=None, ceiling=120):
     done = subprocess.run([str(c) for c in command], input=data, capture_output=True, timeout=ceiling)
     return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
 
@@ -239,10 +239,10 @@ class TestClientCommand:
 
     def test_pause_ends_by_itself(self, master):
         with master.wire() as wire, master.wire() as other:
-            other.call("CLIENT", "PAUSE", 150)
             started = time.monotonic()
+            other.call("CLIENT", "PAUSE", 300)
             assert wire.ask("GET", "k") is None
-            assert 0.1 < time.monotonic() - started < 5
+            assert 0.25 < time.monotonic() - started < 60
 
     def test_list_shows_who_is_there(self, master):
         with master.wire() as wire:

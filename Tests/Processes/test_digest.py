@@ -8,7 +8,7 @@ import logfile
 from harness import in_sync, same_state, wait_until
 from load import fill
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 SMALL = ("--segment-bytes", 1 << 20, "--ops-buffer", 0, "--compaction", "no")
 KEYS = 3000
@@ -81,7 +81,7 @@ class TestRepair:
         in_sync(master, slave)
         sound = {f"key:{i}".encode(): master.call("GET", f"key:{i}") for i in range(2000, 2050)}
         right = {key: master.call("GET", key) for key in [*lost, stale, b"gone"]}
-        wait_until(lambda: slave.info()["digest_state"] == "equal", ceiling=60)
+        wait_until(lambda: slave.info()["digest_state"] == "equal", ceiling=120)
         stop = threading.Event()
 
         def write():
@@ -121,7 +121,7 @@ class TestRepair:
 
     def test_what_the_slave_compacted_away_comes_back_from_the_master(self, cluster):
         master, slave = pair(cluster)
-        wait_until(lambda: slave.info()["digest_state"] == "equal", ceiling=60)
+        wait_until(lambda: slave.info()["digest_state"] == "equal", ceiling=120)
         lost = [f"key:{i}".encode() for i in (3, 4, 5, 900)]
         for key in lost:
             slave.call("DEBUG", "INDEX-DROP", key)
@@ -139,7 +139,7 @@ class TestRepair:
 
     def test_silent_damage_shows_with_the_next_write_of_the_key(self, cluster):
         master, slave = pair(cluster)
-        wait_until(lambda: slave.info()["digest_state"] == "equal", ceiling=60)
+        wait_until(lambda: slave.info()["digest_state"] == "equal", ceiling=120)
         slave.call("DEBUG", "INDEX-DROP", "key:9", "SILENT")
         master.call("SET", "key:9", "again")
         repaired(master, slave, 1)

@@ -7,7 +7,7 @@ import pytest
 from harness import in_sync, same_state, wait_until
 from wire import encode
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 SMALL = ("--segment-bytes", 1 << 20, "--ops-buffer", 0)
 

@@ -10,7 +10,7 @@ from load import fill
 from peer import FakeMaster, FakeSlave, ack, crc32c, frame, pairs, registration_answer, sync_answer
 from wire import Closed, ErrorReply, encode
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(900)
 ID = "ab" * 20
 
 
@@ -148,7 +148,7 @@ class TestFakeSlave:
 
     def ends(self, slave):
         """The master closes the link, perhaps after frames and an error frame."""
-        slave.socket.settimeout(20)
+        slave.socket.settimeout(60)
         try:
             while True:
                 slave.read_frame()

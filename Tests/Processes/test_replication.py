@@ -13,7 +13,7 @@ from load import Counters, Transactions, fill
 from logfile import change_value
 from wire import ErrorReply
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(900)
 
 
 def served(master):
@@ -257,7 +257,7 @@ class TestComeBack:
         slave.call("REPLICAOF", "NO", "ONE")
         slave.call("REPLICAOF", "127.0.0.1", master.port)
         wait_until(lambda: link(slave) == "up")
-        followed(master, slave, ceiling=60)
+        followed(master, slave, ceiling=120)
 
 
 class TestFullSync:
@@ -371,7 +371,7 @@ class TestFullSync:
         wait_until(lambda: proxy.bytes_down > 500_000)
         fill(master, 4000, value_bytes=1000, prefix="meanwhile")  # four times the buffer
         proxy.rate_down = None
-        followed(master, slave, ceiling=60)
+        followed(master, slave, ceiling=120)
         assert served(master)["sync_full"] == 1
         assert slave.call("EXISTS", "meanwhile:3999") == 1
 
@@ -592,7 +592,7 @@ class TestEquality:
         slave = cluster.slave(master)
         fill(master, 500)
         followed(master, slave)
-        wait_until(lambda: slave.info()["digest_state"] == "equal", ceiling=30)
+        wait_until(lambda: slave.info()["digest_state"] == "equal", ceiling=120)
 
     def test_a_difference_that_no_checksum_shows_is_found_loud_and_repaired(self, cluster):
         master = cluster.master()

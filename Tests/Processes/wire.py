@@ -16,7 +16,7 @@ class Closed(ConnectionError):
 class Wire:
     """One connection. `reply()` gives the raw bytes of one whole reply, `value()` the same as Python values."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=20, receive_buffer=None):
+    def __init__(self, port, host="127.0.0.1", timeout=60, receive_buffer=None):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -64,7 +64,7 @@ class Wire:
     def value(self):
         return parse(self.reply())
 
-    def until_closed(self, timeout=20, limit=1 << 24):
+    def until_closed(self, timeout=60, limit=1 << 24):
         """Everything that comes until the peer closes. TimeoutError when it stays open."""
         self.socket.settimeout(timeout)
         data = self.buffer[self.at :]

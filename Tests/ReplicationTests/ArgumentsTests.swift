@@ -39,7 +39,7 @@ import Testing
         "1", "node-id", node(1).description, "addr", "10.0.0.1", "port", "7401", "capabilities", "lz4,files",
         "has-data", "yes",
         "last", "3:99", "chain", "\(node(2)),\(node(3))", "lineage", node(9).description, "accept-data-loss", "yes",
-        "known-term", "4", "voter", "yes",
+        "known-term", "4", "voter", "yes", "yields", "no",
       ])
     #expect(
       Self.sync.arguments == [
@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test func aSlaveThatSaysNothingOfTermsAndVotesHasNone() throws {
-    let older = try RegisterRequest(parsing: Array(Self.register.arguments.dropLast(4)))
+    let older = try RegisterRequest(parsing: Array(Self.register.arguments.dropLast(6)))
     #expect(older.knownTerm == .none && !older.isVoter && older.lineage == Self.register.lineage)
     let plan = SyncReply(mode: .partial, startLSN: LSN(10), barrierLSN: LSN(20), term: Term(3), reason: "why.")
     var reply = plan.elements

@@ -46,6 +46,37 @@ import Testing
     return error.code
   }
 
+  @Test func aSlaveKeepsTheRowAndForgetsWhoLeftIt() throws {
+    var registry = registry
+    func entry(_ n: UInt8, port: Int) -> SlaveList.Entry {
+      SlaveList.Entry(
+        id: node(n), address: place(port), state: .streaming, isVoter: true, durableLSN: LSN(5), appliedLSN: LSN(5))
+    }
+    let master = SlaveList.Master(id: node(50), address: place(7450), isVoter: true)
+    let row = SlaveList(revision: 1, master: master, slaves: [entry(3, port: 7403), entry(100, port: 7500)])
+    #expect(registry.step(.met(row), now: at(1)) == [.persist])
+    #expect(registry.step(.met(row), now: at(2)) == [], "nothing new, nothing to write")
+    let known = [
+      KnownNode(id: node(3), address: place(7403), isVoter: true),
+      KnownNode(id: node(50), address: place(7450), isVoter: true),
+    ]
+    #expect(registry.list.known(without: node(100)) == known)
+    #expect(registry.pinnedLSN(now: at(2)) == nil && registry.countingAcks == [] && registry.slaveIDs == [])
+
+    let restored = Registry(
+      config: Self.config(), restored: try Registry.decode(registry.encoded(now: at(3))), now: at(4))
+    #expect(restored.list.known(without: node(100)) == known, "also after a restart")
+
+    // A slave of its own stays, with its hold on the log; who left the row is forgotten; who moved has moved.
+    _ = registry.step(.register(Self.a, Self.request(7), Self.master()), now: at(5))
+    let next = SlaveList(revision: 2, master: master, slaves: [entry(4, port: 7404)])
+    #expect(registry.step(.met(next), now: at(6)) == [.persist])
+    #expect(registry.slaves.map(\.id) == [node(4), node(7), node(50)])
+    let moved = SlaveList(revision: 3, master: master, slaves: [entry(4, port: 7444)])
+    #expect(registry.step(.met(moved), now: at(7)) == [.persist])
+    #expect(registry.slave(node(4))?.address == place(7444))
+  }
+
   @Test func aFinishedSyncIsKeptOverReconnectionsAndRatiosAddUp() {
     var registry = registry
     _ = registry.step(.register(Self.a, Self.request(1), Self.master()), now: at(5))

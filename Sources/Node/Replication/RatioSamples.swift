@@ -24,7 +24,8 @@ final class RatioSamples: Sendable {
   private static let recordBytesMax = 128 << 10
 
   func ratios(
-    _ files: SnapshotFiles, _ store: LogStore, logBytes: UInt64, capabilities: Capabilities, isRateLimited: Bool, now: Tick
+    _ files: SnapshotFiles, _ store: LogStore, logBytes: UInt64, capabilities: Capabilities, isRateLimited: Bool,
+    now: Tick
   ) -> LinkRatios {
     let key = Key(
       log: CompressionChooser(negotiated: capabilities, preferRatio: false).method,

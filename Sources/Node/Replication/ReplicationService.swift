@@ -14,6 +14,8 @@ package final class ReplicationService: @unchecked Sendable {
   let logger: Logger
   private let registry: Mutex<Registry>
   private let runners = Mutex<[LinkID: RelayRunner]>([:])
+  /// In the order of their links: a Dictionary's order differs from run to run.
+  private var streams: [RelayRunner] { runners.withLock { $0.sorted { $0.key < $1.key }.map(\.value) } }
   package let wireBytesSent = Atomic<UInt64>(0)
   package let counters = SyncCounters()
   package let upstream: UpstreamLink
@@ -50,7 +52,7 @@ package final class ReplicationService: @unchecked Sendable {
 
   func stop() {
     upstream.stop()
-    for runner in runners.withLock({ Array($0.values) }) { runner.end() }
+    for runner in streams { runner.end() }
   }
 
   // MARK: What relays may send
@@ -70,7 +72,7 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// After a commit: the relays have something to send.
   func logAdvanced() {
-    for runner in runners.withLock({ Array($0.values) }) { runner.logAdvanced() }
+    for runner in streams { runner.logAdvanced() }
   }
 
   /// A relay read something damaged.
@@ -116,7 +118,10 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// The row as it was when this node's master was last heard of; kept over a change of role.
   var lastRow: SlaveList? { rowBox.withLock { $0 } }
-  func remember(_ row: SlaveList) { rowBox.withLock { $0 = row } }
+  func remember(_ row: SlaveList) {
+    rowBox.withLock { $0 = row }
+    step(.met(row))
+  }
 
   package func linkClosed(_ link: LinkID) {
     runners.withLock { $0[link] = nil }
@@ -134,7 +139,7 @@ package final class ReplicationService: @unchecked Sendable {
       case .persist: persist()
       case .broadcastSlaveList(let list):
         let body = list.encoded()
-        for runner in runners.withLock({ Array($0.values) }) { runner.broadcast(.slaveList, body, at: .none) }
+        for runner in streams { runner.broadcast(.slaveList, body, at: .none) }
       case .disconnect(let link, let error): disconnect(link, error)
       case .pinReleased(let id, let pin, let error):
         logger.warning(
@@ -327,12 +332,12 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// This node's data was replaced or its role changed: every slave below must be planned anew.
   func restartRelays(_ reason: String) {
-    for runner in runners.withLock({ Array($0.values) }) { runner.close(ReplicationError(.needPlan, reason)) }
+    for runner in streams { runner.close(ReplicationError(.needPlan, reason)) }
   }
 
   func upstreamChanged(_ nodes: [NodeID]) { step(.upstreamChanged(nodes)) }
   package func rateChanged(_ bytesPerSecond: UInt64) {
-    for runner in runners.withLock({ Array($0.values) }) { runner.rateChanged(bytesPerSecond) }
+    for runner in streams { runner.rateChanged(bytesPerSecond) }
   }
 
   /// What a finished sync took, if it was long enough to tell.
@@ -384,7 +389,7 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// Sends the digest of this moment to the slaves that follow the stream.
   package func sendDigest() {
-    let streaming = runners.withLock { Array($0.values) }
+    let streaming = streams
     guard !streaming.isEmpty else { return }
     let digest = core.host.digestSample()
     let body = digest.encoded()

@@ -198,6 +198,7 @@ extension ServerCore {
       ("migrate_cached_sockets", "0"), ("slave_expires_tracked_keys", "0"), ("tracking_total_keys", "0"),
       ("unexpected_error_replies", "0"), ("total_error_replies", String(errors)),
       ("total_reads_processed", String(figures.reads)), ("total_writes_processed", String(figures.writes)),
+      ("forwarded_commands", String(figures.forwarded)), ("forward_errors", String(figures.forwardErrors)),
     ]
   }
 

@@ -10,6 +10,8 @@ final class LoopCounters: Sendable {
   private let input = Atomic<UInt64>(0)
   private let output = Atomic<UInt64>(0)
   private let writes = Atomic<UInt64>(0)
+  private let forwarded = Atomic<UInt64>(0)
+  private let forwardErrors = Atomic<UInt64>(0)
 
   /// After every batch.
   @inline(__always)
@@ -28,13 +30,18 @@ final class LoopCounters: Sendable {
     output.store(output.load(ordering: .relaxed) &+ UInt64(truncatingIfNeeded: bytes), ordering: .relaxed)
     writes.store(writes.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
   }
+  func forwarded(_ commands: Int, errors: Int) {
+    forwarded.store(forwarded.load(ordering: .relaxed) &+ UInt64(clamping: commands), ordering: .relaxed)
+    forwardErrors.store(forwardErrors.load(ordering: .relaxed) &+ UInt64(clamping: errors), ordering: .relaxed)
+  }
 
   var figures: ServerFigures {
     ServerFigures(
       commands: commands.load(ordering: .relaxed), hits: hits.load(ordering: .relaxed),
       misses: misses.load(ordering: .relaxed), reads: batches.load(ordering: .relaxed),
       writes: writes.load(ordering: .relaxed), input: input.load(ordering: .relaxed),
-      output: output.load(ordering: .relaxed))
+      output: output.load(ordering: .relaxed), forwarded: forwarded.load(ordering: .relaxed),
+      forwardErrors: forwardErrors.load(ordering: .relaxed))
   }
 }
 
@@ -47,6 +54,8 @@ struct ServerFigures: Equatable, Sendable {
   var writes: UInt64 = 0
   var input: UInt64 = 0
   var output: UInt64 = 0
+  var forwarded: UInt64 = 0
+  var forwardErrors: UInt64 = 0
   var connections: UInt64 = 0
   var rejected: UInt64 = 0
 
@@ -58,7 +67,8 @@ struct ServerFigures: Equatable, Sendable {
       commands: operation(commands, other.commands), hits: operation(hits, other.hits),
       misses: operation(misses, other.misses), reads: operation(reads, other.reads),
       writes: operation(writes, other.writes), input: operation(input, other.input),
-      output: operation(output, other.output), connections: operation(connections, other.connections),
-      rejected: operation(rejected, other.rejected))
+      output: operation(output, other.output), forwarded: operation(forwarded, other.forwarded),
+      forwardErrors: operation(forwardErrors, other.forwardErrors),
+      connections: operation(connections, other.connections), rejected: operation(rejected, other.rejected))
   }
 }

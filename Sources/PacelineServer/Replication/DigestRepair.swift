@@ -150,7 +150,7 @@ final class DigestRepair: @unchecked Sendable {
         metadata: ["digest.lsn": "\(request.lsn)", "digest.error": "\(error)"])
     }
     figures.withLock { [records, bytes] in
-      $0.repairs += records > 0 || $0.error.isEmpty ? 1 : 0
+      $0.repairs += records > 0 ? 1 : 0
       $0.records += records
       $0.bytes += bytes
     }

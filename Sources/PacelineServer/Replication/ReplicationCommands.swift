@@ -142,9 +142,15 @@ extension ServerCore {
   private func acknowledged(_ lsn: LSN) -> Int { replication.ackedDurableLSNs.count { $0 >= lsn } }
 
   func waitOutcome(_ count: Int, _ lsn: LSN, _ deadline: Tick?, _ now: Tick) -> PendingReply.Answer?? {
+    guard isMaster else { return Self.unblocked }
     let reached = acknowledged(lsn)
     guard reached >= count || deadline.map({ now >= $0 }) ?? false else { return nil }
     return .some { $0.reply.integer(Int64(reached)) }
+  }
+
+  /// The LSN that a client waits for may be another record in the new master's log.
+  private static let unblocked: PendingReply.Answer?? = .some {
+    $0.reply.error("UNBLOCKED this node is no master any more: what was waited for may be lost")
   }
 
   /// WAITAOF numlocal numreplicas timeout: like WAIT, and whether this node has it on disk.
@@ -170,6 +176,7 @@ extension ServerCore {
 
   func waitDisksOutcome(_ local: Int, _ count: Int, _ lsn: LSN, _ deadline: Tick?, _ now: Tick) -> PendingReply.Answer??
   {
+    guard count == 0 || isMaster else { return Self.unblocked }
     let here = store.positions.durable >= lsn ? 1 : 0
     let reached = acknowledged(lsn)
     guard here >= local && reached >= count || deadline.map({ now >= $0 }) ?? false else { return nil }
@@ -365,12 +372,13 @@ extension ServerCore {
     if case .slave = role, let list = replication.upstream.view.slaves {
       executor.reply.array(list.slaves.count)
       for slave in list.slaves {
-        executor.reply.array(5)
+        executor.reply.array(6)
         executor.reply.bulk(slave.id.description)
         executor.reply.bulk(slave.address.description)
         executor.reply.bulk("\(slave.state)")
         executor.reply.integer(Int64(slave.durableLSN.value))
         executor.reply.integer(Int64(slave.appliedLSN.value))
+        executor.reply.bulk(slave.isVoter ? "voter" : "learner")
       }
       return
     }
@@ -378,7 +386,7 @@ extension ServerCore {
     executor.reply.array(slaves.count)
     for slave in slaves {
       let lag = lag(of: slave)
-      executor.reply.array(12)
+      executor.reply.array(13)
       executor.reply.bulk(slave.id.description)
       executor.reply.bulk(slave.address.description)
       executor.reply.bulk("\(slave.state.listState)")
@@ -391,6 +399,7 @@ extension ServerCore {
       executor.reply.integer(Int64(clamping: slave.lastSync?.estimatedBytes ?? 0))
       executor.reply.integer(Int64(clamping: slave.lastSync?.bytes ?? 0))
       executor.reply.integer(Int64((slave.lastSync?.seconds ?? 0) * 1000))
+      executor.reply.bulk(node.commitment.voters.ids.contains(slave.id) ? "voter" : "learner")
     }
   }
 }

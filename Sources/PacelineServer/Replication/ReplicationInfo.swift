@@ -13,11 +13,12 @@ extension ServerCore {
       lines.append(("role", "slave"))
       lines.append(contentsOf: slaveLines(master))
     }
-    let slaves = replication.slaves
+    // A slave knows others of the row, too; its own slaves are listed.
+    let slaves = replication.slaves.filter { isMaster || $0.state.link != nil || $0.pin != nil }
     lines.append(("connected_slaves", String(slaves.count { $0.state.link != nil })))
     for (number, slave) in slaves.enumerated() { lines.append(("slave\(number)", line(of: slave))) }
     lines.append(contentsOf: [
-      ("master_failover_state", "no-failover"), ("master_replid", directory.lineage.description),
+      ("master_failover_state", node.succession.failoverState), ("master_replid", directory.lineage.description),
       ("master_replid2", String(repeating: "0", count: 40)), ("master_repl_offset", positions.appended.description),
       ("second_repl_offset", "-1"), ("repl_backlog_active", "1"),
       ("repl_backlog_size", String(configuration.walKeepBytes)),
@@ -34,7 +35,7 @@ extension ServerCore {
       ("sync_bytes_sent", String(replication.wireBytesSent.load(ordering: .relaxed))),
       ("expected_write_rate", String(replication.expectedBytesPerSecond)),
     ])
-    return lines
+    return lines + commitLines
   }
 
   private func slaveLines(_ master: NodeAddress) -> [(String, String)] {
@@ -103,5 +104,25 @@ extension ServerCore {
       "sync_eta_ms=\(progress.etaMilliseconds.map(String.init) ?? "-1")",
       "reason=\((slave.plan?.reason ?? "").replacing(",", with: ";"))",
     ].joined(separator: ",")
+  }
+
+  /// When writes are good, and what keeps them from it.
+  private var commitLines: [(String, String)] {
+    let settings = configuration
+    let positions = store.positions
+    let store = self.store
+    store.writeLock.lock()
+    let voters = store.votersInLog
+    let pendingBytes = store.pendingBytes
+    store.writeLock.unlock()
+    let pending = positions.appended.value - min(positions.appended.value, positions.committed.value)
+    return [
+      ("commit_level", Setting.named("commit")?.read(settings) ?? ""),
+      ("commit_degraded", node.commitment.isDegraded ? "1" : "0"),
+      ("commit_pending_records", String(pending)), ("commit_pending_bytes", String(pendingBytes)),
+      ("voter", settings.voter ? "1" : "0"), ("voters", voters.map(\.description).joined(separator: ";")),
+      ("rewinds", String(node.rewinds.load(ordering: .relaxed))),
+      ("lost_records", String(node.lostRecords.load(ordering: .relaxed))),
+    ]
   }
 }

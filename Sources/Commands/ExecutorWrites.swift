@@ -1,0 +1,145 @@
+// Raw memory: hands views of records and arguments through; none outlives its batch.
+import Core
+import LogStore
+import RESP
+
+// How commands write: the lock, the level, the place of a key, the record; and what their replies wait for.
+extension Executor {
+  /// Takes the write lock for the rest of the batch, if writes are taken.
+  @inline(__always)
+  func beginWrite(in database: Int) throws(CommandFailure) {
+    guard takesWrites else { throw .readOnly }
+    holdStill()
+    guard store.isWritable, !store.isReplica, writeBar == .none else { throw refusal() }
+    // In a unit the level was chosen with its first record: none of it is good before all of it is.
+    if !inUnit { store.setLevel(max(level, store.tableLevel(database) ?? .async)) }
+  }
+
+  /// The same for what touches several databases: the strictest of all.
+  func beginWriteAnywhere() throws(CommandFailure) {
+    try beginWrite(in: 0)
+    guard !inUnit else { return }
+    var strictest = level
+    for database in 0..<store.configuration.databases {
+      strictest = max(strictest, store.tableLevel(database) ?? .async)
+    }
+    store.setLevel(strictest)
+  }
+
+  @inline(never)
+  func refusal() -> CommandFailure {
+    if store.isReplica { return .readOnly }
+    if store.isWritable {
+      switch writeBar {
+      case .none: break
+      case .fewSlaves: return .text("NOREPLICAS Not enough good replicas to write.")
+      case .queueFull: return .queueFull
+      }
+    }
+    if case .noSpace = store.writeRefusal { return .noSpace }
+    return .logFailed
+  }
+
+  /// The place of a key, for a write. Begins the write.
+  @inline(__always)
+  func target(_ key: UnsafeRawBufferPointer, in database: Int) throws(CommandFailure) -> WriteTarget {
+    try beginWrite(in: database)
+    guard key.count <= store.configuration.keyBytesMax else { throw .keyTooLong }
+    let table = store.table(database)
+    if _slowPath(table.pointee.boundAt > settled) { see(table.pointee.boundAt, .quorum) }
+    let target = store.locate(table, store.hash(key), key)
+    if _slowPath(target.damaged) { throw .corrupt }
+    return target
+  }
+
+  /// The place and the stored record of a key that a command needs to be there; nil if it is not, or has expired, and the
+  /// reply then waits until that is good. Begins the write.
+  @inline(__always)
+  func existing(_ key: UnsafeRawBufferPointer, in database: Int) throws(CommandFailure)
+    -> (target: WriteTarget, record: RecordView)?
+  {
+    try beginWrite(in: database)
+    // Too long a key cannot have been stored: it is missing, not wrong.
+    if _fastPath(key.count <= store.configuration.keyBytesMax) {
+      let target = try target(key, in: database)
+      if let record = live(target) { return (target, record) }
+    }
+    _ = try readStored(key, in: database)
+    return nil
+  }
+
+  /// The record at a target as it is stored, nil if it has expired. `liveValue` is for those who look at the value.
+  @inline(__always)
+  func live(_ target: WriteTarget) -> RecordView? {
+    guard let old = target.old else { return nil }
+    if _slowPath(old.flags & RecordFlag.expiry != 0), old.expiry <= now { return nil }
+    // A reply that tells of it waits until it is good.
+    if _slowPath(old.lsn > settled) { see(old.lsn, old.level) }
+    return old
+  }
+
+  /// Writes a value, compressed if that pays: `expiry` in milliseconds since 1970, 0 for none.
+  @inline(__always)
+  func put(
+    _ target: WriteTarget, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, expiry: UInt64, in database: Int
+  ) throws(CommandFailure) {
+    if _slowPath(store.compressesValues), value.count >= values.rawBytesMin,
+      try putCompressed(target, key: key, value: value, expiry: expiry)
+    {
+      return
+    }
+    let place = try beginPut(key: key, valueBytes: value.count, expiry: expiry, in: database)
+    if let source = value.baseAddress { place.copyMemory(from: source, byteCount: value.count) }
+    endPut(target)
+  }
+
+  /// Makes room for a value of `valueBytes` bytes; the caller fills it and calls `endPut`. It is not compressed: a value
+  /// that is changed in part is likely to be changed again, and would be expanded each time. Records of the same batch may
+  /// still be read meanwhile.
+  @inline(__always)
+  func beginPut(
+    key: UnsafeRawBufferPointer, valueBytes: Int, expiry: UInt64, in database: Int
+  ) throws(CommandFailure) -> UnsafeMutableRawPointer {
+    guard valueBytes <= store.configuration.valueBytesMax else { throw .valueTooLong }
+    guard let place = store.beginPut(store.table(database), key: key, valueBytes: valueBytes, expiry: expiry) else {
+      throw .outOfMemory
+    }
+    return place
+  }
+
+  @inline(__always)
+  func endPut(_ target: WriteTarget) {
+    store.endPut(target)
+    wrote()
+  }
+
+  /// Removes the record at a target.
+  @inline(__always)
+  func remove(_ target: WriteTarget, key: UnsafeRawBufferPointer) throws(CommandFailure) {
+    guard store.delete(target, key: key) else { throw .outOfMemory }
+    wrote()
+  }
+
+  /// The reply tells of something as new as `lsn`: it waits until that is good at its level. A level that is not known
+  /// counts as the strictest.
+  @inline(never)
+  package func see(_ lsn: UInt64, _ level: RecordLevel = .quorum) {
+    #if PACELINE_PLANTED_BUGS
+      if PlantedBug.readBeforeGate.isPlanted { return }
+    #endif
+    if level == .async || !store.isGated {
+      if lsn > good.durable { gate.durable = max(gate.durable, lsn) }
+    } else if lsn > good.committed {
+      gate.committed = max(gate.committed, lsn)
+    }
+  }
+
+  /// The reply waits for the record appended last.
+  @inline(__always)
+  func wrote() {
+    let lsn = store.lastAppended
+    if lsn > good.durable { gate.durable = lsn }
+    if _slowPath(!store.isAsync) { gate.committed = lsn }
+    lastWrite = lsn
+  }
+}

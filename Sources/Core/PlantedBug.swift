@@ -1,0 +1,38 @@
+#if PACELINE_PLANTED_BUGS
+  /// A mistake that a build made for it makes on purpose, to see that the simulator finds it. Not in any other build: see
+  /// CONTRIBUTING.
+  public enum PlantedBug: String, CaseIterable, Sendable {
+    /// Replies leave before the log is synced.
+    case acknowledgeBeforeSync = "ack-before-sync"
+    /// The active segment is never synced, though it is said to be.
+    case skipSync = "skip-sync"
+    /// A filled segment is not synced.
+    case skipFilledSync = "skip-filled-sync"
+    /// A new segment's name is not made durable.
+    case skipDirectorySync = "skip-directory-sync"
+    /// A new generation's name is not made durable.
+    case skipGenerationSync = "skip-generation-sync"
+    /// A read does not wait for what it saw.
+    case readBeforeGate = "read-before-gate"
+    /// A write does not wait for its level.
+    case ignoreLevel = "ignore-level"
+    /// Slaves are told that everything is committed.
+    case commitEverything = "commit-everything"
+    /// Compaction drops tombstones that older records still need.
+    case dropTombstones = "drop-tombstones"
+    /// Terms are not compared when a slave's history is.
+    case ignoreTerms = "ignore-terms"
+    /// A vote is not written down.
+    case forgetVote = "forget-vote"
+    /// A slave acknowledges what it has not synced.
+    case acknowledgeUnsynced = "ack-unsynced"
+    /// A node at its start appends before its term has begun.
+    case appendBeforeReign = "append-before-reign"
+    /// A slave that is still syncing counts for the commit.
+    case countSyncing = "count-syncing"
+
+    /// Set once, before the first node starts.
+    nonisolated(unsafe) public static var planted: PlantedBug?
+    @inlinable public var isPlanted: Bool { Self.planted == self }
+  }
+#endif

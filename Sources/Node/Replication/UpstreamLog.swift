@@ -1,0 +1,147 @@
+// Raw memory: received records are appended from where they lie.
+import Core
+import LogStore
+import Logging
+import Replication
+
+// What the link does to the store: append, apply, swap in, compare.
+extension UpstreamLink {
+  // MARK: The log
+
+  func append(_ target: LogTarget) throws -> ApplierEvent? {
+    switch target {
+    case .own:
+      let store = core.store
+      try appendBody(to: store)
+      core.host.wakeCommit()
+      return nil
+    case .staged:
+      let store = try stagedStore().opened()
+      try appendBody(to: store)
+      let result = store.commit(sync: true)
+      if let refusal = store.writeRefusal { throw LogRefused(refusal: refusal) }
+      _ = store.maintain(neededFrom: .none)
+      return .durableAdvanced(result.durable)
+    }
+  }
+
+  private func appendBody(to store: LogStore) throws {
+    var whole = parts
+    parts = []
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    if whole.isEmpty {
+      try store.appendReplicated(body)
+    } else {
+      whole.append(contentsOf: body)
+      try whole.withUnsafeBytes { try store.appendReplicated($0) }
+    }
+  }
+
+  func apply(upTo limit: LSN, clock: WallClock) throws -> ApplierEvent? {
+    let store = core.store
+    core.followClock(clock)
+    store.writeLock.lock()
+    defer {
+      store.writeLock.unlock()
+      core.applied()
+    }
+    store.follow(committed: limit)
+    store.wallClock = clock.milliseconds
+    if let digest = pendingDigest, digest.lsn <= limit {
+      pendingDigest = nil
+      if store.positions.applied <= digest.lsn {
+        let reached = try store.apply(upTo: digest.lsn)
+        if reached == digest.lsn { compare(digest, store) }
+      }
+    }
+    let applied = try store.apply(upTo: limit)
+    noteFreshness()
+    return .appliedAdvanced(applied)
+  }
+
+  func noteFreshness() {
+    let applied = core.store.positions.applied
+    viewBox.withLock { if $0.isInSync, applied >= $0.masterLastLSN { $0.freshAt = $0.lastHeard } }
+  }
+
+  // MARK: The swap
+
+  func swapIn(applyUpTo limit: LSN, history: TermHistory) throws -> ApplierEvent? {
+    let staged = try stagedStore()
+    let store = try staged.opened()
+    store.writeLock.lock()
+    store.wallClock = core.clock.milliseconds
+    let applied: LSN
+    do {
+      store.follow(committed: limit)
+      applied = try store.apply(upTo: limit)
+      store.writeLock.unlock()
+    } catch {
+      store.writeLock.unlock()
+      throw error
+    }
+    let fresh = try staged.commitSwap(history)
+    core.replaceStore(with: fresh, keepingFilesOfOld: false)
+    self.staged = nil
+    logger.notice("the new copy is in place", metadata: ["sync.applied.lsn": "\(applied)"])
+    return .swappedIn(appliedLSN: applied)
+  }
+
+  /// The node whose records these are: of this term no other gets this node's vote.
+  private func noteMaster() {
+    guard let term = core.store.newestTerm, term > core.directory.current.vote.term, let id = applier.upstream.last
+    else {
+      return
+    }
+    if let failure = core.succession.persist(Vote(term: term, candidate: id)) {
+      logger.error("the master's term cannot be written down", metadata: ["error": "\(failure)"])
+    }
+  }
+
+  func inSync(_ lsn: LSN) {
+    noteMaster()
+    let seconds = Double(core.host.monotonic.since(syncStartedAt)) / 1000
+    let bytes = syncBytes
+    viewBox.withLock {
+      $0.lastBytes = bytes
+      $0.lastSeconds = seconds
+    }
+    logger.notice(
+      "in sync with the master",
+      metadata: ["sync.lsn": "\(lsn)", "sync.wire.bytes": "\(bytes)", "sync.seconds": "\(seconds)"])
+    core.host.stateChanged()
+  }
+
+  // MARK: Digests
+
+  /// The master's digest at an LSN. If this node is not there yet, it compares when it passes.
+  func receive(_ digest: Digest) {
+    let store = core.store
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    let applied = store.positions.applied
+    if applied == digest.lsn { compare(digest, store) } else if applied < digest.lsn { pendingDigest = digest }
+  }
+
+  private func compare(_ digest: Digest, _ store: LogStore) {
+    let own = core.digestLocked(store)
+    switch DigestComparison.compare(own: own, master: digest) {
+    case .equal:
+      viewBox.withLock {
+        $0.digest = "equal"
+        $0.digestLSN = digest.lsn
+      }
+    case .notComparable: break
+    case .different(let ranges):
+      viewBox.withLock {
+        $0.digest = "different"
+        $0.digestLSN = digest.lsn
+      }
+      logger.error(
+        "DATA DIFFERS FROM THE MASTER",
+        metadata: ["digest.lsn": "\(digest.lsn)", "digest.ranges": "\(ranges)"])
+      core.host.digestDiffers(ranges, at: digest.lsn, in: store)
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// Raw memory: looks at commands where they lie in the receive buffer; what is kept of them is copied.
+import Commands
+import Core
+import LogStore
+import RESP
+
+/// Which commands of a client go to the master.
+extension Forwarder {
+  enum Decision {
+    /// It is executed here.
+    case local
+    /// It is in the batch.
+    case added
+    /// It has been answered already.
+    case answered
+    /// What is in the batch has to be answered first.
+    case wait
+    /// Writes are held back; nothing of it has happened.
+    case paused
+  }
+
+  /// - Parameter sendsWrites: writes go to the master; if not, only reads that would not show what was written before.
+  func decide(
+    _ arguments: borrowing ArgumentList, _ bytes: UnsafeRawBufferPointer, _ session: Session, sendsWrites: Bool
+  ) -> Decision {
+    guard session.authenticated, !session.isMonitor, let command = CommandLookup.shared.find(arguments[0]),
+      CommandLookup.shared.accepts(command, argumentCount: arguments.count)
+    else { return here }
+    if session.transaction != nil {
+      switch command {
+      case .exec: return decideExec(bytes, session, sendsWrites: sendsWrites)
+      case .discard, .reset, .quit: return hereWithoutWatch
+      default: return here
+      }
+    }
+    if command == .unwatch || command == .reset || command == .quit { return hereWithoutWatch }
+    if isMaster { return here }
+    let flags = CommandLookup.shared.flags(command)
+    let kind: ForwardBatch.Kind
+    if flags.contains(.write) {
+      guard sendsWrites else { return here }
+      kind = .write
+    } else if command == .watch {
+      guard sendsWrites else { return here }
+      kind = .watch
+    } else if flags.contains(.readonly) && command != .scan || command == .object {
+      // A cursor of SCAN belongs to the node that gave it.
+      guard watching || batch.hasWrites || isBehind(session) else { return here }
+      kind = .read
+    } else {
+      return here
+    }
+    guard batch.hasRoom(for: bytes.count), session.replyMode != .skipping || batch.isEmpty else { return .wait }
+    if isHeldBack(writes: kind == .write) { return batch.isEmpty ? .paused : .wait }
+    if kind == .watch { watching = true }
+    batch.add(bytes, kind, session.replyMode)
+    return added(command, session)
+  }
+
+  private var here: Decision { batch.isEmpty ? .local : .wait }
+
+  private var hereWithoutWatch: Decision {
+    guard batch.isEmpty else { return .wait }
+    unwatch()
+    return .local
+  }
+
+  private func isHeldBack(writes: Bool) -> Bool {
+    let executor = worker.executor
+    return executor.attention.contains(.paused) && worker.server.holdsBack(writes: writes, now: executor.tick)
+  }
+
+  private func added(_ command: Command, _ session: Session) -> Decision {
+    worker.executor.commandsProcessed &+= 1
+    session.lastCommand = command
+    if session.replyMode == .skipping { session.replyMode = .on }
+    return .added
+  }
+
+  // MARK: EXEC
+
+  private func decideExec(_ bytes: UnsafeRawBufferPointer, _ session: Session, sendsWrites: Bool) -> Decision {
+    guard let transaction = session.transaction, batch.isEmpty else { return here }
+    if transaction.aborted { return hereWithoutWatch }
+    // Keys watched where the transaction cannot run: they may have changed.
+    if watchIsLost || isMaster && watching { return touched(session) }
+    if isMaster { return .local }
+    let isWrite = transaction.writes && sendsWrites
+    guard isWrite || watching || !transaction.writes && isBehind(session) else { return .local }
+    if !session.watched.isEmpty, transaction.writes { return touched(session) }
+    guard transaction.queue.allSatisfy({ Self.mayBeForwarded($0.command) }) else {
+      return answer(session) { reply in
+        reply.error(
+          "EXECABORT Transaction discarded because of: FORWARD a command in it is about this node and cannot go to the master"
+        )
+      }
+    }
+    if isHeldBack(writes: transaction.writes) { return .paused }
+    batch.add(transaction, bytes, session.replyMode)
+    session.discardTransaction()
+    return added(.exec, session)
+  }
+
+  private static func mayBeForwarded(_ command: Command) -> Bool {
+    switch command {
+    case .ping, .echo, .time, .object, .unwatch: true
+    default: !CommandLookup.shared.flags(command).isDisjoint(with: [.write, .readonly])
+    }
+  }
+
+  private func touched(_ session: Session) -> Decision { answer(session) { $0.nullArray() } }
+
+  /// The end of a transaction that is not executed anywhere.
+  private func answer(_ session: Session, _ write: (inout ReplyBuffer) -> Void) -> Decision {
+    session.discardTransaction()
+    unwatch()
+    let begin = worker.executor.reply.count
+    write(&worker.executor.reply)
+    if session.replyMode == .off || session.replyMode == .skipping { worker.executor.reply.truncate(to: begin) }
+    _ = added(.exec, session)
+    return .answered
+  }
+}

@@ -1,0 +1,64 @@
+import Core
+
+/// What every record that any master appended did, by its position: the truth that everything shown is held against.
+///
+/// A position names one record in the whole cluster, so a node's term history and an LSN name one state of the data.
+package struct WrittenHistory: Sendable {
+  package struct Entry: Equatable, Sendable {
+    package let position: Position
+    /// nil: the key was deleted.
+    package let value: String?
+  }
+  /// By key, in the order in which they were written.
+  private var entries: [String: [Entry]] = [:]
+  private var keysInOrder: [String] = []
+
+  package init() {}
+
+  package var keys: [String] { keysInOrder }
+
+  package mutating func wrote(_ key: String, _ value: String?, at position: Position) {
+    if entries[key] == nil { keysInOrder.append(key) }
+    entries[key, default: []].append(Entry(position: position, value: value))
+  }
+
+  /// The newest record of a key at or below an LSN of a history; nil if there is none.
+  package func newest(_ key: String, upTo lsn: LSN, in branch: TermHistory) -> Entry? {
+    var newest: Entry?
+    for entry in entries[key] ?? [] {
+      guard entry.position.lsn <= lsn, branch.term(of: entry.position.lsn) == entry.position.term else { continue }
+      if entry.position.lsn > newest?.position.lsn ?? .none { newest = entry }
+    }
+    return newest
+  }
+
+  /// Where a value was written; values are unique.
+  package func place(of value: String, in key: String) -> Position? {
+    entries[key]?.first { $0.value == value }?.position
+  }
+}
+
+/// A change of history that the commit level allows to lose what was acknowledged: a slave was made master by force while
+/// its log ended at `keptUpTo`.
+package struct PermittedLoss: Equatable, Sendable {
+  /// Records of terms up to this one ...
+  package let term: Term
+  /// ... behind this LSN may be gone.
+  package let keptUpTo: LSN
+  package init(term: Term, keptUpTo: LSN) {
+    self.term = term
+    self.keptUpTo = keptUpTo
+  }
+  package func permits(_ position: Position) -> Bool { position.term <= term && position.lsn > keptUpTo }
+}
+
+/// What a checker found.
+package struct Violation: Equatable, Sendable, CustomStringConvertible {
+  package let rule: String
+  package let detail: String
+  package init(_ rule: String, _ detail: String) {
+    self.rule = rule
+    self.detail = detail
+  }
+  package var description: String { "\(rule): \(detail)" }
+}

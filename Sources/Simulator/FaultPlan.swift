@@ -1,0 +1,145 @@
+/// Everything that one simulated run consists of, made from its seed alone: who takes part, how they are set up, what
+/// clients do, and what goes wrong when.
+package struct FaultPlan: Equatable, Sendable {
+  package enum Durability: Equatable, Sendable { case fsync, interval, none }
+  package enum Level: Equatable, Sendable {
+    case async
+    /// And one slave has it on disk.
+    case fullsync
+    case quorum
+  }
+  package enum Shape: Equatable, Sendable {
+    /// Every slave follows the master.
+    case star
+    /// Each follows the one before it.
+    case chain
+  }
+  /// One thing that goes wrong. Nodes are numbered from 0; times are milliseconds.
+  package enum Fault: Equatable, Sendable {
+    /// The process ends; what was written stays. It is started again after so long.
+    case kill(node: Int, downFor: Int)
+    /// The machine loses power; what was not synced is lost in part.
+    case powerLoss(node: Int, downFor: Int)
+    /// The same two in the middle of the n-th call to the disk from now.
+    case stopAtCall(node: Int, call: Int, losesPower: Bool, downFor: Int)
+    case pause(node: Int, milliseconds: Int)
+    /// The wall clock is set, forth or back.
+    case clockJump(node: Int, milliseconds: Int)
+    case cut(from: Int, to: Int, bothWays: Bool, milliseconds: Int)
+    /// Cut off from all other nodes; clients still reach it, or not.
+    case isolate(node: Int, fromClients: Bool, milliseconds: Int)
+    case dropConnections(node: Int)
+    /// A call of the disk fails with an input/output error. The node is started again after so long.
+    case diskError(node: Int, call: DiskCall, restartAfter: Int)
+    case slowDisk(node: Int, syncMicroseconds: Int, milliseconds: Int)
+    case fullDisk(node: Int, milliseconds: Int)
+    /// Everything is compacted that can be.
+    case compact(node: Int)
+    /// A new generation.
+    case save(node: Int)
+    /// The operator makes a slave the master, by force or not, whatever the old one does.
+    case promote(node: Int)
+    /// The operator has the master hand over to a slave.
+    case handover(to: Int)
+  }
+  package enum DiskCall: Equatable, Sendable, CaseIterable { case write, sync, rename, syncDirectory, open, unlink }
+  package struct Planned: Equatable, Sendable {
+    /// Milliseconds after the beginning.
+    package let at: Int
+    package let fault: Fault
+  }
+
+  package let seed: UInt64
+  package var nodes = 3
+  package var shape = Shape.star
+  package var durability = Durability.fsync
+  package var level = Level.async
+  package var syncTimeoutMilliseconds = 1000
+  package var segmentBytes = 16 << 10
+  package var opsBufferBytes = 32 << 10
+  package var walKeepBytes = 0
+  package var compresses = false
+  package var syncRateBytes = 0
+  package var clients = 3
+  package var keys = 8
+  package var valueBytesMax = 200
+  /// Of a hundred commands, how many read; how many of these ask any node.
+  package var readPercent = 40
+  package var anyNodePercent = 30
+  package var pipelineMax = 1
+  package var latencyMicroseconds = 50...500
+  package var syncMicroseconds = 100...2000
+  package var connectionLossPerMillion = 0
+  package var compactionIntervalMilliseconds = 500
+  /// How long clients work and things go wrong.
+  package var milliseconds = 6000
+  package var faults: [Planned] = []
+
+  package init(seed: UInt64) {
+    self.seed = seed
+    var random = SplitMix64(seed: seed ^ 0x7061_6365_6C69_6E65)
+    nodes = [1, 2, 2, 3, 3, 3, 3, 4, 5][random.below(9)]
+    shape = nodes > 2 && random.chance(20) ? .chain : .star
+    durability = [.fsync, .fsync, .fsync, .fsync, .fsync, .fsync, .fsync, .interval, .none][random.below(9)]
+    segmentBytes = [4096, 8 << 10, 16 << 10, 64 << 10][random.below(4)]
+    opsBufferBytes = [0, 16 << 10, 256 << 10][random.below(3)]
+    walKeepBytes = [0, 0, 32 << 10, 1 << 20][random.below(4)]
+    compresses = random.chance(25)
+    syncRateBytes = random.chance(15) ? 200_000 : 0
+    clients = 1 + random.below(5)
+    keys = [2, 5, 10, 40][random.below(4)]
+    valueBytesMax = [20, 100, 400, 1500][random.below(4)]
+    readPercent = [10, 40, 70][random.below(3)]
+    anyNodePercent = [0, 30, 60][random.below(3)]
+    pipelineMax = [1, 1, 4, 16][random.below(4)]
+    let slow = random.chance(20)
+    latencyMicroseconds = slow ? 1000...20_000 : 30...300
+    syncMicroseconds = [50...200, 500...3000, 2000...15_000][random.below(3)]
+    connectionLossPerMillion = random.chance(25) ? 300 : 0
+    compactionIntervalMilliseconds = [100, 500, 2500][random.below(3)]
+    milliseconds = 2000 + random.below(5000)
+    if nodes > 1, durability == .fsync { level = [.async, .async, .fullsync, .quorum, .quorum][random.below(5)] }
+    syncTimeoutMilliseconds = [200, 1000, 5000][random.below(3)]
+    plan(&random)
+  }
+
+  private mutating func plan(_ random: inout SplitMix64) {
+    let count = random.chance(20) ? random.below(40) : random.below(12)
+    // Some runs meet one kind of trouble only, others everything.
+    let kinds: [Int] = random.chance(30) ? [random.below(15)] : Array(0..<15)
+    for _ in 0..<count {
+      let at = random.below(milliseconds)
+      guard let fault = fault(kinds[random.below(kinds.count)], &random) else { continue }
+      faults.append(Planned(at: at, fault: fault))
+    }
+    faults.sort { $0.at < $1.at }
+  }
+
+  private func fault(_ kind: Int, _ random: inout SplitMix64) -> Fault? {
+    let node = random.below(nodes)
+    let other = nodes > 1 ? (node + 1 + random.below(nodes - 1)) % nodes : node
+    let short = 1 + random.below(50)
+    let long = 50 + random.below(2500)
+    let duration = random.chance(30) ? short : long
+    switch kind {
+    case 0: return .kill(node: node, downFor: duration)
+    case 1: return .powerLoss(node: node, downFor: duration)
+    case 2: return .stopAtCall(node: node, call: 1 + random.below(60), losesPower: random.chance(60), downFor: duration)
+    case 3: return .pause(node: node, milliseconds: duration)
+    case 4: return .clockJump(node: node, milliseconds: (random.chance(50) ? -1 : 1) * random.below(20_000))
+    case 5:
+      return nodes > 1 ? .cut(from: node, to: other, bothWays: random.chance(50), milliseconds: duration) : nil
+    case 6: return .isolate(node: node, fromClients: random.chance(50), milliseconds: duration)
+    case 7: return .dropConnections(node: node)
+    case 8:
+      let calls = DiskCall.allCases
+      return .diskError(node: node, call: calls[random.below(calls.count)], restartAfter: long)
+    case 9: return .slowDisk(node: node, syncMicroseconds: 1000 + random.below(200_000), milliseconds: duration)
+    case 10: return .fullDisk(node: node, milliseconds: duration)
+    case 11: return .compact(node: node)
+    case 12: return .save(node: node)
+    case 13: return nodes > 1 ? .handover(to: node) : nil
+    default: return nodes > 1 ? .promote(node: node) : nil
+    }
+  }
+}

@@ -1,0 +1,228 @@
+// Raw memory: received bytes are copied.
+import Core
+import LogStore
+import Node
+
+/// One command of a client, from its sending to what the checkers made of it.
+final class ClientCommand {
+  enum Kind {
+    case set, get, delete, exchange, setMany, getMany
+    /// With a time to live: may be missing afterwards.
+    case setExpiring
+    case multi, queuedSet, exec
+  }
+  let kind: Kind
+  let keys: [String]
+  let values: [String]
+  let sentAt: UInt64
+  /// The connection, and the place among all that was sent.
+  var line = 0
+  var order = 0
+  var completedAt: UInt64?
+  /// Where it ran, and what it saw and wrote there.
+  var node = -1
+  var wasMaster = false
+  var positions: [Position] = []
+  var visible = LSN.none
+  var branch = TermHistory()
+  var ran = false
+
+  init(_ kind: Kind, _ keys: [String], _ values: [String] = [], sentAt: UInt64) {
+    self.kind = kind
+    self.keys = keys
+    self.values = values
+    self.sentAt = sentAt
+  }
+
+  var words: [String] {
+    switch kind {
+    case .set, .queuedSet: ["SET", keys[0], values[0]]
+    case .setExpiring: ["SET", keys[0], values[0], "PX", "700"]
+    case .get: ["GET", keys[0]]
+    case .delete: ["DEL", keys[0]]
+    case .exchange: ["GETSET", keys[0], values[0]]
+    case .setMany: ["MSET"] + zip(keys, values).flatMap { [$0, $1] }
+    case .getMany: ["MGET"] + keys
+    case .multi: ["MULTI"]
+    case .exec: ["EXEC"]
+    }
+  }
+  var writes: Bool {
+    switch kind {
+    case .get, .getMany, .multi, .queuedSet: false
+    case .set, .delete, .exchange, .setMany, .setExpiring, .exec: true
+    }
+  }
+}
+
+/// A client: sends a few commands at once, waits for their replies, thinks, goes on. Values are never used twice.
+final class SimulatedClient {
+  private unowned let simulation: Simulation
+  let number: Int
+  private let loop: SimulatedLoop
+  private var random: SplitMix64
+  private var links: [Int: ClientLink] = [:]
+  private var isStopped = false
+
+  init(number: Int, simulation: Simulation) {
+    self.number = number
+    self.simulation = simulation
+    let process = SimulatedProcess(queue: simulation.queue)
+    random = SplitMix64(seed: simulation.plan.seed &* 131 &+ UInt64(number))
+    loop = SimulatedLoop(process: process, seed: random.next())
+  }
+
+  private var queue: EventQueue { simulation.queue }
+  private var plan: FaultPlan { simulation.plan }
+  /// Clients are behind the nodes in the numbering of sites.
+  var site: Int { 1000 + number }
+
+  func start() { think() }
+  func stop() { isStopped = true }
+
+  private func think() {
+    let pause = random.chance(80) ? random.below(25_000) : random.below(300_000)
+    queue.after(UInt64(pause)) { [weak self] in self?.work() }
+  }
+
+  private func work() {
+    guard !isStopped else { return }
+    let readsAnywhere = random.chance(plan.anyNodePercent)
+    let target = readsAnywhere || random.chance(3) ? random.below(plan.nodes) : simulation.masterNumber
+    guard let link = links[target], link.isUsable else { return connect(to: target) }
+    var commands: [ClientCommand] = []
+    for _ in 0..<1 + random.below(plan.pipelineMax) { commands += next(readsOnly: readsAnywhere && random.chance(90)) }
+    link.send(commands)
+    let sent = link.sent
+    queue.after(2_000_000) { [weak self, weak link] in
+      guard let link, link.isUsable, link.replied < sent else { return }
+      link.end()
+      self?.think()
+    }
+  }
+
+  private func connect(to target: Int) {
+    let link = ClientLink(node: target, simulation: simulation)
+    link.idle = { [weak self, weak link] in
+      guard let self else { return }
+      if let link, !link.isUsable, self.links[target] === link { self.links[target] = nil }
+      self.think()
+    }
+    links[target] = link
+    simulation.network.connect(from: site, to: target, on: loop, to: link, tag: link)
+  }
+
+  // MARK: Commands
+
+  private func key() -> String { "k\(random.below(plan.keys))" }
+  private func value() -> String {
+    let filler = random.below(plan.valueBytesMax + 1)
+    let id = simulation.nextValue()
+    return "\(id):" + String(repeating: "abcdefghij", count: filler / 10)
+  }
+
+  private func next(readsOnly: Bool) -> [ClientCommand] {
+    let now = queue.now
+    if readsOnly || random.chance(plan.readPercent) {
+      switch random.below(10) {
+      case 0: return [ClientCommand(.get, ["x\(random.below(3))"], sentAt: now)]
+      case 1, 2: return [ClientCommand(.getMany, [key(), key()], sentAt: now)]
+      default: return [ClientCommand(.get, [key()], sentAt: now)]
+      }
+    }
+    switch random.below(20) {
+    case 0: return [ClientCommand(.setExpiring, ["x\(random.below(3))"], [value()], sentAt: now)]
+    case 1, 2, 3: return [ClientCommand(.delete, [key()], sentAt: now)]
+    case 4, 5: return [ClientCommand(.exchange, [key()], [value()], sentAt: now)]
+    case 6, 7:
+      let keys = twoKeys()
+      return [ClientCommand(.setMany, keys, keys.map { _ in value() }, sentAt: now)]
+    case 8, 9:
+      let keys = twoKeys()
+      let values = keys.map { _ in value() }
+      return [ClientCommand(.multi, [], sentAt: now)]
+        + zip(keys, values).map { ClientCommand(.queuedSet, [$0], [$1], sentAt: now) }
+        + [ClientCommand(.exec, keys, values, sentAt: now)]
+    default: return [ClientCommand(.set, [key()], [value()], sentAt: now)]
+    }
+  }
+
+  private func twoKeys() -> [String] {
+    let first = random.below(plan.keys)
+    return ["k\(first)", "k\((first + 1) % plan.keys)"]
+  }
+}
+
+/// A client's connection to one node.
+final class ClientLink: ConnectionReceiver, CommandObserver {
+  let node: Int
+  private let line: Int
+  private unowned let simulation: Simulation
+  private var connection: (any NodeConnection)?
+  private var commands: [ClientCommand] = []
+  private var ranCount = 0
+  private(set) var replied = 0
+  private var isEnded = false
+  /// All replies are there, or none will come.
+  var idle: () -> Void = {}
+
+  init(node: Int, simulation: Simulation) {
+    self.node = node
+    self.simulation = simulation
+    line = simulation.nextLine()
+  }
+
+  var isUsable: Bool { connection != nil && !isEnded }
+  var sent: Int { commands.count }
+  var wantedBytes: Int { 0 }
+
+  func send(_ batch: [ClientCommand]) {
+    for command in batch { command.line = line }
+    commands += batch
+    simulation.sent(batch)
+    connection?.send(RESPText.encode(batch.map(\.words)))
+  }
+
+  func opened(_ connection: any NodeConnection) {
+    self.connection = connection
+    idle()
+  }
+  func writabilityChanged(_ isWritable: Bool) {}
+
+  /// The client gives up: what was not answered stays unknown.
+  func end() {
+    isEnded = true
+    connection?.close()
+  }
+
+  func closed(_ reason: String) {
+    guard !isEnded else { return }
+    isEnded = true
+    idle()
+  }
+
+  func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+    let all = Array(bytes)
+    var at = 0
+    while at < all.count, let (reply, next) = RESPText.reply(all, at) {
+      at = next
+      guard replied < commands.count else {
+        simulation.report(Violation("too many replies", "node \(node)"))
+        return all.count
+      }
+      let command = commands[replied]
+      replied += 1
+      guard !isEnded else { continue }
+      simulation.replied(command, reply)
+      if replied == commands.count { idle() }
+    }
+    return at
+  }
+
+  func executed(on node: NodeProcess, appendedBefore: UInt64, appendedAfter: UInt64) {
+    guard ranCount < commands.count else { return }
+    let command = commands[ranCount]
+    ranCount += 1
+    simulation.ran(command, on: node, appendedBefore: appendedBefore, appendedAfter: appendedAfter)
+  }
+}

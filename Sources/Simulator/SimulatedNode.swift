@@ -1,0 +1,196 @@
+import Core
+import LogStore
+import Logging
+import Node
+import Replication
+
+/// One machine of the cluster: its disk, its clock, and the process that runs there at present.
+package final class SimulatedNode: @unchecked Sendable {
+  // Safe to share: a simulation has one thread.
+  package let number: Int
+  unowned let simulation: Simulation
+  let disk: SimulatedFileSystem
+  private(set) var life: NodeProcess?
+  private(set) var process: SimulatedProcess?
+  /// The master that it is started with; nil for itself. What it became later it knows by itself.
+  var startMaster: Int?
+  var wallOffset: Int64 = 0
+  var syncMicroseconds: ClosedRange<Int>
+  /// Why a start may fail, or the log be closed.
+  var diskMayFail = false
+  private(set) var starts = 0
+  /// The store that the checkers saw last.
+  weak var lookedAt: LogStore?
+  private var random: SplitMix64
+
+  init(number: Int, simulation: Simulation) {
+    self.number = number
+    self.simulation = simulation
+    random = SplitMix64(seed: simulation.plan.seed &* 31 &+ UInt64(number) &+ 1)
+    disk = SimulatedFileSystem(seed: random.next())
+    syncMicroseconds = simulation.plan.syncMicroseconds
+    disk.setSyncLatency(microseconds: syncMicroseconds)
+  }
+
+  var queue: EventQueue { simulation.queue }
+  var network: SimulatedNetwork { simulation.network }
+  var isAlive: Bool { process?.isAlive ?? false }
+  var isPaused: Bool { process?.isPaused ?? false }
+
+  // MARK: What its process asks
+
+  static func address(_ number: Int) -> NodeAddress {
+    NodeAddress(host: "node-\(number)", port: 7000 + number)!  // such names are always good
+  }
+  static func number(of address: NodeAddress) -> Int { Int(address.port) - 7000 }
+
+  var configuration: NodeConfiguration {
+    let plan = simulation.plan
+    var configuration = NodeConfiguration(address: Self.address(number))
+    configuration.store.segmentBytes = plan.segmentBytes
+    configuration.store.opsBufferBytes = plan.opsBufferBytes
+    configuration.store.databases = 1
+    configuration.store.compression = plan.compresses ? .lz4 : .none
+    configuration.walKeepBytes = plan.walKeepBytes
+    // A master that synced nothing may come back empty.
+    configuration.acceptDataLoss = plan.durability != .fsync
+    configuration.syncRateBytes = UInt64(plan.syncRateBytes)
+    configuration.sync.timeoutMilliseconds = UInt64(plan.syncTimeoutMilliseconds)
+    configuration.commit =
+      switch plan.level {
+      case .async: CommitSetting(level: .async)
+      case .fullsync: CommitSetting(level: .fullsync, slaves: 1)
+      case .quorum: CommitSetting(level: .quorum)
+      }
+    configuration.durability =
+      switch plan.durability {
+      case .fsync: .fsync
+      case .interval: .interval
+      case .none: .none
+      }
+    return configuration
+  }
+  var wall: WallClock {
+    WallClock(milliseconds: UInt64(Int64(1_700_000_000_000) + Int64(queue.now / 1000) + wallOffset))
+  }
+  var digestIntervalMicroseconds: UInt64 { 700_000 }
+  var compactionIntervalMicroseconds: UInt64 { UInt64(simulation.plan.compactionIntervalMilliseconds) * 1000 }
+  func syncDelay() -> UInt64 {
+    UInt64(
+      syncMicroseconds.lowerBound + random.below(syncMicroseconds.upperBound - syncMicroseconds.lowerBound + 1))
+  }
+  var logger: Logger { Logger(label: "node") { [unowned self] _ in SimulatedLog(node: self) } }
+  func log(_ text: @autoclosure () -> String) { simulation.trace("node \(number): \(text())") }
+  func planned(_ report: PlanReport) { simulation.planned(report, by: self) }
+  func stepEnded() { simulation.stepEnded(self) }
+
+  // MARK: Lives
+
+  func start() {
+    guard !isAlive else { return }
+    starts += 1
+    let process = SimulatedProcess(queue: queue)
+    self.process = process
+    simulation.prefixes.restarted(number)
+    do {
+      let life = try NodeProcess(site: self, process: process, seed: random.next())
+      self.life = life
+      life.takeRole { [self] failure in
+        guard self.process === process, process.isAlive else { return }
+        if let failure { return startFailed(failure) }
+        network.listen(at: number, .init(process: process) { [unowned life] in life.place() })
+      }
+      _ = disk.takeLatency()
+    } catch {
+      guard process.isAlive else { return }
+      startFailed(error)
+    }
+  }
+
+  private func startFailed(_ error: any Error) {
+    log("cannot start: \(error)")
+    if !diskMayFail { simulation.report(Violation("cannot start", "node \(number): \(error)")) }
+    // Not in the middle of what it does.
+    let process = process
+    queue.at(queue.now) { [self] in
+      guard self.process === process else { return }
+      endProcess()
+      queue.after(300_000) { [self] in start() }
+    }
+  }
+
+  private func endProcess() {
+    process?.kill()
+    network.processEnded(at: number)
+    disk.killProcess()
+    life = nil
+    process = nil
+  }
+
+  func kill() {
+    guard process != nil else { return }
+    log("killed")
+    endProcess()
+  }
+
+  func losePower() {
+    guard process != nil else { return }
+    log("loses power")
+    process?.kill()
+    network.powerLost(at: number)
+    disk.crash()
+    life = nil
+    process = nil
+  }
+
+  /// In the middle of the n-th call to the disk from now.
+  func stop(atCall call: Int, losesPower: Bool, downFor milliseconds: Int) {
+    guard let process, process.isAlive else { return }
+    disk.stopProcess(atCall: call) {
+      process.halt()
+      self.queue.at(self.queue.now) {
+        guard self.process === process else { return }
+        if losesPower { self.losePower() } else { self.kill() }
+        self.queue.after(UInt64(milliseconds) * 1000) { self.start() }
+      }
+    }
+  }
+
+  func pause() { process?.pause() }
+  func resume() { process?.resume() }
+
+  // MARK: Looking at it
+
+  var row: String {
+    guard let life, isAlive else { return "node \(number) down" }
+    let positions = life.store.positions
+    let role = life.core.isMaster ? "master" : "slave"
+    let link = life.core.isMaster ? "" : " \(life.core.replication.upstream.view.state)"
+    let paused = isPaused ? " stopped" : ""
+    return
+      "node \(number) \(role) t\(life.core.term) appended \(positions.appended) durable \(positions.durable) committed \(positions.committed) applied \(positions.applied)\(link)\(paused)"
+  }
+}
+
+/// The node's log lines go into the trace; those that say that data is wrong are violations.
+struct SimulatedLog: LogHandler {
+  let node: SimulatedNode
+  var metadata: Logger.Metadata = [:]
+  var logLevel = Logger.Level.info
+  init(node: SimulatedNode) {
+    self.node = node
+    if !node.simulation.isTraced { logLevel = .error }
+  }
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+  func log(event: LogEvent) {
+    let details = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+      .joined(separator: " ")
+    node.log("\(event.level) \(event.message) \(details)")
+    if "\(event.message)".hasPrefix("DATA DIFFERS") || "\(event.message)".hasPrefix("A STORED RECORD IS DAMAGED") {
+      node.simulation.report(Violation("the node says", "node \(node.number): \(event.message) \(details)"))
+    }
+  }
+}

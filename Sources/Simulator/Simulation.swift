@@ -1,0 +1,450 @@
+import Core
+import LogStore
+import Node
+import Replication
+
+/// What one seed came to.
+package struct SimulationResult: Sendable {
+  package let seed: UInt64
+  package var violations: [Violation] = []
+  package var steps = 0
+  package var simulatedMilliseconds = 0
+  package var commands = 0
+  package var acknowledged = 0
+  package var starts = 0
+  package var fullSyncs = 0
+  package var deltaSyncs = 0
+  package var partialSyncs = 0
+  /// Of everything that happened, in order: the same seed gives the same number.
+  package var fingerprint: UInt64 = 0
+  /// Overlapping commands that the search for an order gave up on.
+  package var undecided = 0
+  package init(seed: UInt64) { self.seed = seed }
+}
+
+/// One run: a whole cluster of real nodes on one thread, with clients, faults and checkers, made from one seed.
+///
+/// Everything random comes from the seed and every event from one queue, so a run can be repeated to the byte.
+package final class Simulation: @unchecked Sendable {
+  // Safe to share: a simulation has one thread.
+  package let plan: FaultPlan
+  package let queue = EventQueue()
+  let network: SimulatedNetwork
+  private(set) var nodes: [SimulatedNode] = []
+  private var clients: [SimulatedClient] = []
+  /// The node that reigns in the newest term.
+  private(set) var masterNumber = 0
+  private var newestReign: TermHistory.Entry?
+  private var random: SplitMix64
+  private let output: ((String) -> Void)?
+
+  // Checkers.
+  private var written = WrittenHistory()
+  private var acknowledged = AcknowledgedChecker()
+  var prefixes = PrefixChecker()
+  private var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
+  /// How many values were written, and how many connections made.
+  private var values = 0
+  private var lines = 0
+  /// How far the master of a term has its log on disk: nothing else may be visible on slaves.
+  private var safe: [Term: LSN] = [:]
+  private var open: [ClientCommand] = []
+  private var result: SimulationResult
+
+  /// - Parameter trace: gets a line for everything that happens.
+  package init(plan: FaultPlan, trace: ((String) -> Void)? = nil) {
+    self.plan = plan
+    output = trace
+    random = SplitMix64(seed: plan.seed ^ 0x5EED)
+    result = SimulationResult(seed: plan.seed)
+    var settings = SimulatedNetwork.Settings()
+    settings.latencyMicroseconds = plan.latencyMicroseconds
+    settings.lossPerMillion = plan.connectionLossPerMillion
+    network = SimulatedNetwork(queue: queue, seed: random.next(), settings: settings)
+    nodes = (0..<plan.nodes).map { SimulatedNode(number: $0, simulation: self) }
+    clients = (0..<plan.clients).map { SimulatedClient(number: $0, simulation: self) }
+    for node in nodes.dropFirst() { node.startMaster = plan.shape == .chain ? node.number - 1 : 0 }
+  }
+
+  package convenience init(seed: UInt64, trace: ((String) -> Void)? = nil) {
+    self.init(plan: FaultPlan(seed: seed), trace: trace)
+  }
+
+  /// Longest time that a cluster may take to come together when nothing goes wrong any more.
+  private static let healingMicroseconds: UInt64 = 90_000_000
+  /// After this the operator looks for masters that have not heard of the newest.
+  private static let patienceMicroseconds: UInt64 = 10_000_000
+
+  package func run() -> SimulationResult {
+    for node in nodes { queue.at(UInt64(random.below(20_000))) { node.start() } }
+    for client in clients { queue.at(50_000 + UInt64(random.below(100_000))) { client.start() } }
+    for planned in plan.faults { queue.at(UInt64(planned.at) * 1000) { [self] in apply(planned.fault) } }
+    let end = UInt64(plan.milliseconds) * 1000
+    while result.violations.isEmpty, queue.runNext(until: end) {}
+    heal()
+    let begin = queue.now
+    let limit = begin + Self.healingMicroseconds
+    var unhealed: String? = "not looked at"
+    while result.violations.isEmpty, unhealed != nil, queue.now < limit {
+      let next = queue.now + 200_000
+      while result.violations.isEmpty, queue.runNext(until: next) {}
+      restartFailed()
+      if queue.now > begin + Self.patienceMicroseconds { attachStragglers() }
+      unhealed = whatIsMissing()
+    }
+    if let unhealed, result.violations.isEmpty { report(Violation("does not heal", unhealed)) }
+    if !result.violations.isEmpty { traceDifferences() }
+    if result.violations.isEmpty { checkTheEnd() }
+    result.steps = queue.steps
+    result.simulatedMilliseconds = Int(queue.now / 1000)
+    result.starts = nodes.reduce(0) { $0 + $1.starts }
+    result.acknowledged = acknowledged.acknowledgedCount
+    for node in nodes { node.kill() }
+    queue.removeAll()
+    return result
+  }
+
+  // MARK: Healing
+
+  private func heal() {
+    trace("healing")
+    for client in clients { client.stop() }
+    network.healAll()
+    network.settings.lossPerMillion = 0
+    for node in nodes {
+      node.diskIsGood()
+      node.resume()
+      if !node.isAlive { node.start() }
+    }
+  }
+
+  /// A log that a disk error has closed needs a restart.
+  private func restartFailed() {
+    for node in nodes where node.isAlive && node.needsRestart {
+      node.kill()
+      node.start()
+    }
+  }
+
+  /// Masters that nobody could tell of the newest reign (those that told did not know of them) are attached by the
+  /// operator.
+  private func attachStragglers() {
+    for node in nodes where node.isAlive && node.number != masterNumber {
+      guard let life = node.life, life.core.isMaster, plan.level != .quorum else { continue }
+      node.log("is told by the operator")
+      let master = SimulatedNode.address(masterNumber)
+      life.admin.run {
+        life.core.becomeSlave(of: master)
+        life.core.remember(.slave(of: master))
+      }
+    }
+  }
+
+  private func whatIsMissing() -> String? {
+    guard let master = nodes[masterNumber].life, nodes[masterNumber].isAlive else { return nodes[masterNumber].row }
+    guard master.core.isMaster else { return "no master: " + nodes[masterNumber].row }
+    let last = master.store.positions.appended
+    guard master.store.positions.committed == last else { return nodes[masterNumber].row }
+    for node in nodes where node.number != masterNumber {
+      guard let life = node.life, node.isAlive, !life.core.isMaster else { return node.row }
+      guard life.core.replication.upstream.view.isInSync, life.store.positions.applied == last else { return node.row }
+    }
+    return nil
+  }
+
+  // MARK: The end
+
+  private func checkTheEnd() {
+    guard let master = nodes[masterNumber].life else { return }
+    let branch = master.store.terms
+    let last = master.store.positions.appended
+    for violation in acknowledged.check(against: branch, endingAt: last) { report(violation) }
+    let digest = master.core.digest()
+    for node in nodes {
+      guard let life = node.life else { continue }
+      let own = life.core.digest()
+      if own.lsn != digest.lsn || own.ranges != digest.ranges {
+        report(Violation("digests differ", "node \(node.number): \(own), master: \(digest)"))
+      }
+      for key in written.keys {
+        let value = life.value(of: key)
+        if let violation = prefixes.read(
+          key, value, node: node.number, at: last, in: branch, written, mayBeGone: key.hasPrefix("x"))
+        {
+          report(violation)
+        }
+      }
+    }
+    checkRegisters()
+  }
+
+  /// With one master all the time, and everything acknowledged on its disk, every key is a register.
+  private func checkRegisters() {
+    guard acknowledged.losses.isEmpty else { return }
+    for command in open where command.ran { note(command, reply: nil) }
+    for key in registers.keys.sorted() {
+      let history = (registers[key] ?? []).sorted { $0.order < $1.order }.map(\.operation)
+      switch LinearizabilityChecker.check(history) {
+      case .linearizable: break
+      case .violated(let operation):
+        for operation in history { trace("\(key) \(operation)") }
+        report(Violation("not linearizable", "\(key): \(operation)"))
+      case .tooComplex: result.undecided += 1
+      }
+    }
+  }
+
+  // MARK: What clients tell
+
+  func nextValue() -> Int {
+    values += 1
+    return values
+  }
+
+  func nextLine() -> Int {
+    lines += 1
+    return lines
+  }
+
+  func sent(_ batch: [ClientCommand]) {
+    for command in batch {
+      result.commands += 1
+      command.order = result.commands
+    }
+    open += batch
+  }
+
+  /// A command ran on a node: what it wrote, and what it could see.
+  func ran(_ command: ClientCommand, on node: NodeProcess, appendedBefore: UInt64, appendedAfter: UInt64) {
+    let store = node.store
+    command.ran = true
+    command.node = node.site.number
+    // A master that was replaced and has not heard of it may show what is old.
+    command.wasMaster = !store.isReplica && node.site.number == masterNumber
+    command.visible = store.isReplica ? store.positions.applied : LSN(appendedAfter)
+    command.branch = store.terms
+    guard appendedAfter > appendedBefore, let term = store.terms.last?.term else { return }
+    command.positions = (appendedBefore + 1...appendedAfter).map { Position(term: term, lsn: LSN($0)) }
+    let expected = command.kind == .delete ? 1 : command.keys.count
+    guard command.writes, command.positions.count == expected else {
+      return report(Violation("odd log", "\(command.words.prefix(2)) took \(command.positions.count) LSNs"))
+    }
+    for (i, key) in command.keys.enumerated() {
+      written.wrote(key, command.kind == .delete ? nil : command.values[i], at: command.positions[i])
+    }
+  }
+
+  func replied(_ command: ClientCommand, _ reply: RESPText.Reply) {
+    command.completedAt = queue.now
+    open.removeAll { $0 === command }
+    if case .error(let text) = reply {
+      if text.hasPrefix("UNCERTAIN") || text.hasPrefix("SYNCTIMEOUT") {
+        command.completedAt = nil
+        open.append(command)
+      } else if !command.positions.isEmpty, command.kind != .queuedSet {
+        report(Violation("refused and done", "\(command.words.prefix(2)): \(text)"))
+      }
+      return
+    }
+    fingerprint(UInt64(command.visible.value), queue.now)
+    if command.writes {
+      for position in command.positions { acknowledged.acknowledge(position, "\(command.words.prefix(2))") }
+    }
+    if command.writes, command.positions.isEmpty, command.kind != .delete, reply != .bulk(nil) || command.kind != .exec
+    {
+      report(Violation("acknowledged and not done", "\(command.words.prefix(2)): \(reply)"))
+    }
+    for (key, value) in seen(command, reply) {
+      let upTo = command.positions.first?.lsn.previous ?? command.visible
+      if let violation = prefixes.read(
+        key, value, node: command.node, at: upTo, in: command.branch, written, mayBeGone: key.hasPrefix("x"))
+      {
+        report(violation)
+      }
+      if let newest = written.newest(key, upTo: upTo, in: command.branch) {
+        acknowledged.show(newest.position, "\(command.words.prefix(2)) on node \(command.node)")
+      }
+    }
+    if command.wasMaster { note(command, reply: reply) }
+  }
+
+  /// What a reply tells of keys.
+  private func seen(_ command: ClientCommand, _ reply: RESPText.Reply) -> [(String, String?)] {
+    switch (command.kind, reply) {
+    case (.get, .bulk(let value)), (.exchange, .bulk(let value)): [(command.keys[0], value)]
+    case (.getMany, .array(let parts)):
+      zip(command.keys, parts).map { key, part in
+        if case .bulk(let value) = part { (key, value) } else { (key, nil) }
+      }
+    default: []
+    }
+  }
+
+  /// Adds a command to the histories of its keys.
+  private func note(_ command: ClientCommand, reply: RESPText.Reply?) {
+    func add(_ key: String, _ kind: RegisterOperation.Kind) {
+      guard !key.hasPrefix("x") else { return }
+      let operation = RegisterOperation(
+        kind, invoked: command.sentAt, completed: command.completedAt, line: command.line,
+        hint: command.positions.first.map { UInt64($0.term.value) << 40 | $0.lsn.value } ?? 0)
+      registers[key, default: []].append((command.order, operation))
+    }
+    func id(_ value: String?) -> Int { value.flatMap { Int($0.prefix { $0 != ":" }) } ?? 0 }
+    switch command.kind {
+    case .set, .setMany, .exec:
+      guard !command.positions.isEmpty else { return }
+      for (key, value) in zip(command.keys, command.values) { add(key, .write(id(value))) }
+    case .get, .getMany:
+      guard let reply else { return }
+      for (key, value) in seen(command, reply) { add(key, .read(id(value))) }
+    case .delete:
+      if case .integer(let count)? = reply { add(command.keys[0], .delete(existed: count == 1)) }
+      if reply == nil { add(command.keys[0], .delete(existed: nil)) }
+    case .exchange:
+      if case .bulk(let old)? = reply { add(command.keys[0], .exchange(new: id(command.values[0]), old: id(old))) }
+      if reply == nil { add(command.keys[0], .exchange(new: id(command.values[0]), old: nil)) }
+    case .setExpiring, .multi, .queuedSet: break
+    }
+  }
+
+  // MARK: What nodes tell
+
+  /// After every step of a node.
+  func stepEnded(_ node: SimulatedNode) {
+    guard let life = node.life, node.isAlive else { return }
+    let store = life.store
+    let positions = store.positions
+    let (appended, written, durable, applied) = (
+      positions.appended, positions.written, positions.durable, positions.applied
+    )
+    fingerprint(UInt64(node.number) << 56 ^ queue.now, appended.value << 32 ^ durable.value << 16 ^ applied.value)
+    if durable > written || written > appended || applied > appended {
+      report(Violation("positions out of order", node.row))
+    }
+    // A log that was cut back begins again with what its generation says is good, as after a restart.
+    if node.lookedAt !== store {
+      prefixes.restarted(node.number)
+      node.lookedAt = store
+    }
+    // What a master, or one that was, has of its own is held back until it is good.
+    let shown = store.isReplica && !store.isGated ? applied : min(applied, positions.committed)
+    if let term = store.terms.term(of: shown) {
+      let position = Position(term: term, lsn: shown)
+      if let violation = prefixes.visible(position, node: node.number, mayGoBack: { acknowledged.isPermitted($0) }) {
+        report(violation)
+      }
+      if store.isReplica, shown > safe[term, default: .none], !acknowledged.isPermitted(position) {
+        report(Violation("visible before it was safe", node.row))
+      }
+    }
+    if !store.isReplica, let reign = store.terms.last {
+      if reign.term > newestReign?.term ?? .none { reignBegan(reign, node) }
+      var end = reign == newestReign && node.number == masterNumber ? positions.committed : .none
+      for entry in store.terms.entries.reversed() {
+        if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
+        end = min(end, entry.firstLSN.previous)
+      }
+    }
+    if output != nil { traceRow(node) }
+  }
+
+  func planned(_ report: PlanReport, by node: SimulatedNode) {
+    node.log("plan: \(report.summary)")
+    switch report.mode {
+    case .full: result.fullSyncs += 1
+    case .delta: result.deltaSyncs += 1
+    case .partial: result.partialSyncs += 1
+    case nil: break
+    }
+  }
+
+  func permit(_ loss: PermittedLoss) {
+    trace("what term \(loss.term) wrote after LSN \(loss.keptUpTo) may be lost")
+    acknowledged.permit(loss)
+  }
+
+  func report(_ violation: Violation) {
+    trace("VIOLATION \(violation)")
+    result.violations.append(violation)
+  }
+
+  /// For the trace of a run that failed: where nodes differ from what was written.
+  private func traceDifferences() {
+    guard isTraced else { return }
+    for node in nodes {
+      guard let life = node.life, node.isAlive else { continue }
+      let applied = life.store.positions.applied
+      for key in written.keys {
+        let value = life.value(of: key)
+        let expected = written.newest(key, upTo: applied, in: life.store.terms)
+        guard value != expected?.value else { continue }
+        trace(
+          "node \(node.number) at \(applied) has \(key) = \(value?.prefix(12) ?? "nothing"), written was \(expected?.value?.prefix(12) ?? "nothing") at \(expected.map { "\($0.position)" } ?? "no position")"
+        )
+      }
+    }
+  }
+
+  // MARK: The trace
+
+  var isTraced: Bool { output != nil }
+  private var lastRow = ""
+
+  func trace(_ text: @autoclosure () -> String) {
+    guard let output else { return }
+    output("\(Self.seconds(queue.now)) \(text())")
+  }
+  private func traceRow(_ node: SimulatedNode) {
+    let row = node.row
+    guard row != lastRow else { return }
+    lastRow = row
+    trace(row)
+  }
+  private static func seconds(_ microseconds: UInt64) -> String {
+    let fraction = String(microseconds % 1_000_000)
+    return "\(microseconds / 1_000_000)." + String(repeating: "0", count: 6 - fraction.count) + fraction
+  }
+
+  private func fingerprint(_ a: UInt64, _ b: UInt64) {
+    result.fingerprint = (result.fingerprint ^ a &* 0x9E37_79B9_7F4A_7C15) &* 0xBF58_476D_1CE4_E5B9 ^ b
+    result.fingerprint ^= result.fingerprint >> 29
+  }
+
+  // MARK: The operator
+
+  /// PROMOTE on a slave.
+  func promote(_ number: Int) {
+    let node = nodes[number]
+    // One that never had data has nothing to be master of, and knows of nobody to be told.
+    guard node.isAlive, !node.isPaused, let life = node.life, !life.core.isMaster,
+      life.store.positions.applied > .none, life.core.replication.upstream.view.slaves != nil
+    else { return }
+    life.core.succession.promote(force: plan.level == .async && random.chance(50)) { reason in
+      node.log(reason.map { "was not promoted: \($0)" } ?? "was promoted")
+    }
+  }
+
+  /// FAILOVER on the master.
+  func handOver(to number: Int) {
+    let node = nodes[masterNumber]
+    guard number != masterNumber, node.isAlive, !node.isPaused, let life = node.life, life.core.isMaster else { return }
+    life.core.succession.failOver(to: SimulatedNode.address(number), timeoutMilliseconds: 2000, force: false) {
+      reason in
+      node.log(reason.map { "did not hand over: \($0)" } ?? "handed over")
+    }
+  }
+
+  /// A node begins a reign above all others.
+  private func reignBegan(_ reign: TermHistory.Entry, _ node: SimulatedNode) {
+    let isSame = node.number == masterNumber
+    newestReign = reign
+    masterNumber = node.number
+    trace("node \(node.number) is master in term \(reign.term)")
+    // `quorum` loses nothing, whoever becomes master; the other levels nothing as long as the master stays the same.
+    guard plan.durability != .fsync || !isSame && plan.level != .quorum else { return }
+    let isPrefix = isSame || plan.durability == .fsync && plan.level == .async
+    permit(
+      PermittedLoss(
+        term: Term(reign.term.value - 1), keptUpTo: isPrefix ? reign.firstLSN.previous : .none))
+  }
+}

@@ -1,0 +1,90 @@
+import Core
+import Testing
+
+@testable import Simulator
+
+@Suite struct CheckerTests {
+  private func at(_ term: UInt32, _ lsn: UInt64) -> Position { Position(term: Term(term), lsn: LSN(lsn)) }
+  private func branch(_ entries: (UInt32, UInt64)...) -> TermHistory {
+    TermHistory(entries.map { .init(term: Term($0.0), firstLSN: LSN($0.1)) }) ?? TermHistory()
+  }
+
+  // MARK: AcknowledgedChecker
+
+  @Test func whatIsKeptIsFine() {
+    var checker = AcknowledgedChecker()
+    checker.acknowledge(at(1, 5), "SET a")
+    checker.show(at(1, 6), "GET a")
+    #expect(checker.check(against: branch((1, 1)), endingAt: LSN(6)).isEmpty)
+    #expect(checker.check(against: branch((1, 1), (2, 7)), endingAt: LSN(20)).isEmpty)
+  }
+
+  @Test func aLostWriteAndADirtyReadAreFound() {
+    var checker = AcknowledgedChecker()
+    checker.acknowledge(at(1, 5), "SET a")
+    checker.show(at(1, 6), "GET a")
+    // The log ends too early.
+    #expect(
+      checker.check(against: branch((1, 1)), endingAt: LSN(4)).map(\.rule) == ["acknowledged write lost", "dirty read"])
+    // Another record has taken the LSN.
+    #expect(checker.check(against: branch((1, 1), (2, 6)), endingAt: LSN(9)).map(\.rule) == ["dirty read"])
+  }
+
+  @Test func aPermittedLossExcusesOnlyWhatItCut() {
+    var checker = AcknowledgedChecker()
+    checker.acknowledge(at(1, 5), "SET a")
+    checker.acknowledge(at(1, 3), "SET b")
+    checker.acknowledge(at(2, 5), "SET c")
+    checker.permit(PermittedLoss(term: Term(1), keptUpTo: LSN(3)))
+    #expect(checker.check(against: branch((1, 1), (2, 4)), endingAt: LSN(9)).isEmpty)
+    #expect(
+      checker.check(against: branch((1, 1), (3, 3)), endingAt: LSN(9)).map(\.detail) == [
+        "SET b at 1:3", "SET c at 2:5",
+      ])
+  }
+
+  // MARK: WrittenHistory, PrefixChecker
+
+  private var history: WrittenHistory {
+    var history = WrittenHistory()
+    history.wrote("a", "one", at: at(1, 2))
+    history.wrote("a", "two", at: at(1, 5))
+    history.wrote("a", nil, at: at(1, 7))
+    history.wrote("a", "three", at: at(2, 6))
+    return history
+  }
+
+  @Test func anLSNOfAHistoryNamesOneState() {
+    let old = branch((1, 1))
+    #expect(history.newest("a", upTo: LSN(1), in: old) == nil)
+    #expect(history.newest("a", upTo: LSN(4), in: old)?.value == "one")
+    #expect(history.newest("a", upTo: LSN(6), in: old)?.value == "two")
+    #expect(history.newest("a", upTo: LSN(9), in: old)?.value == nil)
+    #expect(history.newest("a", upTo: LSN(9), in: branch((1, 1), (2, 6)))?.value == "three")
+    #expect(history.newest("a", upTo: LSN(9), in: branch((1, 1), (3, 4)))?.value == "one")
+    #expect(history.newest("b", upTo: LSN(9), in: old) == nil)
+  }
+
+  @Test func onlyTheStateAtTheLSNIsAPrefix() {
+    let checker = PrefixChecker()
+    let old = branch((1, 1))
+    #expect(checker.read("a", "one", node: 1, at: LSN(3), in: old, history) == nil)
+    #expect(checker.read("a", "two", node: 1, at: LSN(3), in: old, history)?.rule == "not a prefix")
+    #expect(checker.read("a", "one", node: 1, at: LSN(5), in: old, history)?.rule == "not a prefix")
+    #expect(checker.read("a", nil, node: 1, at: LSN(5), in: old, history) != nil)
+    #expect(checker.read("a", nil, node: 1, at: LSN(5), in: old, history, mayBeGone: true) == nil)
+    #expect(checker.read("a", nil, node: 1, at: LSN(8), in: old, history) == nil)
+  }
+
+  @Test func visiblePositionsDoNotGoBack() {
+    var checker = PrefixChecker()
+    let never: (Position) -> Bool = { _ in false }
+    #expect(checker.visible(at(1, 5), node: 0, mayGoBack: never) == nil)
+    #expect(checker.visible(at(1, 5), node: 0, mayGoBack: never) == nil)
+    #expect(checker.visible(at(1, 4), node: 1, mayGoBack: never) == nil)
+    #expect(checker.visible(at(2, 4), node: 0, mayGoBack: never)?.rule == "went back")
+    #expect(checker.visible(at(2, 3), node: 0, mayGoBack: { $0.lsn == LSN(4) }) == nil)
+    checker.restarted(0)
+    #expect(checker.visible(at(2, 1), node: 0, mayGoBack: never) == nil)
+  }
+}

@@ -1,0 +1,48 @@
+import Testing
+
+@testable import Simulator
+
+@Suite struct SimulationTests {
+  /// Whole clusters with everything going wrong. `paceline simulate` runs more of them.
+  @Test(arguments: 0..<4) func clustersKeepTheirPromises(part: Int) {
+    for seed in stride(from: part + 1, through: 80, by: 4) {
+      let result = Simulation(seed: UInt64(seed)).run()
+      #expect(result.violations.isEmpty, "paceline simulate --seed \(seed) --trace")
+    }
+  }
+
+  @Test(arguments: [UInt64(2), 14, 31]) func theSameSeedIsTheSameRunToTheByte(seed: UInt64) {
+    func run() -> ([String], UInt64) {
+      var lines: [String] = []
+      let result = Simulation(seed: seed) { lines.append($0) }.run()
+      return (lines, result.fingerprint)
+    }
+    let (first, second) = (run(), run())
+    let isSame = first.0 == second.0
+    #expect(isSame)
+    #expect(first.1 == second.1)
+    #expect(first.0.count > 100)
+    // The trace only looks.
+    #expect(Simulation(seed: seed).run().fingerprint == first.1)
+  }
+
+  /// The seeds above are worth something only if things happen in them.
+  @Test func muchHappensInAFewSeeds() {
+    var total = SimulationResult(seed: 0)
+    for seed in UInt64(1)...30 {
+      let result = Simulation(seed: seed).run()
+      total.acknowledged += result.acknowledged
+      total.starts += result.starts
+      total.fullSyncs += result.fullSyncs
+      total.deltaSyncs += result.deltaSyncs
+      total.partialSyncs += result.partialSyncs
+      total.undecided += result.undecided
+    }
+    #expect(total.acknowledged > 5000)
+    #expect(total.starts > 100)
+    #expect(total.fullSyncs > 5)
+    #expect(total.deltaSyncs > 2)
+    #expect(total.partialSyncs > 50)
+    #expect(total.undecided == 0)
+  }
+}
