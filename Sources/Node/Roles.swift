@@ -32,6 +32,11 @@ extension NodeCore {
     try cutUnfinishedUnit()
     let store = self.store
     let next = term ?? Term(knownTerm.value + 1)
+    let vote = directory.current.vote
+    guard next > store.newestTerm ?? .none, next > vote.term || vote == .init(term: next, candidate: directory.node)
+    else {
+      throw OpenError("term \(next) is over: this node knows of term \(knownTerm)")
+    }
     // The term is taken on disk before any record carries it: after a crash the next reign has a higher one.
     try directory.change { $0.vote = .init(term: next, candidate: $0.node) }
     // Not under the write lock: generations are written the other way round.

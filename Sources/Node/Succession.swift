@@ -299,7 +299,10 @@ package final class Succession: @unchecked Sendable {
     case .sendHandover(let target, let order):
       logger.notice(
         "handing over", metadata: ["replication.target": "\(target.address)", "replication.term": "\(order.term)"])
-      if !core.replication.send(order, to: target.id) {
+      // On disk before the order leaves: started again, cut off from all others, this node does not take that term itself.
+      if let failure = persist(Vote(term: order.term, candidate: target.id)) {
+        step(handover: .targetLost("the term cannot be written down: \(failure)"))
+      } else if !core.replication.send(order, to: target.id) {
         step(handover: .targetLost("its connection is gone"))
       }
     case .ask(let target):
