@@ -182,6 +182,8 @@ package final class Succession: @unchecked Sendable {
       return .begun(firstLSN: first)
     } catch {
       logger.error("the new term could not be begun", metadata: ["error": "\(error)"])
+      // It goes on as the slave that it was.
+      if case .slave(let master) = core.role, master != core.ownAddress { core.replication.upstream.attach(master) }
       finishPromotion("\(error)")
       return .storeFailed("\(error)")
     }
