@@ -26,10 +26,10 @@ struct Recovery {
     self.generation = generation
   }
 
-  private func path(_ lsn: LSN, _ suffix: String) -> String {
+  func path(_ lsn: LSN, _ suffix: String) -> String {
     store.directory + "/" + SegmentFormat.name(lsn, suffix: suffix)
   }
-  private func path(_ name: LogFileName) -> String { store.directory + "/" + name.records }
+  func path(_ name: LogFileName) -> String { store.directory + "/" + name.records }
 
   // MARK: Which files are there
 
@@ -299,7 +299,7 @@ struct Recovery {
   // MARK: The tail
 
   /// A segment without an index file, as far as it can be read.
-  private struct Tail {
+  struct Tail {
     let firstLSN: LSN
     let mapping: MappedFile
     /// Behind the last good record.
@@ -418,7 +418,8 @@ struct Recovery {
     let segment = Segment(slot: slot, name: LogFileName(firstLSN: tail.firstLSN), capacity: capacity, used: used)
     segment.memory = memory
     segment.endsInsideUnit = tail.endsInsideUnit
-    segment.file = try reopen(tail, capacity: capacity, isLast: isLast)
+    segment.file = try reopen(
+      tail, UnsafeRawBufferPointer(start: memory.start, count: used), capacity: capacity, isLast: isLast)
     (segment.written, segment.synced) = (used, used)
     store.activate(segment, memory: memory)
     store.segmentList.withLock { $0.append(segment) }
@@ -449,23 +450,6 @@ struct Recovery {
       store.commitState.withLock { $0.complete.append(segment) }
     }
     report.segments += 1
-  }
-
-  /// Cuts the file to its records and syncs it: what is answered from now on is on disk.
-  private func reopen(_ tail: Tail, capacity: Int, isLast: Bool) throws(FileError) -> any OpenFile {
-    let file = try store.fileSystem.open(path(tail.firstLSN, SegmentFormat.fileSuffix), .readWrite)
-    // Cutting first makes the rest of the file zero again.
-    try file.truncate(UInt64(tail.end))
-    if isLast {
-      do throws(FileError) { try file.reserve(UInt64(capacity + TailMark.bytes)) } catch {
-        // A full disk is no reason not to answer reads.
-        guard error.isNoSpace else { throw error }
-        store.failureText.withLock { $0 = error.description }
-        store.refusal.store(1, ordering: .releasing)
-      }
-    }
-    try file.sync()
-    return file
   }
 
   private func finish() {
