@@ -11,6 +11,19 @@ import Testing
     }
   }
 
+  /// What was found once.
+  @Test(arguments: [
+    (UInt64(15), "a start showed what a key had before a record that compaction had dropped"),
+    (134, "the same, on a slave"),
+    (711, "a master that had handed over and was started again, cut off, took its successor's term"),
+    (730, "a promotion went on in a term that was over when its votes were in"),
+    (1154, "a start took what a failed sync had left in memory for written, and lost it with the power"),
+  ])
+  func whatWasFoundStaysMended(seed: UInt64, what: String) {
+    let result = Simulation(seed: seed).run()
+    #expect(result.violations.isEmpty, "\(what): paceline simulate --seed \(seed) --trace")
+  }
+
   @Test(arguments: [UInt64(2), 14, 31]) func theSameSeedIsTheSameRunToTheByte(seed: UInt64) {
     func run() -> ([String], UInt64) {
       var lines: [String] = []
