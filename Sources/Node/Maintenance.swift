@@ -73,45 +73,33 @@ extension NodeCore {
 
   /// Puts a compacted file in place and names it in a generation; nil when the store was replaced meanwhile.
   package func install(_ job: CompactionJob, in store: LogStore) throws -> CompactionResult? {
+    try thenGeneration(of: store) { try job.install() }
+  }
+
+  /// The same for a repaired file; false when the store was replaced meanwhile.
+  package func install(_ job: RepairJob, in store: LogStore) throws -> Bool {
+    try thenGeneration(of: store) { try job.install() } != nil
+  }
+
+  /// The same for a file with restored records.
+  package func install(_ job: RestoreJob, in store: LogStore) throws -> Bool {
+    try thenGeneration(of: store) { try job.install() } != nil
+  }
+
+  /// A generation without a change: files that only older ones name can go.
+  package func writeGenerationIfCurrent(_ store: LogStore) { thenGeneration(of: store) {} }
+
+  /// Changes the files of the store and names the result in a generation; nil, and nothing done, when the store was
+  /// replaced meanwhile.
+  @discardableResult
+  private func thenGeneration<Result>(of store: LogStore, _ change: () throws -> Result) rethrows -> Result? {
     try maintaining.withLock { _ in
       guard store === self.store, store.directory == directory.storePath(directory.current.storeNumber) else {
         return nil
       }
-      let result = try job.install()
+      let result = try change()
       writeGeneration(store)
       return result
-    }
-  }
-
-  /// Puts a repaired file in place and names it in a generation; false when the store was replaced meanwhile.
-  package func install(_ job: RepairJob, in store: LogStore) throws -> Bool {
-    try maintaining.withLock { _ in
-      guard store === self.store, store.directory == directory.storePath(directory.current.storeNumber) else {
-        return false
-      }
-      try job.install()
-      writeGeneration(store)
-      return true
-    }
-  }
-
-  /// Puts a file with restored records in place and names it in a generation; false when the store was replaced meanwhile.
-  package func install(_ job: RestoreJob, in store: LogStore) throws -> Bool {
-    try maintaining.withLock { _ in
-      guard store === self.store, store.directory == directory.storePath(directory.current.storeNumber) else {
-        return false
-      }
-      try job.install()
-      writeGeneration(store)
-      return true
-    }
-  }
-
-  /// A generation without a change: files that only older ones name can go.
-  package func writeGenerationIfCurrent(_ store: LogStore) {
-    maintaining.withLock { _ in
-      guard store === self.store, store.directory == directory.storePath(directory.current.storeNumber) else { return }
-      writeGeneration(store)
     }
   }
 
