@@ -35,6 +35,12 @@ package final class NodeCore: @unchecked Sendable {
   package let lostRecords = Atomic<UInt64>(0)
   /// Raw value of what keeps writes out: 0 nothing, 1 too few slaves, 2 too many writes wait for slaves.
   package let writeBar = Atomic<UInt8>(0)
+  /// From this tick on nothing may be shown before a majority of the voters is heard of; the highest number where none is
+  /// asked.
+  package let readLease = Atomic<UInt64>(.max)
+  let startedAt: Tick
+  /// Before it ended it may have promised its master something.
+  let startedAsSlave = Atomic<Bool>(false)
 
   package init(host: any NodeHost, directory: DataDirectory, store: LogStore, logger: Logger) {
     self.host = host
@@ -46,6 +52,7 @@ package final class NodeCore: @unchecked Sendable {
     // Until a reign begins: what this node has on disk alone must not count as good.
     store.isReplica = true
     termValue = Atomic(store.newestTerm?.value ?? 0)
+    startedAt = host.monotonic
     lastSave = Atomic(host.wall.milliseconds / 1000)
     replication = ReplicationService(core: self)
     succession = Succession(core: self)

@@ -54,7 +54,7 @@ extension NodeCore {
       commitment.beginReign(
         own: own, isVoter: settings.isVoter, termStart: LSN(store.lastAppended),
         voters: VoterList(store.votersInLog, at: store.catalogRecordLSN), committed: store.positions.committed,
-        config: settings.sync)
+        config: settings.sync, now: host.monotonic)
       store.setLevel(settings.commit.level)
       store.reviewGate()
     }
@@ -66,6 +66,7 @@ extension NodeCore {
     termValue.store(next.value, ordering: .releasing)
     clockOffset.store(0, ordering: .relaxed)
     roleBox.withLock { $0 = .master }
+    reviewLease()
     host.takesWrites(true)
     let result = commitNow()
     guard durability != .fsync || result.durable >= first else {

@@ -8,6 +8,7 @@ extension NodeCore {
   package func start(_ role: Role, then done: @escaping @Sendable ((any Error)?) -> Void) {
     switch role {
     case .slave(let master):
+      startedAsSlave.store(true, ordering: .releasing)
       becomeSlave(of: master)
       done(nil)
     case .master: succession.startAsMaster(done)

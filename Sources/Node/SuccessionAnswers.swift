@@ -45,6 +45,10 @@ extension Succession {
         id: own.id, lineage: own.lineage, isVoter: own.isVoter,
         vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
         committedLSN: own.committedLSN)
+      // To its own master it owes nothing when that one is started again.
+      if core.replication.upstream.view.upstream.first != request.candidate {
+        voter.promiseMilliseconds = core.promiseLeft(now: host.monotonic)
+      }
       if own.role == .master {
         // A log with a newer term than this reign's is proof that the reign is over.
         if request.last.term <= core.term, hearsMajority { voter.leadership = .isMaster }

@@ -49,6 +49,7 @@ extension ServerCore: NodeHost {
     node.minSlaves = MinSlaves(
       slaves: settings.minSlaves, lagMillisecondsMax: UInt64(settings.minSlavesMaxLagMilliseconds))
     node.isVoter = settings.voter
+    node.readLease = settings.readLease
     return node
   }
 

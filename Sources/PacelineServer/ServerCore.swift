@@ -132,6 +132,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     case .paused:
       let isPaused = service.handoverPauses.load(ordering: .acquiring) || service.pause.current(now: now) != nil
       return isPaused ? nil : .some(nil)
+    case .unconfirmed(let deadline):
+      let isOver = now >= deadline || now.milliseconds < node.readLease.load(ordering: .relaxed)
+      return isOver ? .some(nil) : nil
     case .slaves(let count, let lsn, let deadline): return waitOutcome(count, lsn, deadline, now)
     case .disks(let local, let count, let lsn, let deadline):
       return waitDisksOutcome(local, count, lsn, deadline, now)

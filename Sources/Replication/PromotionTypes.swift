@@ -59,6 +59,10 @@ package struct PromotionFacts: Hashable, Sendable {
   package var isForced = false
   /// The old master hands over and chose this term (`Applier` said `takeOver`): nobody is asked for his state.
   package var handoverTerm: Term?
+  /// The old master itself gave the order, and its lease up.
+  package var isOrdered = false
+  /// Until when this node has promised its old master not to vote for another, itself included; see `ReadLease`.
+  package var promisedUntil = Tick(milliseconds: 0)
 
   package init(
     id: NodeID, address: NodeAddress, lineage: NodeID, last: Position, knownTerm: Term, nodes: [KnownNode],

@@ -27,10 +27,12 @@ package struct VoteRequest: Hashable, Sendable {
   package var isPreVote: Bool
   /// By an operator's command, or on behalf of the master itself: a master that is alive is no reason to deny.
   package var isForced: Bool
+  /// Whatever the voter promised its master: the master itself orders it, or an operator takes it upon himself.
+  package var passesPromise: Bool
 
   package init(
     term: Term, candidate: NodeID, address: NodeAddress, last: Position, lineage: NodeID, isPreVote: Bool = false,
-    isForced: Bool = false
+    isForced: Bool = false, passesPromise: Bool = false
   ) {
     self.term = term
     self.candidate = candidate
@@ -39,6 +41,7 @@ package struct VoteRequest: Hashable, Sendable {
     self.lineage = lineage
     self.isPreVote = isPreVote
     self.isForced = isForced
+    self.passesPromise = passesPromise
   }
 
   package init(parsing arguments: [String]) throws(ReplicationError) {
@@ -50,13 +53,15 @@ package struct VoteRequest: Hashable, Sendable {
     lineage = try pairs.nodeID("lineage")
     isPreVote = try pairs.flag("pre-vote")
     isForced = try pairs.flag("forced")
+    passesPromise = try pairs.flag("passes-promise")
   }
 
   package var arguments: [String] {
     [
       String(KeyValueArguments.protocolVersion), "term", term.description, "candidate", candidate.description, "addr",
       address.host, "port", String(address.port), "last", last.description, "lineage", lineage.description, "pre-vote",
-      KeyValueArguments.text(isPreVote), "forced", KeyValueArguments.text(isForced),
+      KeyValueArguments.text(isPreVote), "forced", KeyValueArguments.text(isForced), "passes-promise",
+      KeyValueArguments.text(passesPromise),
     ]
   }
 }
@@ -70,14 +75,20 @@ package struct VoteReply: Hashable, Sendable {
   package var committedLSN: LSN
   /// Why not; why, if it was granted.
   package var reason: String
+  /// The voter's promise to its master ends then: ask again. 0: that would change nothing.
+  package var retryMilliseconds: UInt64
 
-  package init(id: NodeID, isGranted: Bool, term: Term, last: Position, committedLSN: LSN, reason: String) {
+  package init(
+    id: NodeID, isGranted: Bool, term: Term, last: Position, committedLSN: LSN, reason: String,
+    retryMilliseconds: UInt64 = 0
+  ) {
     self.id = id
     self.isGranted = isGranted
     self.term = term
     self.last = last
     self.committedLSN = committedLSN
     self.reason = reason
+    self.retryMilliseconds = retryMilliseconds
   }
 
   package init(parsing elements: [String]) throws(ReplicationError) {
@@ -88,13 +99,14 @@ package struct VoteReply: Hashable, Sendable {
     last = try pairs.position("last")
     committedLSN = LSN(try pairs.number("committed"))
     reason = singleLine(pairs.text("reason") ?? "", bytesMax: 512)
+    retryMilliseconds = min(try pairs.optionalNumber("retry-ms") ?? 0, 60_000)
   }
 
   package var elements: [String] {
     [
       String(KeyValueArguments.protocolVersion), "node-id", id.description, "granted",
       KeyValueArguments.text(isGranted), "term", term.description, "last", last.description, "committed",
-      committedLSN.description, "reason", singleLine(reason, bytesMax: 512),
+      committedLSN.description, "retry-ms", String(retryMilliseconds), "reason", singleLine(reason, bytesMax: 512),
     ]
   }
 }

@@ -83,7 +83,12 @@ package final class RelayRunner: @unchecked Sendable {
       step(advance())
     }
   }
-  func acked(_ ack: Ack) { loop.execute { [self] in step(.acked(ack)) } }
+  func acked(_ ack: Ack) {
+    loop.execute { [self] in
+      step(.acked(ack))
+      service.slaveHeard(slave, from: relay.heardFrom)
+    }
+  }
   func writable(_ isWritable: Bool) { loop.execute { [self] in step(.writable(isWritable)) } }
   func broadcast(_ type: FrameType, _ body: [UInt8], at lsn: LSN) {
     loop.execute { [self] in step(.broadcast(type, body, at: lsn)) }

@@ -107,6 +107,8 @@ package final class ReplicationService: @unchecked Sendable {
     core.host.stateChanged()
   }
 
+  func slaveHeard(_ slave: NodeID, from sent: Tick) { core.heard(slave, from: sent) }
+
   /// false if that slave has no stream.
   func send(_ order: HandoverOrder, to slave: NodeID) -> Bool {
     guard let runner = runners.withLock({ $0.values.first { $0.slave == slave } }) else { return false }

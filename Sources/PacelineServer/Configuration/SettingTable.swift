@@ -191,6 +191,10 @@ extension Setting {
       "voter", \.voter,
       "Let this node count for a quorum. No for a copy that is far away or often off."),
     yesNo(
+      "read-lease", \.readLease,
+      "Where a quorum commits, let reads wait, too, while a majority of the voters is not heard of: another master may have been made. No answers them at once, perhaps with what is old."
+    ),
+    yesNo(
       "forward-writes", \.forwardWrites,
       "On a slave, pass writes on to the master, and the reads behind them until this node has caught up, so that a client may talk to any node."
     ),
