@@ -240,7 +240,8 @@ package final class Executor {
         reply.error(
           "NOQUORUM a majority of the voters was not heard of for too long, another master may have been made: nothing was done"
         )
-        session.transaction?.abort()
+        // Only EXEC comes here inside a transaction, and it is over with its answer.
+        if session.transaction != nil { session.discardTransaction() }
         noteError(from: begin)
         applyReplyMode(session, from: begin)
         return .done

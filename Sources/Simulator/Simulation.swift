@@ -219,8 +219,9 @@ package final class Simulation: @unchecked Sendable {
     let store = node.store
     command.ran = true
     command.node = node.site.number
-    // A master that was replaced and has not heard of it may show what is old.
-    command.wasMaster = !store.isReplica && node.site.number == masterNumber
+    // A master that was replaced and has not heard of it may show what is old, but not where a quorum commits: its lease
+    // is over by then.
+    command.wasMaster = !store.isReplica && (node.site.number == masterNumber || plan.level == .quorum)
     command.visible = store.isReplica ? store.positions.applied : LSN(appendedAfter)
     command.branch = store.terms
     guard appendedAfter > appendedBefore, let term = store.terms.last?.term else { return }
