@@ -35,6 +35,8 @@ package final class Simulation: @unchecked Sendable {
   /// The node that reigns in the newest term.
   private(set) var masterNumber = 0
   private var newestReign: TermHistory.Entry?
+  /// The history that the node that reigns began its reign with.
+  private var newestBranch = TermHistory()
   private var random: SplitMix64
   private let output: ((String) -> Void)?
 
@@ -338,7 +340,7 @@ package final class Simulation: @unchecked Sendable {
       }
     }
     if !store.isReplica, let reign = store.terms.last {
-      if reign.term > newestReign?.term ?? .none { reignBegan(reign, node) }
+      if reign.term > newestReign?.term ?? .none { reignBegan(reign, store.terms, node) }
       var end = reign == newestReign && node.number == masterNumber ? positions.committed : .none
       for entry in store.terms.entries.reversed() {
         if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
@@ -435,9 +437,12 @@ package final class Simulation: @unchecked Sendable {
   }
 
   /// A node begins a reign above all others.
-  private func reignBegan(_ reign: TermHistory.Entry, _ node: SimulatedNode) {
+  private func reignBegan(_ reign: TermHistory.Entry, _ branch: TermHistory, _ node: SimulatedNode) {
     let isSame = node.number == masterNumber
+    // The master before may have gone another way already where this one's log still follows the one before that.
+    let common = newestBranch.lastCommonLSN(endingAt: LSN(.max), with: branch, endingAt: reign.firstLSN.previous)
     newestReign = reign
+    newestBranch = branch
     masterNumber = node.number
     trace("node \(node.number) is master in term \(reign.term)")
     // `quorum` loses nothing, whoever becomes master; the other levels nothing as long as the master stays the same.
@@ -445,6 +450,6 @@ package final class Simulation: @unchecked Sendable {
     let isPrefix = isSame || plan.durability == .fsync && plan.level == .async
     permit(
       PermittedLoss(
-        term: Term(reign.term.value - 1), keptUpTo: isPrefix ? reign.firstLSN.previous : .none))
+        term: Term(reign.term.value - 1), keptUpTo: isPrefix ? common : .none))
   }
 }
