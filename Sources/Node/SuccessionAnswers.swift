@@ -74,6 +74,11 @@ extension Succession {
           step(promotion: .termSeen(vote.term))
         }
       }
+      if request.isReturn, !answer.reply.isGranted, voter.isVoter, voter.lineage == request.lineage,
+        own.role != .master, voter.leadership == .none, own.last > request.last
+      {
+        stand()
+      }
       done(answer.reply)
     }
   }
@@ -162,13 +167,25 @@ extension Succession {
   func findMaster(_ addresses: [NodeAddress], term: Term, round: Int = 1) {
     guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
     if !isPromoting, round.isMultiple(of: Self.roundsBeforeReturn) {
-      var facts = promotionFacts(force: false, handover: nil)
-      facts.needsEveryVote = true
-      begin(facts)
+      goOn()
     } else if !isPromoting {
       findMasterOnce(addresses, term: term)
     }
     loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: term, round: round + 1) }
+  }
+  private func goOn() {
+    guard !core.isMaster, !isPromoting, !isStopped else { return }
+    var facts = promotionFacts(force: false, handover: nil)
+    facts.isReturn = true
+    begin(facts)
+  }
+
+  /// A former master wants to go on and holds less of the log than this node, which hears no master either: then this node
+  /// stands. Not all that hold more at the same moment.
+  private func stand() {
+    let id = core.directory.node.bytes
+    let delay = 10 + (UInt64(id[0]) << 8 | UInt64(id[1]) &+ UInt64(core.knownTerm.value) &* 97) % 400
+    loop.schedule(afterMilliseconds: delay) { [self] in goOn() }
   }
   /// A promotion that is under way has its answers by then, or has failed.
   private static let roundsBeforeReturn = 6

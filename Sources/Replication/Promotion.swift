@@ -121,7 +121,7 @@ package struct Promotion: Sendable {
         + "not the cluster its master; use FAILOVER there, or PROMOTE FORCE here"
     }
     let best = answers.max { $0.state.last < $1.state.last }
-    if let (node, state) = best, state.last > facts.last {
+    if let (node, state) = best, state.last > facts.last, !facts.isReturn {
       return
         "\(node.address) holds more of the log, up to \(state.last), this node up to \(facts.last): PROMOTE that one"
     }
@@ -139,7 +139,7 @@ package struct Promotion: Sendable {
   /// Why what answered is too little to be sure that no acknowledged write is on other nodes only.
   private func missingAnswers(_ facts: PromotionFacts) -> String? {
     switch facts.level {
-    case .async where facts.needsEveryVote, .fullsync where facts.needsEveryVote:
+    case .async where facts.isReturn, .fullsync where facts.isReturn:
       return facts.nodes.allSatisfy { isThere($0.id, facts) } ? nil : "no answer of \(missing(facts))"
     case .async: return nil
     case .fullsync(let slaves):
@@ -189,7 +189,7 @@ package struct Promotion: Sendable {
     guard term > facts.knownTerm else { return refuse("no term is left after \(facts.knownTerm)") }
     let request = VoteRequest(
       term: term, candidate: facts.id, address: facts.address, last: facts.last, lineage: facts.lineage,
-      isForced: facts.isForced || facts.handoverTerm != nil)
+      isForced: facts.isForced || facts.handoverTerm != nil, isReturn: facts.isReturn)
     let isAsked: (KnownNode) -> Bool =
       switch facts.level {
       case .quorum(let voters) where !voters.isEmpty: { voters.contains($0.id) }
@@ -244,7 +244,7 @@ package struct Promotion: Sendable {
       // Here a vote only keeps two promotions from the same term: any denial counts, a silence does not.
       if let denialText { return ("\(denialText); try again, or PROMOTE FORCE", true) }
       guard isComplete else { return ("votes are awaited", false) }
-      if facts.needsEveryVote, let silent = asked.first(where: { votes[$0.id] == nil }) {
+      if facts.isReturn, let silent = asked.first(where: { votes[$0.id] == nil }) {
         return ("no vote of \(silent.address)", true)
       }
       if facts.handoverTerm == nil, let obstacle = missingAnswers(facts) { return (obstacle, true) }

@@ -152,7 +152,9 @@ package final class Simulation: @unchecked Sendable {
     guard master.store.positions.committed == last else { return nodes[masterNumber].row }
     for node in nodes where node.number != masterNumber {
       guard let life = node.life, node.isAlive, !life.core.isMaster else { return node.row }
-      guard life.core.replication.upstream.view.isInSync, life.store.positions.applied == last else { return node.row }
+      guard life.core.replication.upstream.view.isInSync, life.store.positions.applied == last,
+        life.store.terms.term(of: last) == master.store.terms.term(of: last)
+      else { return node.row }
     }
     return nil
   }

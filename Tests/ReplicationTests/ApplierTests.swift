@@ -387,7 +387,6 @@ import Testing
   @Test func stagedLogIsGoneOnWithOnlyIfTheMasterHoldsIt() {
     func again(_ history: TermHistory) -> [ApplierAction] {
       var applier = Self.begun(Self.full)
-      _ = applier.step(Self.frame(.fileManifest, .fileManifest(Self.manifest)), now: at(1))
       for file in Self.manifest.files {
         _ = applier.step(Self.frame(.fileChunk, first: file.number, last: 0, bytes: Int(file.bytes)), now: at(1))
         _ = applier.step(.fileStored(number: file.number, bytes: file.bytes), now: at(1))

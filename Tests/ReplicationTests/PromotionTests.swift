@@ -257,11 +257,18 @@ import Testing
 
   /// A master that made way for one that never came.
   @Test func withoutAQuorumOneThatGoesOnNeedsEveryVote() {
-    let facts = Self.facts(.async) { $0.needsEveryVote = true }
+    let facts = Self.facts(.async) { $0.isReturn = true }
     let states = Self.all.map { Self.state($0) }
     #expect(Self.refusal(facts, [Self.dead] + states.dropFirst())?.contains("no answer of") == true)
     var (promotion, actions) = Self.run(facts, states)
-    #expect(actions.contains(.requestVote(Self.third, Self.request)))
+    var request = Self.request
+    request.isReturn = true
+    #expect(actions.contains(.requestVote(Self.third, request)))
+    // Who holds more is asked, too: it may stand itself.
+    let more = Self.state(Self.third) { $0.last = position(2, 101) }
+    #expect(
+      Self.run(facts, [Self.state(Self.master), Self.state(Self.second), more]).1.contains(
+        .requestVote(Self.third, request)))
     #expect(promotion.step(Self.vote(Self.master), now: at(20)) == [])
     #expect(promotion.step(Self.vote(Self.second), now: at(20)) == [])
     var silent = promotion
