@@ -332,7 +332,9 @@ struct Recovery {
     var kept = min(tails.count, whole.tail + 1)
     if kept > 0, whole.end == SegmentFormat.headerBytes { kept -= 1 }
     for lsn in unsealed.dropFirst(kept).reversed() { try store.fileSystem.unlink(path(lsn, SegmentFormat.fileSuffix)) }
-    if kept < unsealed.count { try store.fileSystem.syncDirectory(store.directory) }
+    // A file that was made and removed again when a call failed may come back with a power cut; by then the log would have
+    // gone past it.
+    if !unsealed.isEmpty { try store.fileSystem.syncDirectory(store.directory) }
     for (position, tail) in tails.prefix(kept).enumerated() {
       let isLast = position == kept - 1
       var tail = tail

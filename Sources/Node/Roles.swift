@@ -29,6 +29,20 @@ extension NodeCore {
   /// - Returns: the LSN of the term's first record, which is durable.
   @discardableResult
   package func beginReign(_ term: Term? = nil) throws -> LSN {
+    let before = (role, directory.current.role, directory.current.startRole)
+    do {
+      return try begin(term)
+    } catch {
+      // What is in the log already is cut again, by the master that there will be.
+      if case .slave(let master) = before.0, !self.store.isReplica {
+        stepDown(for: master)
+        write(role: before.1, startRole: before.2)
+      }
+      throw error
+    }
+  }
+
+  private func begin(_ term: Term?) throws -> LSN {
     try cutUnfinishedUnit()
     let store = self.store
     let next = term ?? Term(knownTerm.value + 1)
@@ -62,7 +76,12 @@ extension NodeCore {
     let first = LSN(store.lastAppended)
     store.writeLock.unlock()
     guard began else { throw OpenError("no new term can be begun: the log takes no records") }
-    try directory.change { $0.terms = terms }
+    // A restart goes on in this role from the moment that the log has the term.
+    try directory.change {
+      $0.terms = terms
+      $0.role = text(of: .master)
+      $0.startRole = host.startRole
+    }
     termValue.store(next.value, ordering: .releasing)
     clockOffset.store(0, ordering: .relaxed)
     roleBox.withLock { $0 = .master }
@@ -140,19 +159,24 @@ extension NodeCore {
     commitNow()
   }
 
+  private func text(of role: Role) -> String {
+    switch role {
+    case .master: "self"
+    case .slave(let master): "\(master.host)/\(master.port)"
+    }
+  }
+
   /// Writes down that the role is another one than the node was started with: a restart goes on in it.
   package func remember(_ role: Role) {
-    let text: String
-    switch role {
-    case .master: text = "self"
-    case .slave(let master): text = "\(master.host)/\(master.port)"
-    }
-    let start = host.startRole
-    guard directory.current.role != text || directory.current.startRole != start else { return }
+    write(role: text(of: role), startRole: host.startRole)
+  }
+
+  private func write(role: String, startRole: String) {
+    guard directory.current.role != role || directory.current.startRole != startRole else { return }
     do {
       try directory.change {
-        $0.role = text
-        $0.startRole = start
+        $0.role = role
+        $0.startRole = startRole
       }
     } catch {
       logger.error(

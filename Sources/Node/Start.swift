@@ -78,7 +78,11 @@ extension Succession {
   /// Until a majority votes for this node, or it hears of another master.
   private func askVoters(_ term: Term) {
     guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
-    if !isPromoting { begin(promotionFacts(force: false, handover: max(term, Term(core.knownTerm.value + 1)))) }
+    if !isPromoting {
+      var facts = promotionFacts(force: false, handover: max(term, Term(core.knownTerm.value + 1)))
+      facts.isReturn = true
+      begin(facts)
+    }
     findMasterOnce(knownNodes.map(\.address), term: term)
     loop.schedule(afterMilliseconds: 1000) { [self] in askVoters(term) }
   }

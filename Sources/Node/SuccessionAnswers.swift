@@ -52,7 +52,10 @@ extension Succession {
       if own.role == .master {
         // A log with a newer term than this reign's is proof that the reign is over.
         if request.last.term <= core.term, hearsMajority { voter.leadership = .isMaster }
-      } else if own.isStreaming, let heard = own.heardMilliseconds {
+      } else if own.isStreaming, let heard = own.heardMilliseconds,
+        !core.replication.upstream.view.upstream.contains(request.candidate)
+      {
+        // From the candidate itself, or through it, no master is heard.
         voter.leadership = .follows(heardMillisecondsAgo: heard)
       }
       var answer = VoteRule.answer(request, voter)
@@ -74,6 +77,11 @@ extension Succession {
           }
           step(promotion: .termSeen(vote.term))
         }
+      }
+      if request.isReturn, !answer.reply.isGranted, voter.isVoter, voter.lineage == request.lineage,
+        own.role != .master, voter.leadership == .none, own.last > request.last
+      {
+        stand()
       }
       done(answer.reply)
     }
@@ -156,11 +164,35 @@ extension Succession {
   }
 
   /// Asks all who is master, again and again until somebody is, or tells.
-  func findMaster(_ addresses: [NodeAddress], term: Term) {
-    guard !core.isMaster, core.replication.upstream.view.master == nil, !isPromoting, !isStopped else { return }
-    findMasterOnce(addresses, term: term)
-    loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: term) }
+  ///
+  /// This node was the master itself and made way for another one. If that one never begins its reign (it failed, or was
+  /// stopped before), this node goes on: in a term above that one's, which a majority must vote for, or, without a quorum,
+  /// every node that it knows.
+  func findMaster(_ addresses: [NodeAddress], term: Term, round: Int = 1) {
+    guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
+    if !isPromoting, round.isMultiple(of: Self.roundsBeforeReturn) {
+      goOn()
+    } else if !isPromoting {
+      findMasterOnce(addresses, term: term)
+    }
+    loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: term, round: round + 1) }
   }
+  private func goOn() {
+    guard !core.isMaster, !isPromoting, !isStopped else { return }
+    var facts = promotionFacts(force: false, handover: nil)
+    facts.isReturn = true
+    begin(facts)
+  }
+
+  /// A former master wants to go on and holds less of the log than this node, which hears no master either: then this node
+  /// stands. Not all that hold more at the same moment.
+  private func stand() {
+    let id = core.directory.node.bytes
+    let delay = 10 + (UInt64(id[0]) << 8 | UInt64(id[1]) &+ UInt64(core.knownTerm.value) &* 97) % 400
+    loop.schedule(afterMilliseconds: delay) { [self] in goOn() }
+  }
+  /// A promotion that is under way has its answers by then, or has failed.
+  private static let roundsBeforeReturn = 6
 
   func findMasterOnce(_ addresses: [NodeAddress], term: Term) {
     for address in addresses {

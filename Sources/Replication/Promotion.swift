@@ -96,7 +96,7 @@ package struct Promotion: Sendable {
     case .idle, .beginning, .promoted, .refused: return []
     case .asking(let until):
       // A reason that no later answer can change is given at once.
-      if !facts.isForced, let obstacle = standingObstacle(facts) { return refuse(obstacle) }
+      if !facts.isForced, let obstacle = standingObstacle(facts, isOver: now >= until) { return refuse(obstacle) }
       let isComplete = facts.nodes.allSatisfy { states[$0.id] != nil || failures[$0.id] != nil }
       guard isComplete || now >= until else { return [] }
       if !facts.isForced, let obstacle = missingAnswers(facts) { return refuse(obstacle) }
@@ -119,7 +119,7 @@ package struct Promotion: Sendable {
     }
   }
 
-  private func standingObstacle(_ facts: PromotionFacts) -> String? {
+  private func standingObstacle(_ facts: PromotionFacts, isOver: Bool) -> String? {
     let answers = answers(facts)
     if let (node, state) = answers.first(where: { $0.state.role == .master && $0.state.term >= facts.last.term }) {
       return "the master \(node.address) answers, in term \(state.term): use FAILOVER there, or PROMOTE FORCE here"
@@ -127,6 +127,7 @@ package struct Promotion: Sendable {
     let alive = answers.first {
       $0.state.role == .slave && $0.state.isStreaming && $0.state.masterID != facts.id
         && ($0.state.heardMilliseconds ?? .max) <= config.aliveMillisecondsMax && $0.state.term >= facts.last.term
+        && !isNoMaster($0.state.masterID, facts, isOver: isOver)
     }
     if let (node, state) = alive {
       let master = state.master.map { "\($0)" } ?? "the master"
@@ -135,16 +136,26 @@ package struct Promotion: Sendable {
         + "not the cluster its master; use FAILOVER there, or PROMOTE FORCE here"
     }
     let best = answers.max { $0.state.last < $1.state.last }
-    if let (node, state) = best, state.last > facts.last {
+    if let (node, state) = best, state.last > facts.last, !facts.isReturn {
       return
         "\(node.address) holds more of the log, up to \(state.last), this node up to \(facts.last): PROMOTE that one"
     }
     return nil
   }
 
+  /// A node in the middle of a chain, or one that was a master: what it hears itself counts, not who hears it.
+  /// While its answer may still come, it is waited for.
+  private func isNoMaster(_ id: NodeID?, _ facts: PromotionFacts, isOver: Bool) -> Bool {
+    guard let id, let node = facts.nodes.first(where: { $0.id == id }) else { return false }
+    if let answer = states[id] { return answer.role != .master }
+    return !isOver && !node.isMaster && failures[id] == nil
+  }
+
   /// Why what answered is too little to be sure that no acknowledged write is on other nodes only.
   private func missingAnswers(_ facts: PromotionFacts) -> String? {
     switch facts.level {
+    case .async where facts.isReturn, .fullsync where facts.isReturn:
+      return facts.nodes.allSatisfy { isThere($0.id, facts) } ? nil : "no answer of \(missing(facts))"
     case .async: return nil
     case .fullsync(let slaves):
       let others = facts.nodes.filter { !$0.isMaster }
@@ -193,7 +204,8 @@ package struct Promotion: Sendable {
     guard term > facts.knownTerm else { return refuse("no term is left after \(facts.knownTerm)") }
     let request = VoteRequest(
       term: term, candidate: facts.id, address: facts.address, last: facts.last, lineage: facts.lineage,
-      isForced: facts.isForced || facts.handoverTerm != nil, passesPromise: facts.isForced || facts.isOrdered)
+      isForced: facts.isForced || facts.handoverTerm != nil, isReturn: facts.isReturn,
+      passesPromise: facts.isForced || facts.isOrdered)
     let isAsked: (KnownNode) -> Bool =
       switch facts.level {
       case .quorum(let voters) where !voters.isEmpty: { voters.contains($0.id) }
@@ -250,6 +262,9 @@ package struct Promotion: Sendable {
       // Here a vote only keeps two promotions from the same term: any denial counts, a silence does not.
       if let denialText { return ("\(denialText); try again, or PROMOTE FORCE", true) }
       guard isComplete else { return ("votes are awaited", false) }
+      if facts.isReturn, let silent = asked.first(where: { votes[$0.id] == nil }) {
+        return ("no vote of \(silent.address)", true)
+      }
       if facts.handoverTerm == nil, let obstacle = missingAnswers(facts) { return (obstacle, true) }
       return nil
     }

@@ -57,6 +57,9 @@ package struct PromotionFacts: Hashable, Sendable {
   package var nodes: [KnownNode]
   package var level: CommitLevel
   package var isForced = false
+  /// A former master goes on by itself, or one that holds more than it. Without a quorum every other node must answer and
+  /// vote: nobody else can be master then. Who holds more is asked, too, and stands itself.
+  package var isReturn = false
   /// The old master hands over and chose this term (`Applier` said `takeOver`): nobody is asked for his state.
   package var handoverTerm: Term?
   /// The old master itself gave the order, and its lease up.

@@ -50,7 +50,7 @@ package enum SyncPlanner {
     let resumesLog = resumableStagedLSN(input, held: held)
     switch choice {
     case .sync(.full):
-      start = (resumesLog ?? input.filesLastLSN).next
+      start = resumesLog?.next ?? max(input.filesLastLSN.next, input.logAfterFilesFrom)
       logBytes = input.logBytesAfterFiles
     case .sync(.delta):
       start = common.next
@@ -140,6 +140,11 @@ package enum SyncPlanner {
         feasibility: .infeasible(
           "deletions before LSN \(offer.tombstonesFrom) are forgotten, the slave is at \(common)"))
     }
+    // It ends with what is committed, which may have to wait for this very slave.
+    guard input.masterCommitted ?? input.masterLast >= common else {
+      return SyncAlternative(
+        mode: .delta, feasibility: .infeasible("what the slave holds up to LSN \(common) is not committed yet"))
+    }
     var cost = timeCost(
       input, bytes: offer.liveBytes, records: offer.liveRecords, loadBytes: offer.indexBytes,
       fixedSeconds: deltaFixedSeconds)
@@ -225,7 +230,8 @@ package enum SyncPlanner {
   private static func resumableStagedLSN(_ input: PlannerInput, held: UInt64) -> LSN? {
     guard let resume = input.resume, resume.snapshot == input.manifest.snapshot, held == input.manifest.totalBytes,
       resume.files.count == input.manifest.files.count, resume.stagedLSN > input.filesLastLSN,
-      resume.stagedLSN <= input.masterLast
+      resume.stagedLSN <= min(input.masterLast, input.masterCommitted ?? input.masterLast),
+      resume.stagedLSN.next >= input.logRawFrom
     else { return nil }
     return resume.stagedLSN
   }

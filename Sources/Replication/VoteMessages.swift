@@ -4,7 +4,7 @@ import Core
 // MS_REGISTER_SLAVE; unknown keys are ignored, so that a newer node may add some.
 //
 // MS_VOTE 1 term <n> candidate <40 hex> addr <host> port <n> last <term:LSN> lineage <40 hex> pre-vote <yes|no>
-//         forced <yes|no>
+//         forced <yes|no> return <yes|no>
 //   reply: 1 node-id <id> granted <yes|no> term <n> last <term:LSN> committed <LSN> reason <one line>
 //
 // MS_STATE 1
@@ -27,12 +27,14 @@ package struct VoteRequest: Hashable, Sendable {
   package var isPreVote: Bool
   /// By an operator's command, or on behalf of the master itself: a master that is alive is no reason to deny.
   package var isForced: Bool
+  /// Nobody's command: a former master goes on by itself. Who holds more of the log and hears no master is to stand.
+  package var isReturn: Bool
   /// Whatever the voter promised its master: the master itself orders it, or an operator takes it upon himself.
   package var passesPromise: Bool
 
   package init(
     term: Term, candidate: NodeID, address: NodeAddress, last: Position, lineage: NodeID, isPreVote: Bool = false,
-    isForced: Bool = false, passesPromise: Bool = false
+    isForced: Bool = false, isReturn: Bool = false, passesPromise: Bool = false
   ) {
     self.term = term
     self.candidate = candidate
@@ -41,6 +43,7 @@ package struct VoteRequest: Hashable, Sendable {
     self.lineage = lineage
     self.isPreVote = isPreVote
     self.isForced = isForced
+    self.isReturn = isReturn
     self.passesPromise = passesPromise
   }
 
@@ -53,6 +56,7 @@ package struct VoteRequest: Hashable, Sendable {
     lineage = try pairs.nodeID("lineage")
     isPreVote = try pairs.flag("pre-vote")
     isForced = try pairs.flag("forced")
+    isReturn = pairs.text("return") == KeyValueArguments.text(true)
     passesPromise = try pairs.flag("passes-promise")
   }
 
@@ -60,8 +64,8 @@ package struct VoteRequest: Hashable, Sendable {
     [
       String(KeyValueArguments.protocolVersion), "term", term.description, "candidate", candidate.description, "addr",
       address.host, "port", String(address.port), "last", last.description, "lineage", lineage.description, "pre-vote",
-      KeyValueArguments.text(isPreVote), "forced", KeyValueArguments.text(isForced), "passes-promise",
-      KeyValueArguments.text(passesPromise),
+      KeyValueArguments.text(isPreVote), "forced", KeyValueArguments.text(isForced), "return",
+      KeyValueArguments.text(isReturn), "passes-promise", KeyValueArguments.text(passesPromise),
     ]
   }
 }

@@ -19,6 +19,8 @@ package final class SimulatedNode: @unchecked Sendable {
   /// Why a start may fail, or the log be closed.
   var diskMayFail = false
   private(set) var starts = 0
+  /// Its start is over: it knows its role.
+  private(set) var isServing = false
   /// The store that the checkers saw last.
   weak var lookedAt: LogStore?
   private var random: SplitMix64
@@ -90,15 +92,18 @@ package final class SimulatedNode: @unchecked Sendable {
   func start() {
     guard !isAlive else { return }
     starts += 1
+    isServing = false
     let process = SimulatedProcess(queue: queue)
     self.process = process
     simulation.prefixes.restarted(number)
+    network.powerReturned(at: number)
     do {
       let life = try NodeProcess(site: self, process: process, seed: random.next())
       self.life = life
       life.takeRole { [self] failure in
         guard self.process === process, process.isAlive else { return }
         if let failure { return startFailed(failure) }
+        isServing = true
         network.listen(at: number, .init(process: process) { [unowned life] in life.place() })
       }
       _ = disk.takeLatency()

@@ -32,9 +32,14 @@ package final class Simulation: @unchecked Sendable {
   let network: SimulatedNetwork
   private(set) var nodes: [SimulatedNode] = []
   private var clients: [SimulatedClient] = []
+  /// Reigns that began when a newer one had begun already: without a quorum there may be two masters.
+  private var lateReigns: Set<TermHistory.Entry> = []
+  private var knownReigns: Set<TermHistory.Entry> = []
   /// The node that reigns in the newest term.
   private(set) var masterNumber = 0
   private var newestReign: TermHistory.Entry?
+  /// The history that the node that reigns began its reign with.
+  private var newestBranch = TermHistory()
   private var random: SplitMix64
   private let output: ((String) -> Void)?
 
@@ -142,12 +147,14 @@ package final class Simulation: @unchecked Sendable {
 
   private func whatIsMissing() -> String? {
     guard let master = nodes[masterNumber].life, nodes[masterNumber].isAlive else { return nodes[masterNumber].row }
-    guard master.core.isMaster else { return "no master: " + nodes[masterNumber].row }
+    guard nodes[masterNumber].isServing, master.core.isMaster else { return "no master: " + nodes[masterNumber].row }
     let last = master.store.positions.appended
     guard master.store.positions.committed == last else { return nodes[masterNumber].row }
     for node in nodes where node.number != masterNumber {
       guard let life = node.life, node.isAlive, !life.core.isMaster else { return node.row }
-      guard life.core.replication.upstream.view.isInSync, life.store.positions.applied == last else { return node.row }
+      guard life.core.replication.upstream.view.isInSync, life.store.positions.applied == last,
+        life.store.terms.term(of: last) == master.store.terms.term(of: last)
+      else { return node.row }
     }
     return nil
   }
@@ -310,6 +317,18 @@ package final class Simulation: @unchecked Sendable {
 
   // MARK: What nodes tell
 
+  private func noteLate(_ reign: TermHistory.Entry) {
+    guard knownReigns.insert(reign).inserted, reign != newestReign, plan.level != .quorum else { return }
+    lateReigns.insert(reign)
+    permit(PermittedLoss(from: reign.term, term: reign.term, keptUpTo: reign.firstLSN.previous))
+  }
+
+  /// A reign that ended before it was seen: at `async` its master shows what it has on disk, as after every start.
+  private func isOwn(_ position: Position, _ life: NodeProcess) -> Bool {
+    let vote = life.core.directory.current.vote
+    return plan.level == .async && vote.term == position.term && vote.candidate == life.core.directory.node
+  }
+
   /// After every step of a node.
   func stepEnded(_ node: SimulatedNode) {
     guard let life = node.life, node.isAlive else { return }
@@ -334,13 +353,17 @@ package final class Simulation: @unchecked Sendable {
       if let violation = prefixes.visible(position, node: node.number, mayGoBack: { acknowledged.isPermitted($0) }) {
         report(violation)
       }
-      if !life.core.isMaster, store.isReplica, shown > safe[term, default: .none], !acknowledged.isPermitted(position) {
+      if !life.core.isMaster, store.isReplica, shown > safe[term, default: .none], !acknowledged.isPermitted(position),
+        !isOwn(position, life)
+      {
         report(Violation("visible before it was safe", node.row))
       }
     }
     if !store.isReplica, let reign = store.terms.last {
-      if reign.term > newestReign?.term ?? .none { reignBegan(reign, node) }
-      var end = reign == newestReign && node.number == masterNumber ? positions.committed : .none
+      if reign.term > newestReign?.term ?? .none { reignBegan(reign, store.terms, node) }
+      noteLate(reign)
+      let reigns = reign == newestReign && node.number == masterNumber || lateReigns.contains(reign)
+      var end = reigns ? positions.committed : .none
       for entry in store.terms.entries.reversed() {
         if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
         end = min(end, entry.firstLSN.previous)
@@ -436,9 +459,12 @@ package final class Simulation: @unchecked Sendable {
   }
 
   /// A node begins a reign above all others.
-  private func reignBegan(_ reign: TermHistory.Entry, _ node: SimulatedNode) {
+  private func reignBegan(_ reign: TermHistory.Entry, _ branch: TermHistory, _ node: SimulatedNode) {
     let isSame = node.number == masterNumber
+    // The master before may have gone another way already where this one's log still follows the one before that.
+    let common = newestBranch.lastCommonLSN(endingAt: LSN(.max), with: branch, endingAt: reign.firstLSN.previous)
     newestReign = reign
+    newestBranch = branch
     masterNumber = node.number
     trace("node \(node.number) is master in term \(reign.term)")
     // `quorum` loses nothing, whoever becomes master; the other levels nothing as long as the master stays the same.
@@ -446,6 +472,6 @@ package final class Simulation: @unchecked Sendable {
     let isPrefix = isSame || plan.durability == .fsync && plan.level == .async
     permit(
       PermittedLoss(
-        term: Term(reign.term.value - 1), keptUpTo: isPrefix ? reign.firstLSN.previous : .none))
+        term: Term(reign.term.value - 1), keptUpTo: isPrefix ? common : .none))
   }
 }

@@ -262,6 +262,13 @@ import Testing
       $0.isDeltaNegotiated = false
       $0.delta = .init(liveBytes: 5_000_000, liveRecords: 10, tombstonesFrom: LSN(2))
     },
+    Case(
+      name: "a delta to a slave that a commit waits for", choice: nil, start: 901, reason: "is not committed yet"
+    ) {
+      $0.mode = .delta
+      $0.masterCommitted = LSN(880)
+      $0.delta = .init(liveBytes: 5_000_000, liveRecords: 10, tombstonesFrom: LSN(1))
+    },
     Case(name: "forced delta, other data set", choice: nil, start: 1, reason: "another data set") {
       $0.mode = .delta
       $0.slaveLineage = node(8)
@@ -282,7 +289,26 @@ import Testing
       $0.resume = ResumeState(
         snapshot: SnapshotID(7), stagedLSN: LSN(950), files: [.init(number: 1, bytes: 60_000_000)])
     },
+    Case(name: "staged log that the log does not follow any more", choice: .full, start: 901, reason: "not possible") {
+      $0.slavePosition = position(2, 550)
+      $0.logRawFrom = LSN(960)
+      $0.resume = ResumeState(
+        snapshot: SnapshotID(7), stagedLSN: LSN(950),
+        files: [.init(number: 1, bytes: 60_000_000), .init(number: 2, bytes: 40_000_000)])
+    },
+    Case(name: "staged log that is not committed", choice: .full, start: 901, reason: "not possible") {
+      $0.slavePosition = position(2, 550)
+      $0.masterCommitted = LSN(940)
+      $0.resume = ResumeState(
+        snapshot: SnapshotID(7), stagedLSN: LSN(950),
+        files: [.init(number: 1, bytes: 60_000_000), .init(number: 2, bytes: 40_000_000)])
+    },
     Case(name: "forced full", choice: .full, start: 901, reason: "set to full") { $0.mode = .full },
+    Case(name: "full, what was behind the files was dropped", choice: .full, start: 951, reason: "set to full") {
+      $0.mode = .full
+      $0.logRawFrom = LSN(951)
+      $0.logAfterFilesFrom = LSN(951)
+    },
     Case(name: "forced partial", choice: .partial, start: 701, reason: "set to partial") {
       $0.mode = .partial
       $0.slavePosition = position(2, 700)

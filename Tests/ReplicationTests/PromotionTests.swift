@@ -121,6 +121,26 @@ import Testing
     #expect(
       Self.refusal(Self.facts(.async), [hears(3000)])?.contains("10.0.0.1:7403 still hears 10.0.0.1:7401") == true)
     #expect(Self.refusal(Self.facts(.async), [hears(3001)]) == nil)
+    // A master that made way serves on until there is a new one.
+    let detached = Self.state(Self.master) { $0.role = .detached }
+    #expect(Self.refusal(Self.facts(.async), [detached, hears(10)]) == nil)
+  }
+
+  @Test func inAChainItIsTheFirstThatHearsTheMaster() {
+    func hears(_ known: KnownNode, _ master: NodeID) -> PromotionEvent {
+      Self.state(known) {
+        $0.isStreaming = true
+        $0.heardMilliseconds = 10
+        $0.masterID = master
+      }
+    }
+    let last = hears(Self.third, node(3))
+    #expect(Self.refusal(Self.facts(.async), [last]) == nil)
+    #expect(Self.refusal(Self.facts(.async), [last, Self.dead, Self.state(Self.second)]) == nil)
+    #expect(
+      Self.refusal(Self.facts(.async), [last, hears(Self.second, node(1))])?.contains("7403 still hears") == true)
+    // Who does not answer may hear it.
+    #expect(Self.refusal(Self.facts(.async), [last, Self.dead, .tick], at: 5000)?.contains("7404 still hears") == true)
   }
 
   @Test func aNodeThatHoldsMoreIsNamed() {
@@ -233,6 +253,31 @@ import Testing
       Issue.record("\(actions)")
       return
     }
+  }
+
+  /// A master that made way for one that never came.
+  @Test func withoutAQuorumOneThatGoesOnNeedsEveryVote() {
+    let facts = Self.facts(.async) { $0.isReturn = true }
+    let states = Self.all.map { Self.state($0) }
+    #expect(Self.refusal(facts, [Self.dead] + states.dropFirst())?.contains("no answer of") == true)
+    var (promotion, actions) = Self.run(facts, states)
+    var request = Self.request
+    request.isReturn = true
+    #expect(actions.contains(.requestVote(Self.third, request)))
+    // Who holds more is asked, too: it may stand itself.
+    let more = Self.state(Self.third) { $0.last = position(2, 101) }
+    #expect(
+      Self.run(facts, [Self.state(Self.master), Self.state(Self.second), more]).1.contains(
+        .requestVote(Self.third, request)))
+    #expect(promotion.step(Self.vote(Self.master), now: at(20)) == [])
+    #expect(promotion.step(Self.vote(Self.second), now: at(20)) == [])
+    var silent = promotion
+    guard case .refuse(let text)? = silent.step(.tick, now: at(5000)).first else {
+      Issue.record("a node that may be master was passed over")
+      return
+    }
+    #expect(text.contains("no vote of"))
+    #expect(promotion.step(Self.vote(Self.third), now: at(21)) == [.becomeMaster(Term(3))])
   }
 
   @Test func aHandoverAsksNobodyForHisState() {
