@@ -26,7 +26,12 @@ extension NodeCore {
       store.writeLock.lock()
       var deleted = 0
       examined = 0
-      if !store.isReplica, store.isWritable, !isHandingOver {
+      #if PACELINE_PLANTED_BUGS
+        let isOwn = !store.isReplica || PlantedBug.appendBeforeReign.isPlanted
+      #else
+        let isOwn = !store.isReplica
+      #endif
+      if isOwn, store.isWritable, !isHandingOver {
         store.setLevel(configuration.commit.level)
         (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound)
       }

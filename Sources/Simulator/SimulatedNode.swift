@@ -49,7 +49,7 @@ package final class SimulatedNode: @unchecked Sendable {
     var configuration = NodeConfiguration(address: Self.address(number))
     configuration.store.segmentBytes = plan.segmentBytes
     configuration.store.opsBufferBytes = plan.opsBufferBytes
-    configuration.store.databases = 1
+    configuration.store.databases = plan.mixesLevels ? 2 : 1
     configuration.store.compression = plan.compresses ? .lz4 : .none
     configuration.walKeepBytes = plan.walKeepBytes
     // A master that synced nothing may come back empty.
@@ -57,12 +57,7 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.syncMode = plan.alwaysSyncsFully ? .full : .auto
     configuration.syncRateBytes = UInt64(plan.syncRateBytes)
     configuration.sync.timeoutMilliseconds = UInt64(plan.syncTimeoutMilliseconds)
-    configuration.commit =
-      switch plan.level {
-      case .async: CommitSetting(level: .async)
-      case .fullsync: CommitSetting(level: .fullsync, slaves: 1)
-      case .quorum: CommitSetting(level: .quorum)
-      }
+    configuration.commit = CommitSetting(level: plan.level.ofRecords)
     configuration.durability =
       switch plan.durability {
       case .fsync: .fsync

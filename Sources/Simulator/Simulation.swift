@@ -42,6 +42,11 @@ package final class Simulation: @unchecked Sendable {
   private var written = WrittenHistory()
   private var acknowledged = AcknowledgedChecker()
   var prefixes = PrefixChecker()
+  private var onDisk = LevelChecker()
+  /// Who is or was master in a term.
+  private var reigns: [Term: Int] = [:]
+  /// At which level a record was written, and how many voters there were.
+  private var levels: [Position: (level: RecordLevel, voters: Int)] = [:]
   private var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
   /// How many values were written, and how many connections made.
   private var values = 0
@@ -142,7 +147,7 @@ package final class Simulation: @unchecked Sendable {
 
   private func whatIsMissing() -> String? {
     guard let master = nodes[masterNumber].life, nodes[masterNumber].isAlive else { return nodes[masterNumber].row }
-    guard master.core.isMaster else { return "no master: " + nodes[masterNumber].row }
+    guard master.core.isMaster, !master.store.isReplica else { return "no master: " + nodes[masterNumber].row }
     let last = master.store.positions.appended
     guard master.store.positions.committed == last else { return nodes[masterNumber].row }
     for node in nodes where node.number != masterNumber {
@@ -169,7 +174,7 @@ package final class Simulation: @unchecked Sendable {
       for key in written.keys {
         let value = life.value(of: key)
         if let violation = prefixes.read(
-          key, value, node: node.number, at: last, in: branch, written, mayBeGone: key.hasPrefix("x"))
+          key, value, node: node.number, at: last, in: branch, written, mayBeGone: SimulatedKey.mayExpire(key))
         {
           report(violation)
         }
@@ -220,15 +225,19 @@ package final class Simulation: @unchecked Sendable {
     command.ran = true
     command.node = node.site.number
     // A master that was replaced and has not heard of it may show what is old.
+    command.isMasters = !store.isReplica
     command.wasMaster = !store.isReplica && node.site.number == masterNumber
     command.visible = store.isReplica ? store.positions.applied : LSN(appendedAfter)
     command.branch = store.terms
+    let database = command.keys.first.map(SimulatedKey.database)
+    command.level = max(plan.level.ofRecords, max(command.level, database.flatMap(store.tableLevel) ?? .async))
+    command.voters = store.votersInLog.count
     guard appendedAfter > appendedBefore, let term = store.terms.last?.term else { return }
     command.positions = (appendedBefore + 1...appendedAfter).map { Position(term: term, lsn: LSN($0)) }
-    let expected = command.kind == .delete ? 1 : command.keys.count
-    guard command.writes, command.positions.count == expected else {
+    guard command.writes, command.positions.count == command.records else {
       return report(Violation("odd log", "\(command.words.prefix(2)) took \(command.positions.count) LSNs"))
     }
+    for position in command.positions { levels[position] = (command.level, command.voters) }
     for (i, key) in command.keys.enumerated() {
       written.wrote(key, command.kind == .delete ? nil : command.values[i], at: command.positions[i])
     }
@@ -248,24 +257,39 @@ package final class Simulation: @unchecked Sendable {
     }
     fingerprint(UInt64(command.visible.value), queue.now)
     if command.writes {
-      for position in command.positions { acknowledged.acknowledge(position, "\(command.words.prefix(2))") }
+      for position in command.positions {
+        acknowledged.acknowledge(position, "\(command.words.prefix(2))")
+        checkLevel(position, command)
+      }
     }
-    if command.writes, command.positions.isEmpty, command.kind != .delete, reply != .bulk(nil) || command.kind != .exec
+    if command.writes, command.positions.isEmpty, !command.mayChangeNothing, reply != .bulk(nil) || command.kind != .exec
     {
       report(Violation("acknowledged and not done", "\(command.words.prefix(2)): \(reply)"))
     }
     for (key, value) in seen(command, reply) {
       let upTo = command.positions.first?.lsn.previous ?? command.visible
       if let violation = prefixes.read(
-        key, value, node: command.node, at: upTo, in: command.branch, written, mayBeGone: key.hasPrefix("x"))
+        key, value, node: command.node, at: upTo, in: command.branch, written, mayBeGone: SimulatedKey.mayExpire(key))
       {
         report(violation)
       }
       if let newest = written.newest(key, upTo: upTo, in: command.branch) {
         acknowledged.show(newest.position, "\(command.words.prefix(2)) on node \(command.node)")
+        checkLevel(newest.position, command)
       }
     }
     if command.wasMaster { note(command, reply: reply) }
+  }
+
+  /// What a master tells of is on the disks that its level asks for.
+  private func checkLevel(_ position: Position, _ command: ClientCommand) {
+    guard plan.durability == .fsync, command.isMasters else { return }
+    let (level, voters) = levels[position] ?? (.async, 0)
+    if let violation = onDisk.check(
+      position, level, voters: min(voters, command.voters), node: command.node, "\(command.words.prefix(2))")
+    {
+      report(violation)
+    }
   }
 
   /// What a reply tells of keys.
@@ -283,7 +307,7 @@ package final class Simulation: @unchecked Sendable {
   /// Adds a command to the histories of its keys.
   private func note(_ command: ClientCommand, reply: RESPText.Reply?) {
     func add(_ key: String, _ kind: RegisterOperation.Kind) {
-      guard !key.hasPrefix("x") else { return }
+      guard !SimulatedKey.mayExpire(key) else { return }
       let operation = RegisterOperation(
         kind, invoked: command.sentAt, completed: command.completedAt, line: command.line,
         hint: command.positions.first.map { UInt64($0.term.value) << 40 | $0.lsn.value } ?? 0)
@@ -303,7 +327,7 @@ package final class Simulation: @unchecked Sendable {
     case .exchange:
       if case .bulk(let old)? = reply { add(command.keys[0], .exchange(new: id(command.values[0]), old: id(old))) }
       if reply == nil { add(command.keys[0], .exchange(new: id(command.values[0]), old: nil)) }
-    case .setExpiring, .multi, .queuedSet: break
+    case .setExpiring, .multi, .queuedSet, .select, .setLevel, .setTableLevel: break
     }
   }
 
@@ -321,6 +345,7 @@ package final class Simulation: @unchecked Sendable {
     if durable > written || written > appended || applied > appended {
       report(Violation("positions out of order", node.row))
     }
+    onDisk.holds(node.number, upTo: durable, in: store.terms)
     // A log that was cut back begins again with what its generation says is good, as after a restart.
     if node.lookedAt !== store {
       prefixes.restarted(node.number)
@@ -338,6 +363,9 @@ package final class Simulation: @unchecked Sendable {
       }
     }
     if !store.isReplica, let reign = store.terms.last {
+      if let other = reigns.updateValue(node.number, forKey: reign.term), other != node.number {
+        report(Violation("two masters in one term", "nodes \(other) and \(node.number) in term \(reign.term)"))
+      }
       if reign.term > newestReign?.term ?? .none { reignBegan(reign, node) }
       var end = reign == newestReign && node.number == masterNumber ? positions.committed : .none
       for entry in store.terms.entries.reversed() {
