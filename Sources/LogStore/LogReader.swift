@@ -204,13 +204,15 @@ extension LogStore {
     return cursor.offset
   }
 
-  /// Holds the sealed segments with LSNs up to `last` in place and lists them for a file transfer.
-  public func pinSealedSegments() -> [Segment] {
+  /// Holds the sealed segments in place and lists them for a file transfer, with the first LSN of the log behind them.
+  /// What lies between was replaced: those pieces were dropped whole.
+  public func pinSealedSegments() -> (segments: [Segment], logFrom: LSN) {
     writeLock.lock()
     defer { writeLock.unlock() }
-    let sealed = segmentList.withLock { $0 }.filter { $0.state == .sealed }
+    let segments = segmentList.withLock { $0 }
+    let sealed = segments.filter { $0.state == .sealed }
     for segment in sealed { segment.pins += 1 }
-    return sealed
+    return (sealed, segments.first { $0.state != .sealed }?.firstLSN ?? LSN(lastLSN + 1))
   }
   public func unpin(_ segments: [Segment]) {
     writeLock.lock()

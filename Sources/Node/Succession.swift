@@ -170,6 +170,7 @@ package final class Succession: @unchecked Sendable {
   }
 
   private func becomeMaster(_ term: Term) -> PromotionEvent {
+    let master = core.replication.upstream.view.master
     core.replication.upstream.detachNow()
     do {
       let first = try core.beginReign(term)
@@ -183,7 +184,7 @@ package final class Succession: @unchecked Sendable {
     } catch {
       logger.error("the new term could not be begun", metadata: ["error": "\(error)"])
       // It goes on as the slave that it was.
-      if case .slave(let master) = core.role, master != core.ownAddress { core.replication.upstream.attach(master) }
+      if !core.isMaster, let master { core.replication.upstream.attach(master) }
       finishPromotion("\(error)")
       return .storeFailed("\(error)")
     }

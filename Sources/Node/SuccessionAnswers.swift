@@ -152,11 +152,23 @@ extension Succession {
   }
 
   /// Asks all who is master, again and again until somebody is, or tells.
-  func findMaster(_ addresses: [NodeAddress], term: Term) {
-    guard !core.isMaster, core.replication.upstream.view.master == nil, !isPromoting, !isStopped else { return }
-    findMasterOnce(addresses, term: term)
-    loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: term) }
+  ///
+  /// This node was the master itself and made way for another one. If that one never begins its reign (it failed, or was
+  /// stopped before), this node goes on: in a term above that one's, which a majority must vote for, or, without a quorum,
+  /// every node that it knows.
+  func findMaster(_ addresses: [NodeAddress], term: Term, round: Int = 1) {
+    guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
+    if !isPromoting, round.isMultiple(of: Self.roundsBeforeReturn) {
+      var facts = promotionFacts(force: false, handover: nil)
+      facts.needsEveryVote = true
+      begin(facts)
+    } else if !isPromoting {
+      findMasterOnce(addresses, term: term)
+    }
+    loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: term, round: round + 1) }
   }
+  /// A promotion that is under way has its answers by then, or has failed.
+  private static let roundsBeforeReturn = 6
 
   func findMasterOnce(_ addresses: [NodeAddress], term: Term) {
     for address in addresses {

@@ -139,6 +139,8 @@ package struct Applier: Sendable {
       heardAt = now
       deltaInstalled(barrier)
     case .storeFailed(let text):
+      // What is staged behind the files is not what was noted.
+      received?.stagedLSN = .none
       guard isConnected else { return }
       backoffMilliseconds = config.backoffMillisecondsMax
       throw ReplicationError(.storeFailed, singleLine(text, bytesMax: 512))
@@ -181,6 +183,8 @@ package struct Applier: Sendable {
     if isConnected { actions.append(.closeLink(ReplicationError(.detached, "this node follows no master any more"))) }
     state = .detached
     master = nil
+    masterID = nil
+    upstream = []
     pendingHandover = nil
     lastAck = nil
   }

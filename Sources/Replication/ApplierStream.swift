@@ -156,9 +156,15 @@ extension Applier {
     }
     var held = received ?? ReceivedSnapshot(snapshot: manifest.snapshot)
     held.restrict(to: manifest)
-    // The log starts after the files, or after the staged part if that is whole; anything else would leave a gap.
-    if held.stagedLSN == .none || begin.startLSN != held.stagedLSN.next { held.stagedLSN = .none }
-    guard held.stagedLSN != .none || begin.startLSN == manifest.lastLSN.next else {
+    // The log starts after the files, or after the staged part if that is whole. What lies between was replaced, and
+    // dropped by the master.
+    if begin.startLSN != held.stagedLSN.next { held.stagedLSN = .none }
+    guard held.stagedLSN == .none || begin.history.term(of: held.stagedLSN) == held.stagedTerm else {
+      received?.stagedLSN = .none
+      throw ReplicationError(
+        .planMismatch, "the master's history does not hold LSN \(held.stagedLSN) of term \(held.stagedTerm)")
+    }
+    guard held.stagedLSN != .none || begin.startLSN > manifest.lastLSN else {
       throw ReplicationError(
         .planMismatch, "the files end at LSN \(manifest.lastLSN), the log is to start at LSN \(begin.startLSN)")
     }
@@ -337,7 +343,14 @@ extension Applier {
     precondition(lsn < log.check.nextLSN, "LSN \(lsn) is durable, received up to \(log.check.nextLSN.previous)")
     log.durableLSN = max(log.durableLSN, lsn)
     reception = log
-    if log.target == .staged { received?.stagedLSN = log.durableLSN }
+    if log.target == .staged { noteStaged(log) }
+  }
+
+  /// How far the staged log goes, and in which term: a sync that goes on behind it must be of a master that holds both.
+  private mutating func noteStaged(_ log: LogReception) {
+    guard log.durableLSN >= log.begin.startLSN, log.durableLSN.next == log.check.nextLSN else { return }
+    received?.stagedLSN = log.durableLSN
+    received?.stagedTerm = log.check.term
   }
 
   mutating func appliedAdvanced(_ lsn: LSN) {
@@ -380,7 +393,7 @@ extension Applier {
       guard areFilesVerified(log) else { return }
       // The files hold everything before the first log record, so with them that much is durable here.
       log.durableLSN = max(log.durableLSN, log.begin.startLSN.previous)
-      received?.stagedLSN = log.durableLSN
+      noteStaged(log)
       reception = log
       let barrier = log.begin.barrierLSN
       guard log.isEndSeen, log.durableLSN >= barrier, log.committedLSN >= barrier else { return }

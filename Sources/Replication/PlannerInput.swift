@@ -79,6 +79,8 @@ package struct PlannerInput: Hashable, Sendable {
   package var manifest: FileManifest
   /// Everything up to this LSN is in those files.
   package var filesLastLSN: LSN { manifest.lastLSN }
+  /// Where the log goes on behind the files; what lies between was dropped because all of it was replaced.
+  package var logAfterFilesFrom = LSN.none
   package var logBytesAfterFiles: UInt64 = 0
   package var delta: DeltaOffer?
   package var deltaUnavailableReason = "this version has no delta sync"

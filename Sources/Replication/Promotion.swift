@@ -130,6 +130,8 @@ package struct Promotion: Sendable {
   /// Why what answered is too little to be sure that no acknowledged write is on other nodes only.
   private func missingAnswers(_ facts: PromotionFacts) -> String? {
     switch facts.level {
+    case .async where facts.needsEveryVote, .fullsync where facts.needsEveryVote:
+      return facts.nodes.allSatisfy { isThere($0.id, facts) } ? nil : "no answer of \(missing(facts))"
     case .async: return nil
     case .fullsync(let slaves):
       let others = facts.nodes.filter { !$0.isMaster }
@@ -233,6 +235,9 @@ package struct Promotion: Sendable {
       // Here a vote only keeps two promotions from the same term: any denial counts, a silence does not.
       if let denialText { return ("\(denialText); try again, or PROMOTE FORCE", true) }
       guard isComplete else { return ("votes are awaited", false) }
+      if facts.needsEveryVote, let silent = asked.first(where: { votes[$0.id] == nil }) {
+        return ("no vote of \(silent.address)", true)
+      }
       if facts.handoverTerm == nil, let obstacle = missingAnswers(facts) { return (obstacle, true) }
       return nil
     }

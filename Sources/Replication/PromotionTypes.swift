@@ -57,6 +57,8 @@ package struct PromotionFacts: Hashable, Sendable {
   package var nodes: [KnownNode]
   package var level: CommitLevel
   package var isForced = false
+  /// Without a quorum: every other node must answer and vote. Nobody else can be master then.
+  package var needsEveryVote = false
   /// The old master hands over and chose this term (`Applier` said `takeOver`): nobody is asked for his state.
   package var handoverTerm: Term?
 

@@ -8,7 +8,9 @@ package struct ReceivedSnapshot: Hashable, Sendable {
   package private(set) var files: [ResumeState.HeldFile] = []
   package private(set) var heldBytes: UInt64 = 0
   package private(set) var verified = Set<UInt64>()
+  /// The log behind the files is staged up to here, by this process; `none` if nothing of it is.
   package var stagedLSN = LSN.none
+  package var stagedTerm = Term.none
 
   package init(snapshot: SnapshotID) { self.snapshot = snapshot }
 

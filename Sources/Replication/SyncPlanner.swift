@@ -50,7 +50,7 @@ package enum SyncPlanner {
     let resumesLog = resumableStagedLSN(input, held: held)
     switch choice {
     case .sync(.full):
-      start = (resumesLog ?? input.filesLastLSN).next
+      start = resumesLog?.next ?? max(input.filesLastLSN.next, input.logAfterFilesFrom)
       logBytes = input.logBytesAfterFiles
     case .sync(.delta):
       start = common.next
@@ -225,7 +225,7 @@ package enum SyncPlanner {
   private static func resumableStagedLSN(_ input: PlannerInput, held: UInt64) -> LSN? {
     guard let resume = input.resume, resume.snapshot == input.manifest.snapshot, held == input.manifest.totalBytes,
       resume.files.count == input.manifest.files.count, resume.stagedLSN > input.filesLastLSN,
-      resume.stagedLSN <= input.masterLast
+      resume.stagedLSN <= input.masterLast, resume.stagedLSN.next >= input.logRawFrom
     else { return nil }
     return resume.stagedLSN
   }

@@ -19,6 +19,12 @@ package final class SimulatedNode: @unchecked Sendable {
   /// Why a start may fail, or the log be closed.
   var diskMayFail = false
   private(set) var starts = 0
+  /// The directory of its last life.
+  private(set) var directory: DataDirectory?
+  /// Of the catalog records that were the newest here at some time.
+  var catalogLSNs: Set<LSN> = []
+  /// Pieces of the log of which a bit was turned over, in the records or in the index.
+  var spoiled: Set<String> = []
   /// The store that the checkers saw last.
   weak var lookedAt: LogStore?
   private var random: SplitMix64
@@ -91,6 +97,7 @@ package final class SimulatedNode: @unchecked Sendable {
     do {
       let life = try NodeProcess(site: self, process: process, seed: random.next())
       self.life = life
+      directory = life.core.directory
       life.takeRole { [self] failure in
         guard self.process === process, process.isAlive else { return }
         if let failure { return startFailed(failure) }
@@ -185,6 +192,7 @@ struct SimulatedLog: LogHandler {
     let details = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
       .joined(separator: " ")
     node.log("\(event.level) \(event.message) \(details)")
+    if node.simulation.plan.flipsBits { return }
     if "\(event.message)".hasPrefix("DATA DIFFERS") || "\(event.message)".hasPrefix("A STORED RECORD IS DAMAGED") {
       node.simulation.report(Violation("the node says", "node \(node.number): \(event.message) \(details)"))
     }

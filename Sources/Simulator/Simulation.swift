@@ -35,26 +35,31 @@ package final class Simulation: @unchecked Sendable {
   /// The node that reigns in the newest term.
   private(set) var masterNumber = 0
   private var newestReign: TermHistory.Entry?
+  /// The history that the node that reigns began its reign with.
+  private var newestBranch = TermHistory()
+  private(set) var isHealing = false
   private var random: SplitMix64
   private let output: ((String) -> Void)?
 
   // Checkers.
-  private var written = WrittenHistory()
-  private var acknowledged = AcknowledgedChecker()
+  var written = WrittenHistory()
+  var acknowledged = AcknowledgedChecker()
   var prefixes = PrefixChecker()
-  private var onDisk = LevelChecker()
+  var onDisk = LevelChecker()
   /// Who is or was master in a term.
   private var reigns: [Term: Int] = [:]
   /// At which level a record was written, and how many voters there were.
   private var levels: [Position: (level: RecordLevel, voters: Int)] = [:]
-  private var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
+  var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
   /// How many values were written, and how many connections made.
   private var values = 0
+  var flippedBits = 0
+  private var repairedFiles = 0
   private var lines = 0
   /// How far the master of a term has its log on disk: nothing else may be visible on slaves.
   private var safe: [Term: LSN] = [:]
-  private var open: [ClientCommand] = []
-  private var result: SimulationResult
+  var open: [ClientCommand] = []
+  var result: SimulationResult
 
   /// - Parameter trace: gets a line for everything that happens.
   package init(plan: FaultPlan, trace: ((String) -> Void)? = nil) {
@@ -113,6 +118,7 @@ package final class Simulation: @unchecked Sendable {
 
   private func heal() {
     trace("healing")
+    isHealing = true
     for client in clients { client.stop() }
     network.healAll()
     network.settings.lossPerMillion = 0
@@ -154,49 +160,10 @@ package final class Simulation: @unchecked Sendable {
       guard let life = node.life, node.isAlive, !life.core.isMaster else { return node.row }
       guard life.core.replication.upstream.view.isInSync, life.store.positions.applied == last else { return node.row }
     }
+    if plan.flipsBits {
+      for node in nodes { if let damage = node.life?.remainingDamage { return "node \(node.number): \(damage)" } }
+    }
     return nil
-  }
-
-  // MARK: The end
-
-  private func checkTheEnd() {
-    guard let master = nodes[masterNumber].life else { return }
-    let branch = master.store.terms
-    let last = master.store.positions.appended
-    for violation in acknowledged.check(against: branch, endingAt: last) { report(violation) }
-    let digest = master.core.digest()
-    for node in nodes {
-      guard let life = node.life else { continue }
-      let own = life.core.digest()
-      if own.lsn != digest.lsn || own.ranges != digest.ranges {
-        report(Violation("digests differ", "node \(node.number): \(own), master: \(digest)"))
-      }
-      for key in written.keys {
-        let value = life.value(of: key)
-        if let violation = prefixes.read(
-          key, value, node: node.number, at: last, in: branch, written, mayBeGone: SimulatedKey.mayExpire(key))
-        {
-          report(violation)
-        }
-      }
-    }
-    checkRegisters()
-  }
-
-  /// With one master all the time, and everything acknowledged on its disk, every key is a register.
-  private func checkRegisters() {
-    guard acknowledged.losses.isEmpty else { return }
-    for command in open where command.ran { note(command, reply: nil) }
-    for key in registers.keys.sorted() {
-      let history = (registers[key] ?? []).sorted { $0.order < $1.order }.map(\.operation)
-      switch LinearizabilityChecker.check(history) {
-      case .linearizable: break
-      case .violated(let operation):
-        for operation in history { trace("\(key) \(operation)") }
-        report(Violation("not linearizable", "\(key): \(operation)"))
-      case .tooComplex: result.undecided += 1
-      }
-    }
   }
 
   // MARK: What clients tell
@@ -305,7 +272,7 @@ package final class Simulation: @unchecked Sendable {
   }
 
   /// Adds a command to the histories of its keys.
-  private func note(_ command: ClientCommand, reply: RESPText.Reply?) {
+  func note(_ command: ClientCommand, reply: RESPText.Reply?) {
     func add(_ key: String, _ kind: RegisterOperation.Kind) {
       guard !SimulatedKey.mayExpire(key) else { return }
       let operation = RegisterOperation(
@@ -345,6 +312,7 @@ package final class Simulation: @unchecked Sendable {
     if durable > written || written > appended || applied > appended {
       report(Violation("positions out of order", node.row))
     }
+    node.catalogLSNs.insert(store.catalogRecordLSN)
     onDisk.holds(node.number, upTo: durable, in: store.terms)
     // A log that was cut back begins again with what its generation says is good, as after a restart.
     if node.lookedAt !== store {
@@ -366,7 +334,7 @@ package final class Simulation: @unchecked Sendable {
       if let other = reigns.updateValue(node.number, forKey: reign.term), other != node.number {
         report(Violation("two masters in one term", "nodes \(other) and \(node.number) in term \(reign.term)"))
       }
-      if reign.term > newestReign?.term ?? .none { reignBegan(reign, node) }
+      if reign.term > newestReign?.term ?? .none { reignBegan(reign, store.terms, node) }
       var end = reign == newestReign && node.number == masterNumber ? positions.committed : .none
       for entry in store.terms.entries.reversed() {
         if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
@@ -386,6 +354,8 @@ package final class Simulation: @unchecked Sendable {
     }
   }
 
+  func repaired() { repairedFiles += 1 }
+
   func permit(_ loss: PermittedLoss) {
     trace("what term \(loss.term) wrote after LSN \(loss.keptUpTo) may be lost")
     acknowledged.permit(loss)
@@ -394,23 +364,6 @@ package final class Simulation: @unchecked Sendable {
   func report(_ violation: Violation) {
     trace("VIOLATION \(violation)")
     result.violations.append(violation)
-  }
-
-  /// For the trace of a run that failed: where nodes differ from what was written.
-  private func traceDifferences() {
-    guard isTraced else { return }
-    for node in nodes {
-      guard let life = node.life, node.isAlive else { continue }
-      let applied = life.store.positions.applied
-      for key in written.keys {
-        let value = life.value(of: key)
-        let expected = written.newest(key, upTo: applied, in: life.store.terms)
-        guard value != expected?.value else { continue }
-        trace(
-          "node \(node.number) at \(applied) has \(key) = \(value?.prefix(12) ?? "nothing"), written was \(expected?.value?.prefix(12) ?? "nothing") at \(expected.map { "\($0.position)" } ?? "no position")"
-        )
-      }
-    }
   }
 
   // MARK: The trace
@@ -463,9 +416,12 @@ package final class Simulation: @unchecked Sendable {
   }
 
   /// A node begins a reign above all others.
-  private func reignBegan(_ reign: TermHistory.Entry, _ node: SimulatedNode) {
+  private func reignBegan(_ reign: TermHistory.Entry, _ branch: TermHistory, _ node: SimulatedNode) {
     let isSame = node.number == masterNumber
+    // The master before may have gone another way already where this one's log still follows the one before that.
+    let common = newestBranch.lastCommonLSN(endingAt: LSN(.max), with: branch, endingAt: reign.firstLSN.previous)
     newestReign = reign
+    newestBranch = branch
     masterNumber = node.number
     trace("node \(node.number) is master in term \(reign.term)")
     // `quorum` loses nothing, whoever becomes master; the other levels nothing as long as the master stays the same.
@@ -473,6 +429,6 @@ package final class Simulation: @unchecked Sendable {
     let isPrefix = isSame || plan.durability == .fsync && plan.level == .async
     permit(
       PermittedLoss(
-        term: Term(reign.term.value - 1), keptUpTo: isPrefix ? reign.firstLSN.previous : .none))
+        term: Term(reign.term.value - 1), keptUpTo: isPrefix ? common : .none))
   }
 }

@@ -1,4 +1,6 @@
 // Raw memory: looks a key up where its bytes lie.
+import Core
+import LogStore
 import Node
 
 extension Simulation {
@@ -96,7 +98,33 @@ extension Simulation {
 }
 
 extension Simulation {
-  private func flipBit(_ node: Int, pick: Int, isIndex: Bool) {}
+  /// Only what another node has on disk as well, or nobody could bring it back; of one piece either the records or the
+  /// index, because a start needs one of them; and no header and no catalog, without which there is no start.
+  private func flipBit(_ number: Int, pick: Int, isIndex: Bool) {
+    let node = nodes[number]
+    guard let directory = node.directory else { return }
+    let generation = directory.current
+    let store = directory.storePath(generation.storeNumber)
+    let pieces = generation.segments.filter { piece in
+      guard let term = generation.terms.term(of: piece.lastLSN) else { return false }
+      let isElsewhere = nodes.contains { other in
+        guard other.number != number, let life = other.life else { return false }
+        return life.store.positions.durable >= piece.lastLSN && life.store.terms.term(of: piece.lastLSN) == term
+      }
+      let hasCatalog = node.catalogLSNs.contains { piece.firstLSN <= $0 && $0 <= piece.lastLSN }
+      return isElsewhere && !hasCatalog && !node.spoiled.contains("\(store)/\(piece.name.index)")
+    }
+    guard !pieces.isEmpty else { return trace("no file to spoil") }
+    let name = pieces[pick % pieces.count].name
+    let path = "\(store)/\(isIndex ? name.index : name.records)"
+    guard let bytes = node.disk.contents(path)?.count, bytes > 0 else { return }
+    node.spoiled.insert("\(store)/\(name.index)")
+    let bit = pick / 64 % (bytes * 8)
+    guard isIndex || bit / 8 >= SegmentFormat.headerBytes else { return trace("a header is left alone") }
+    trace("a bit of \(path) turns over at \(bit / 8)")
+    node.disk.flipBitWhereMapped(path, offset: bit / 8, bit: bit % 8)
+    flippedBits += 1
+  }
 }
 
 extension SimulatedNode {

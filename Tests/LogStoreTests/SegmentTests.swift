@@ -149,12 +149,15 @@ import Testing
     for i in 0..<6 { store.put("key", "\(i)" + String(repeating: "1", count: 3500)) }
     store.positions.set(committed: store.commit(sync: true).durable)
     _ = store.maintain(neededFrom: LSN(1))
-    let pinned = store.pinSealedSegments()
+    let (pinned, logFrom) = store.pinSealedSegments()
     _ = store.maintain(neededFrom: LSN(.max))
-    #expect(store.firstRetainedLSN == LSN(1) && pinned.count == 5)
+    #expect(store.firstRetainedLSN == LSN(1) && pinned.count == 5 && logFrom == LSN(6))
     store.unpin(pinned)
     _ = store.maintain(neededFrom: LSN(.max))
     #expect(store.firstRetainedLSN == LSN(6))
+    // All that was sealed was replaced: a full sync has no files and begins where the log does.
+    let (none, first) = store.pinSealedSegments()
+    #expect(none.isEmpty && first == LSN(6))
   }
 
   @Test func commitPositionsRiseInOrder() throws {

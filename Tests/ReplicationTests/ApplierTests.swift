@@ -273,9 +273,13 @@ import Testing
     #expect(manifestCode(Self.full, other) == .badManifest)
     other.files.removeLast()
     #expect(manifestCode(Self.full, other) == .badManifest)
-    var gap = Self.full
-    gap.startLSN = LSN(13)
-    #expect(manifestCode(gap, Self.manifest) == .planMismatch)
+    var overlap = Self.full
+    overlap.startLSN = LSN(10)
+    #expect(manifestCode(overlap, Self.manifest) == .planMismatch)
+    // What lay between was replaced and dropped.
+    var later = Self.full
+    later.startLSN = LSN(13)
+    #expect(manifestCode(later, Self.manifest) == nil)
   }
 
   @Test func hostileRegistrations() {
@@ -351,6 +355,7 @@ import Testing
     var applier = Self.begun(Self.partial)
     let actions = applier.step(.detach, now: at(5))
     #expect(actions == [.closeLink(ReplicationError(.detached, "this node follows no master any more"))])
+    #expect(applier.upstream.isEmpty && applier.masterID == nil)
     #expect(applier.step(.tick, now: at(100_000)) == [] && applier.step(.linkLost("late"), now: at(5)) == [])
     #expect(applier.step(Self.log(11, 12), now: at(6)) == [])
   }
@@ -376,5 +381,47 @@ import Testing
       return
     }
     #expect(request.resume == ResumeState(snapshot: SnapshotID(5), files: [.init(number: 8, bytes: 60)]))
+  }
+
+  /// The log that a cut full sync staged may be another master's: then it is not gone on with.
+  @Test func stagedLogIsGoneOnWithOnlyIfTheMasterHoldsIt() {
+    func again(_ history: TermHistory) -> [ApplierAction] {
+      var applier = Self.begun(Self.full)
+      _ = applier.step(Self.frame(.fileManifest, .fileManifest(Self.manifest)), now: at(1))
+      for file in Self.manifest.files {
+        _ = applier.step(Self.frame(.fileChunk, first: file.number, last: 0, bytes: Int(file.bytes)), now: at(1))
+        _ = applier.step(.fileStored(number: file.number, bytes: file.bytes), now: at(1))
+        let done = FileDone(snapshot: SnapshotID(5), checksum: file.checksum)
+        _ = applier.step(
+          Self.frame(.fileDone, .fileDone(done), first: file.number, last: file.bytes), now: at(1))
+        _ = applier.step(.fileVerified(number: file.number, isGood: true), now: at(1))
+      }
+      _ = applier.step(Self.log(11, 16, term: 2), now: at(2))
+      _ = applier.step(.durableAdvanced(LSN(16)), now: at(2))
+      _ = applier.step(.linkLost("cut"), now: at(3))
+      _ = applier.step(.tick, now: at(500))
+      _ = applier.step(.connected(Self.facts()), now: at(500))
+      let asked = applier.step(.registerReply(Self.master()), now: at(500))
+      guard case .sendSync(let request)? = asked.first, request.resume?.stagedLSN == LSN(16) else {
+        Issue.record("\(asked)")
+        return []
+      }
+      var begin = Self.full
+      begin.startLSN = LSN(17)
+      begin.history = history
+      _ = applier.step(.syncReply(Self.reply(begin)), now: at(500))
+      _ = applier.step(Self.frame(.syncBegin, .syncBegin(begin), term: 3), now: at(500))
+      return applier.step(Self.frame(.fileManifest, .fileManifest(Self.manifest), term: 3), now: at(500))
+    }
+    guard case .beginSnapshot(_, _, let keep)? = again(terms((1, 1), (2, 15))).first else {
+      Issue.record("the log was not gone on with")
+      return
+    }
+    #expect(keep?.stagedLSN == LSN(16))
+    guard case .closeLink(let error)? = again(terms((1, 1), (3, 15))).first else {
+      Issue.record("the log of another history was gone on with")
+      return
+    }
+    #expect(error.code == .planMismatch)
   }
 }

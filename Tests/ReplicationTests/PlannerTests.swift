@@ -282,7 +282,19 @@ import Testing
       $0.resume = ResumeState(
         snapshot: SnapshotID(7), stagedLSN: LSN(950), files: [.init(number: 1, bytes: 60_000_000)])
     },
+    Case(name: "staged log that the log does not follow any more", choice: .full, start: 901, reason: "not possible") {
+      $0.slavePosition = position(2, 550)
+      $0.logRawFrom = LSN(960)
+      $0.resume = ResumeState(
+        snapshot: SnapshotID(7), stagedLSN: LSN(950),
+        files: [.init(number: 1, bytes: 60_000_000), .init(number: 2, bytes: 40_000_000)])
+    },
     Case(name: "forced full", choice: .full, start: 901, reason: "set to full") { $0.mode = .full },
+    Case(name: "full, what was behind the files was dropped", choice: .full, start: 951, reason: "set to full") {
+      $0.mode = .full
+      $0.logRawFrom = LSN(951)
+      $0.logAfterFilesFrom = LSN(951)
+    },
     Case(name: "forced partial", choice: .partial, start: 701, reason: "set to partial") {
       $0.mode = .partial
       $0.slavePosition = position(2, 700)

@@ -235,6 +235,24 @@ import Testing
     }
   }
 
+  /// A master that made way for one that never came.
+  @Test func withoutAQuorumOneThatGoesOnNeedsEveryVote() {
+    let facts = Self.facts(.async) { $0.needsEveryVote = true }
+    let states = Self.all.map { Self.state($0) }
+    #expect(Self.refusal(facts, [Self.dead] + states.dropFirst())?.contains("no answer of") == true)
+    var (promotion, actions) = Self.run(facts, states)
+    #expect(actions.contains(.requestVote(Self.third, Self.request)))
+    #expect(promotion.step(Self.vote(Self.master), now: at(20)) == [])
+    #expect(promotion.step(Self.vote(Self.second), now: at(20)) == [])
+    var silent = promotion
+    guard case .refuse(let text)? = silent.step(.tick, now: at(5000)).first else {
+      Issue.record("a node that may be master was passed over")
+      return
+    }
+    #expect(text.contains("no vote of"))
+    #expect(promotion.step(Self.vote(Self.third), now: at(21)) == [.becomeMaster(Term(3))])
+  }
+
   @Test func aHandoverAsksNobodyForHisState() {
     let facts = Self.facts(Self.quorum) { $0.handoverTerm = Term(3) }
     var promotion = Promotion()

@@ -239,6 +239,7 @@ package final class ReplicationService: @unchecked Sendable {
     input.masterLast = sendable(store).last
     input.masterCommitted = sendable(store).committed
     input.logRawFrom = store.logStart
+    input.logAfterFilesFrom = files.logFrom
     let common = SyncPlanner.commonLSN(
       slavePosition: input.slavePosition, slaveHistory: input.slaveHistory, slaveLineage: input.slaveLineage,
       masterLast: input.masterLast, masterHistory: input.masterHistory, masterLineage: input.masterLineage)

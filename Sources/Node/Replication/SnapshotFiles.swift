@@ -8,21 +8,25 @@ import Replication
 /// master was started again, and never with others.
 package final class SnapshotFiles: Sendable {
   let manifest: FileManifest
+  /// Where the log goes on behind the files.
+  let logFrom: LSN
   private let store: LogStore
   private let segments: [Segment]
 
-  private init(store: LogStore, segments: [Segment], manifest: FileManifest) {
+  private init(store: LogStore, segments: [Segment], manifest: FileManifest, logFrom: LSN) {
     self.store = store
     self.segments = segments
     self.manifest = manifest
+    self.logFrom = logFrom
   }
   deinit { store.unpin(segments) }
 
-  /// Pins the sealed segments; with `resuming`, those that make up that snapshot, if they are all still there.
+  /// Pins the sealed segments; with `resuming`, those that make up that snapshot, if they are all still there and the log
+  /// behind them is.
   static func pin(_ store: LogStore, fileSystem: any FileSystem, resuming: SnapshotID?) throws(FileError)
     -> SnapshotFiles
   {
-    let sealed = store.pinSealedSegments()
+    let (sealed, logFrom) = store.pinSealedSegments()
     var files: [FileManifest.File] = []
     var id = KeyHash.mix(store.hashSeed, 0x736E_6170_7368_6F74)
     var matched: Int?
@@ -44,15 +48,17 @@ package final class SnapshotFiles: Sendable {
       store.unpin(sealed)
       throw error
     }
-    if let matched {
-      let kept = Array(sealed.prefix(matched / 2))
-      store.unpin(Array(sealed.dropFirst(matched / 2)))
+    if let matched, !sealed.dropFirst(matched / 2).contains(where: { $0.name.isData }) {
+      let (kept, rest) = (Array(sealed.prefix(matched / 2)), Array(sealed.dropFirst(matched / 2)))
+      store.unpin(rest)
       return SnapshotFiles(
         store: store, segments: kept,
-        manifest: FileManifest(snapshot: resuming ?? .none, files: Array(files.prefix(matched))))
+        manifest: FileManifest(snapshot: resuming ?? .none, files: Array(files.prefix(matched))),
+        logFrom: rest.first?.firstLSN ?? logFrom)
     }
     return SnapshotFiles(
-      store: store, segments: sealed, manifest: FileManifest(snapshot: SnapshotID(max(id, 1)), files: files))
+      store: store, segments: sealed, manifest: FileManifest(snapshot: SnapshotID(max(id, 1)), files: files),
+      logFrom: logFrom)
   }
 
   private static func sizeOfFile(_ path: String, _ fileSystem: any FileSystem) throws(FileError) -> UInt64 {

@@ -17,6 +17,8 @@ final class StagedStore {
   private let configuration: StoreConfiguration
   private var open: (number: UInt64, file: any OpenFile, bytes: UInt64)?
   private(set) var store: LogStore?
+  /// Where the staged log goes on; nil while files are missing.
+  var nextLSN: LSN? { store?.positions.appended.next }
   private let workers: Int
   private let run: ParallelRunner
   private let syncing: FileSyncs
@@ -116,18 +118,19 @@ final class StagedStore {
     if let store { return store }
     var generation = DirectoryFile(node: directory.node, lineage: begin.lineage)
     generation.storeNumber = number
-    generation.terms = TermHistory(begin.history.entries.filter { $0.firstLSN <= manifest.lastLSN }) ?? TermHistory()
+    generation.terms = TermHistory(begin.history.entries.filter { $0.firstLSN < begin.startLSN }) ?? TermHistory()
     generation.segments = manifest.files.filter { $0.kind != .index }.map {
       .init(
         name: SnapshotFiles.name($0), lastLSN: $0.lastLSN, bytes: $0.bytes, checksum: $0.checksum ?? 0)
     }
-    generation.logStart = manifest.files.map(\.firstLSN).min() ?? begin.startLSN
+    let isWhole = begin.startLSN == manifest.lastLSN.next
+    generation.logStart = isWhole ? manifest.files.map(\.firstLSN).min() ?? begin.startLSN : begin.startLSN
     generation.rewindFloor = max(begin.barrierLSN, manifest.lastLSN)
     if begin.tombstonesFrom > .none {
       generation.tombstonesFrom = begin.tombstonesFrom
     } else if manifest.files.contains(where: { $0.kind == .data }) {
       // Which tombstones the master's compacted files still have is not known here.
-      generation.tombstonesFrom = manifest.lastLSN.next
+      generation.tombstonesFrom = begin.startLSN
     }
     let (store, _) = try LogStore.open(
       fileSystem: directory.fileSystem, directory: path, lineage: begin.lineage, configuration: configuration,

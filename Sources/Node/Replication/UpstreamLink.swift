@@ -179,10 +179,11 @@ package final class UpstreamLink: @unchecked Sendable {
     case .takeOver(let order): core.succession.takeOver(order)
     case .beginSnapshot(let begin, let manifest, let keep):
       staged?.abandon()
-      if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.store != nil {
+      if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.nextLSN == begin.startLSN {
         // The same snapshot in the same process: files and staged log are as they were left.
         return nil
       }
+      guard keep?.stagedLSN ?? .none == .none else { throw OpenError("the staged log is not there any more") }
       staged = try StagedStore(
         begin: begin, manifest: manifest, keep: keep, directory: core.directory,
         configuration: core.configuration.store, host: core.host)
