@@ -48,7 +48,10 @@ extension Succession {
       if own.role == .master {
         // A log with a newer term than this reign's is proof that the reign is over.
         if request.last.term <= core.term, hearsMajority { voter.leadership = .isMaster }
-      } else if own.isStreaming, let heard = own.heardMilliseconds {
+      } else if own.isStreaming, let heard = own.heardMilliseconds,
+        !core.replication.upstream.view.upstream.contains(request.candidate)
+      {
+        // From the candidate itself, or through it, no master is heard.
         voter.leadership = .follows(heardMillisecondsAgo: heard)
       }
       var answer = VoteRule.answer(request, voter)

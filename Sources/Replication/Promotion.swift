@@ -87,7 +87,7 @@ package struct Promotion: Sendable {
     case .idle, .beginning, .promoted, .refused: return []
     case .asking(let until):
       // A reason that no later answer can change is given at once.
-      if !facts.isForced, let obstacle = standingObstacle(facts) { return refuse(obstacle) }
+      if !facts.isForced, let obstacle = standingObstacle(facts, isOver: now >= until) { return refuse(obstacle) }
       let isComplete = facts.nodes.allSatisfy { states[$0.id] != nil || failures[$0.id] != nil }
       guard isComplete || now >= until else { return [] }
       if !facts.isForced, let obstacle = missingAnswers(facts) { return refuse(obstacle) }
@@ -104,7 +104,7 @@ package struct Promotion: Sendable {
     }
   }
 
-  private func standingObstacle(_ facts: PromotionFacts) -> String? {
+  private func standingObstacle(_ facts: PromotionFacts, isOver: Bool) -> String? {
     let answers = answers(facts)
     if let (node, state) = answers.first(where: { $0.state.role == .master && $0.state.term >= facts.last.term }) {
       return "the master \(node.address) answers, in term \(state.term): use FAILOVER there, or PROMOTE FORCE here"
@@ -112,6 +112,7 @@ package struct Promotion: Sendable {
     let alive = answers.first {
       $0.state.role == .slave && $0.state.isStreaming && $0.state.masterID != facts.id
         && ($0.state.heardMilliseconds ?? .max) <= config.aliveMillisecondsMax && $0.state.term >= facts.last.term
+        && !isNoMaster($0.state.masterID, facts, isOver: isOver)
     }
     if let (node, state) = alive {
       let master = state.master.map { "\($0)" } ?? "the master"
@@ -125,6 +126,14 @@ package struct Promotion: Sendable {
         "\(node.address) holds more of the log, up to \(state.last), this node up to \(facts.last): PROMOTE that one"
     }
     return nil
+  }
+
+  /// A node in the middle of a chain, or one that was a master: what it hears itself counts, not who hears it.
+  /// While its answer may still come, it is waited for.
+  private func isNoMaster(_ id: NodeID?, _ facts: PromotionFacts, isOver: Bool) -> Bool {
+    guard let id, let node = facts.nodes.first(where: { $0.id == id }) else { return false }
+    if let answer = states[id] { return answer.role != .master }
+    return !isOver && !node.isMaster && failures[id] == nil
   }
 
   /// Why what answered is too little to be sure that no acknowledged write is on other nodes only.

@@ -25,6 +25,8 @@ package final class SimulatedNode: @unchecked Sendable {
   var catalogLSNs: Set<LSN> = []
   /// Pieces of the log of which a bit was turned over, in the records or in the index.
   var spoiled: Set<String> = []
+  /// Its start is over: it knows its role.
+  private(set) var isServing = false
   /// The store that the checkers saw last.
   weak var lookedAt: LogStore?
   private var random: SplitMix64
@@ -91,6 +93,7 @@ package final class SimulatedNode: @unchecked Sendable {
   func start() {
     guard !isAlive else { return }
     starts += 1
+    isServing = false
     let process = SimulatedProcess(queue: queue)
     self.process = process
     simulation.prefixes.restarted(number)
@@ -101,6 +104,7 @@ package final class SimulatedNode: @unchecked Sendable {
       life.takeRole { [self] failure in
         guard self.process === process, process.isAlive else { return }
         if let failure { return startFailed(failure) }
+        isServing = true
         network.listen(at: number, .init(process: process) { [unowned life] in life.place() })
       }
       _ = disk.takeLatency()

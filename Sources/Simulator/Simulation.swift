@@ -153,7 +153,7 @@ package final class Simulation: @unchecked Sendable {
 
   private func whatIsMissing() -> String? {
     guard let master = nodes[masterNumber].life, nodes[masterNumber].isAlive else { return nodes[masterNumber].row }
-    guard master.core.isMaster, !master.store.isReplica else { return "no master: " + nodes[masterNumber].row }
+    guard nodes[masterNumber].isServing, master.core.isMaster else { return "no master: " + nodes[masterNumber].row }
     let last = master.store.positions.appended
     guard master.store.positions.committed == last else { return nodes[masterNumber].row }
     for node in nodes where node.number != masterNumber {

@@ -121,6 +121,26 @@ import Testing
     #expect(
       Self.refusal(Self.facts(.async), [hears(3000)])?.contains("10.0.0.1:7403 still hears 10.0.0.1:7401") == true)
     #expect(Self.refusal(Self.facts(.async), [hears(3001)]) == nil)
+    // A master that made way serves on until there is a new one.
+    let detached = Self.state(Self.master) { $0.role = .detached }
+    #expect(Self.refusal(Self.facts(.async), [detached, hears(10)]) == nil)
+  }
+
+  @Test func inAChainItIsTheFirstThatHearsTheMaster() {
+    func hears(_ known: KnownNode, _ master: NodeID) -> PromotionEvent {
+      Self.state(known) {
+        $0.isStreaming = true
+        $0.heardMilliseconds = 10
+        $0.masterID = master
+      }
+    }
+    let last = hears(Self.third, node(3))
+    #expect(Self.refusal(Self.facts(.async), [last]) == nil)
+    #expect(Self.refusal(Self.facts(.async), [last, Self.dead, Self.state(Self.second)]) == nil)
+    #expect(
+      Self.refusal(Self.facts(.async), [last, hears(Self.second, node(1))])?.contains("7403 still hears") == true)
+    // Who does not answer may hear it.
+    #expect(Self.refusal(Self.facts(.async), [last, Self.dead, .tick], at: 5000)?.contains("7404 still hears") == true)
   }
 
   @Test func aNodeThatHoldsMoreIsNamed() {

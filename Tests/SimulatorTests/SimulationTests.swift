@@ -14,9 +14,15 @@ import Testing
   /// What was found once.
   @Test(arguments: [
     (UInt64(15), "a start showed what a key had before a record that compaction had dropped"),
-    (134, "the same, on a slave"),
+    (127, "the slaves of a master that had made way denied it their votes, because they heard it"),
+    (134, "the same as 15, on a slave"),
+    (193, "the checkers took a master that had not begun its reign yet for the end"),
+    (423, "a full sync whose files ended before the log began was planned again and again"),
+    (511, "a candidate failed after it had its votes, and nobody was master any more"),
+    (572, "the checkers held what was lost against a history that the new master had never followed"),
     (711, "a master that had handed over and was started again, cut off, took its successor's term"),
     (730, "a promotion went on in a term that was over when its votes were in"),
+    (1086, "a master refused its slave because it had followed that one before"),
     (1154, "a start took what a failed sync had left in memory for written, and lost it with the power"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {

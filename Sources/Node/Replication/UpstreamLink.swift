@@ -183,7 +183,7 @@ package final class UpstreamLink: @unchecked Sendable {
         // The same snapshot in the same process: files and staged log are as they were left.
         return nil
       }
-      guard keep?.stagedLSN ?? .none == .none else { throw OpenError("the staged log is not there any more") }
+      if let keep, keep.stagedLSN > .none { throw OpenError("the staged log is not there any more") }
       staged = try StagedStore(
         begin: begin, manifest: manifest, keep: keep, directory: core.directory,
         configuration: core.configuration.store, host: core.host)
