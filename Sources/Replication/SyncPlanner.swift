@@ -140,6 +140,13 @@ package enum SyncPlanner {
         feasibility: .infeasible(
           "deletions before LSN \(offer.tombstonesFrom) are forgotten, the slave is at \(common)"))
     }
+    // Its end must be committed, and may wait for this very slave.
+    let committed = input.masterCommitted ?? input.masterLast
+    guard committed >= common else {
+      return SyncAlternative(
+        mode: .delta,
+        feasibility: .infeasible("the slave is at LSN \(common), and only LSN \(committed) is committed"))
+    }
     var cost = timeCost(
       input, bytes: offer.liveBytes, records: offer.liveRecords, loadBytes: offer.indexBytes,
       fixedSeconds: deltaFixedSeconds)

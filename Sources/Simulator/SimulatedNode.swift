@@ -86,6 +86,9 @@ package final class SimulatedNode: @unchecked Sendable {
   var logger: Logger { Logger(label: "node") { [unowned self] _ in SimulatedLog(node: self) } }
   func log(_ text: @autoclosure () -> String) { simulation.trace("node \(number): \(text())") }
   func planned(_ report: PlanReport) { simulation.planned(report, by: self) }
+  func plannedFully(_ planned: ReplicationService.Planned, for slave: NodeID) {
+    simulation.checkFullSync(planned, from: self, to: slave)
+  }
   func stepEnded() { simulation.stepEnded(self) }
 
   // MARK: Lives

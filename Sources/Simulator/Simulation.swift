@@ -55,6 +55,8 @@ package final class Simulation: @unchecked Sendable {
   private var values = 0
   var flippedBits = 0
   private var repairedFiles = 0
+  /// How many full syncs went by which rule.
+  var fullSyncs: [FullSyncChecker.Rule: Int] = [:]
   private var lines = 0
   /// How far the master of a term has its log on disk: nothing else may be visible on slaves.
   private var safe: [Term: LSN] = [:]
