@@ -115,8 +115,11 @@ package enum VoteRule {
 
   /// What the voter holds beyond the candidate was written by the candidate itself, in the newest term of the voter's log:
   /// it lost it in a crash. Nothing of its reign was good that was not on its own disk, so nothing good is lost.
+  ///
+  /// Or the voter voted for it since, in a term that never began: then it has taken nothing from anybody after that vote.
   private static func isOwnTail(_ request: VoteRequest, _ state: VoterState) -> Bool {
-    state.vote == Vote(term: state.last.term, candidate: request.candidate)
+    guard let vote = state.vote else { return false }
+    return vote.candidate == request.candidate && vote.term >= state.last.term
   }
 
   private static func name(_ vote: Vote?) -> String { vote?.candidate.description ?? "nobody" }

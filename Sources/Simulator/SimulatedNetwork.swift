@@ -74,6 +74,12 @@ package final class SimulatedNetwork: @unchecked Sendable {
     for end in ends where end.site == site { end.vanish() }
   }
 
+  /// The site has power again: from here on it reaches others, and its kernel answers for it.
+  package func powerReturned(at site: Int) {
+    guard sitesDown.remove(site) != nil else { return }
+    resume()
+  }
+
   package func isDown(_ site: Int) -> Bool { sitesDown.contains(site) }
 
   // MARK: Cuts

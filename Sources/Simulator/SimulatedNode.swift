@@ -100,6 +100,7 @@ package final class SimulatedNode: @unchecked Sendable {
     let process = SimulatedProcess(queue: queue)
     self.process = process
     simulation.prefixes.restarted(number)
+    network.powerReturned(at: number)
     do {
       let life = try NodeProcess(site: self, process: process, seed: random.next())
       self.life = life

@@ -32,6 +32,9 @@ package final class Simulation: @unchecked Sendable {
   let network: SimulatedNetwork
   private(set) var nodes: [SimulatedNode] = []
   private var clients: [SimulatedClient] = []
+  /// Reigns that began when a newer one had begun already: without a quorum there may be two masters.
+  private var lateReigns: Set<TermHistory.Entry> = []
+  private var knownReigns: Set<TermHistory.Entry> = []
   /// The node that reigns in the newest term.
   private(set) var masterNumber = 0
   private var newestReign: TermHistory.Entry?
@@ -302,6 +305,18 @@ package final class Simulation: @unchecked Sendable {
 
   // MARK: What nodes tell
 
+  private func noteLate(_ reign: TermHistory.Entry) {
+    guard knownReigns.insert(reign).inserted, reign != newestReign, plan.level != .quorum else { return }
+    lateReigns.insert(reign)
+    permit(PermittedLoss(from: reign.term, term: reign.term, keptUpTo: reign.firstLSN.previous))
+  }
+
+  /// A reign that ended before it was seen: at `async` its master shows what it has on disk, as after every start.
+  private func isOwn(_ position: Position, _ life: NodeProcess) -> Bool {
+    let vote = life.core.directory.current.vote
+    return plan.level == .async && vote.term == position.term && vote.candidate == life.core.directory.node
+  }
+
   /// After every step of a node.
   func stepEnded(_ node: SimulatedNode) {
     guard let life = node.life, node.isAlive else { return }
@@ -328,7 +343,9 @@ package final class Simulation: @unchecked Sendable {
       if let violation = prefixes.visible(position, node: node.number, mayGoBack: { acknowledged.isPermitted($0) }) {
         report(violation)
       }
-      if !life.core.isMaster, store.isReplica, shown > safe[term, default: .none], !acknowledged.isPermitted(position) {
+      if !life.core.isMaster, store.isReplica, shown > safe[term, default: .none], !acknowledged.isPermitted(position),
+        !isOwn(position, life)
+      {
         report(Violation("visible before it was safe", node.row))
       }
     }
@@ -337,7 +354,9 @@ package final class Simulation: @unchecked Sendable {
         report(Violation("two masters in one term", "nodes \(other) and \(node.number) in term \(reign.term)"))
       }
       if reign.term > newestReign?.term ?? .none { reignBegan(reign, store.terms, node) }
-      var end = reign == newestReign && node.number == masterNumber ? positions.committed : .none
+      noteLate(reign)
+      let reigns = reign == newestReign && node.number == masterNumber || lateReigns.contains(reign)
+      var end = reigns ? positions.committed : .none
       for entry in store.terms.entries.reversed() {
         if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
         end = min(end, entry.firstLSN.previous)

@@ -68,6 +68,28 @@ import Testing
         $0.last = position(2, 99)
       }),
     Row(name: "never voted before", denial: nil, state: { $0.vote = nil }),
+    Row(
+      name: "a shorter log of who wrote the rest", denial: nil,
+      request: {
+        $0.candidate = node(1)
+        $0.last = position(2, 99)
+      }),
+    Row(
+      name: "the same, and it was voted for in a term that never began", denial: nil, term: 5,
+      request: {
+        $0.candidate = node(1)
+        $0.last = position(2, 99)
+      },
+      state: {
+        $0.vote = Vote(term: Term(4), candidate: node(1))
+        $0.knownTerm = Term(4)
+      }),
+    Row(
+      name: "a shorter log of who was voted for before the rest was written", denial: "holds more", term: 5,
+      request: {
+        $0.candidate = node(1)
+        $0.last = position(2, 99)
+      }, state: { $0.last = position(3, 100) }),
   ]
 
   @Test(arguments: rows) func theRule(_ row: Row) {

@@ -41,15 +41,20 @@ package struct WrittenHistory: Sendable {
 /// A change of history that the commit level allows to lose what was acknowledged: a slave was made master by force while
 /// its log ended at `keptUpTo`.
 package struct PermittedLoss: Equatable, Sendable {
-  /// Records of terms up to this one ...
+  /// Records of terms from this one ...
+  package let first: Term
+  /// ... up to this one ...
   package let term: Term
   /// ... behind this LSN may be gone.
   package let keptUpTo: LSN
-  package init(term: Term, keptUpTo: LSN) {
+  package init(from first: Term = .none, term: Term, keptUpTo: LSN) {
+    self.first = first
     self.term = term
     self.keptUpTo = keptUpTo
   }
-  package func permits(_ position: Position) -> Bool { position.term <= term && position.lsn > keptUpTo }
+  package func permits(_ position: Position) -> Bool {
+    position.term >= first && position.term <= term && position.lsn > keptUpTo
+  }
 }
 
 /// What a checker found.
