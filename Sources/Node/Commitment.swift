@@ -132,8 +132,12 @@ extension NodeCore {
   /// What is good now, for replies that wait.
   @inline(__always)
   package func good(of store: LogStore) -> (durable: UInt64, committed: UInt64) {
-    // On a slave nothing is visible before it is committed, but for what it wrote itself as a master, or held at its start.
-    if store.isReplica { return (.max, store.isGated ? store.positions.committed.value : .max) }
+    // On a slave nothing is visible before it is committed, but for what it wrote itself as a master, or held at its start;
+    // that may not even be on its disk.
+    if store.isReplica {
+      let held = store.isGated ? store.positions.committed.value : .max
+      return (held, held)
+    }
     #if PACELINE_PLANTED_BUGS
       if PlantedBug.acknowledgeBeforeSync.isPlanted { return (.max, .max) }
       if PlantedBug.ignoreLevel.isPlanted { return (store.positions.durable.value, .max) }

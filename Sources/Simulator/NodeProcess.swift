@@ -36,6 +36,7 @@ package final class NodeProcess: @unchecked Sendable {
   private var lastSecond: UInt64 = 0
   private var lastDigest: UInt64 = 0
   var compaction: SimulatedCompaction?
+  private(set) lazy var scrub = SimulatedScrub(self)
   private var pauses = 0
   /// A handover is under way.
   private(set) var pausesWrites = false
@@ -79,6 +80,7 @@ package final class NodeProcess: @unchecked Sendable {
     site.log("starts as \(role)")
     scheduleMaintenance(after: 100_000)
     scheduleCompaction()
+    if site.simulation.plan.flipsBits { scrub.start() }
     core.start(role, then: done)
   }
 
@@ -229,10 +231,15 @@ extension NodeProcess: NodeHost {
     stateChanged()
   }
   package func damageMet(in file: String, of store: LogStore) {
-    site.simulation.report(Violation("damage", "node \(site.number): \(file)"))
+    guard site.simulation.plan.flipsBits else {
+      return site.simulation.report(Violation("damage", "node \(site.number): \(file)"))
+    }
+    if store.suspect(file: file) { site.log("met damage in \(file)") }
   }
   package func digestSample() -> Digest { core.digest() }
   package func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {
+    // A record that cannot be read is not found by what replaces it: both count until it is repaired.
+    guard !site.simulation.plan.flipsBits else { return }
     site.simulation.report(Violation("digests differ", "node \(site.number) at LSN \(lsn)"))
   }
   package func wakeMaintenance() {

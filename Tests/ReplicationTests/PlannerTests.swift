@@ -173,6 +173,12 @@ import Testing
       $0.logBytesAfterCommon = 50_000_000
       $0.delta = .init(liveBytes: 1_000_000, liveRecords: 10, tombstonesFrom: LSN(100))
     },
+    Case(name: "a delta whose end would wait for the slave", choice: .partial, start: 701, reason: "costs the least") {
+      $0.slavePosition = position(2, 700)
+      $0.masterCommitted = LSN(699)
+      $0.logBytesAfterCommon = 50_000_000
+      $0.delta = .init(liveBytes: 1_000_000, liveRecords: 10, tombstonesFrom: LSN(100))
+    },
     Case(name: "delta where the log is gone", choice: .delta, start: 551, reason: "live records") {
       $0.slavePosition = position(2, 550)
       $0.delta = .init(liveBytes: 1_000_000, liveRecords: 10, tombstonesFrom: LSN(100))
