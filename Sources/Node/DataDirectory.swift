@@ -8,6 +8,7 @@ import Synchronization
 ///     DATA/00000000000000000007.dir     newest generation; the last three are kept
 ///     DATA/store-1/<first LSN>.wal      see LogStore
 ///     DATA/lost-<term>-<LSN>.resp       what a rewind cut, as commands; for people, never read here
+///     DATA/damaged-<first LSN>.wal      a file that damage was cut out of, as it was; for people, never read here
 ///
 /// A full sync builds `store-<m+1>` beside `store-<m>`; writing the generation that names it is the moment of the swap.
 package final class DataDirectory: Sendable {
@@ -82,7 +83,10 @@ package final class DataDirectory: Sendable {
       if let vote = readable.map(\.vote).max(by: { $0.term < $1.term }), vote.term > newest.vote.term {
         directory.state.withLock { $0.current.vote = vote }
       }
-      for name in names where name.hasSuffix(DirectoryFile.suffix + ".tmp") || name.hasSuffix(".resp.tmp") {
+      for name in names
+      where name.hasSuffix(DirectoryFile.suffix + ".tmp") || name.hasSuffix(".resp.tmp")
+        || name.hasSuffix(SegmentFormat.fileSuffix + ".tmp")
+      {
         try fileSystem.unlink("\(path)/\(name)")
       }
       directory.removeAbandonedStores()
@@ -131,12 +135,17 @@ package final class DataDirectory: Sendable {
   /// returns; the log's files are cut afterwards.
   private func forgetGenerationsBeforeCut() throws(FileError) {
     guard let cut = current.cut else { return }
-    for older in state.withLock({ $0.older }) where older.cut != cut {
+    try forgetGenerations { $0.cut != cut }
+  }
+
+  /// Those older ones are gone on disk when this returns: no start falls back to one of them.
+  func forgetGenerations(where isForgotten: (DirectoryFile) -> Bool) throws(FileError) {
+    for older in state.withLock({ $0.older }) where isForgotten(older) {
       let file = "\(path)/\(DirectoryFile.name(older.generation))"
       if fileSystem.exists(file) { try fileSystem.unlink(file) }
     }
     try fileSystem.syncDirectory(path)
-    state.withLock { state in state.older.removeAll { $0.cut != cut } }
+    state.withLock { state in state.older.removeAll { isForgotten($0) } }
   }
 
   private func removeOldGenerations() {

@@ -103,6 +103,7 @@ package final class Succession: @unchecked Sendable {
 
   func promotionFacts(force: Bool, handover term: Term?) -> PromotionFacts {
     core.commitNow()
+    let refetchTo = core.refetchTo
     let store = core.store
     let settings = core.configuration
     store.writeLock.lock()
@@ -122,6 +123,7 @@ package final class Succession: @unchecked Sendable {
       knownTerm: core.knownTerm, nodes: knownNodes, level: level, isForced: force, handoverTerm: term)
     facts.isMaster = core.isMaster
     facts.isVoter = settings.isVoter
+    facts.refetchTo = refetchTo
     // The old master may be started again and again, cut off from all others: its terms are to stay below.
     if term == nil, strictest < .quorum {
       facts.knownTerm = Term(facts.knownTerm.value + Self.termsLeftForRestarts)
@@ -333,7 +335,7 @@ package final class Succession: @unchecked Sendable {
 
   // MARK: Calls
 
-  private func call(
+  func call(
     _ arguments: [String], _ address: NodeAddress,
     _ done: @escaping (Result<HandshakeDecoder.Reply, ReplicationError>) -> Void
   ) {
