@@ -33,6 +33,7 @@ extension DataDirectory {
   {
     let before = current
     let copies = try damage.copyFiles(of: storePath(before.storeNumber), to: path, fileSystem)
+    add(damagedCopies: copies)
     let number = damage.needsNewStore ? before.storeNumber + 1 : before.storeNumber
     if damage.needsNewStore {
       removeStore(number)

@@ -18,6 +18,8 @@ package final class DataDirectory: Sendable {
     var current: DirectoryFile
     /// The older generations that are still on disk, newest first.
     var older: [DirectoryFile] = []
+    /// Files that damage was cut out of, as they were.
+    var damagedCopies: [String] = []
   }
   private let state: Mutex<State>
   package static let generationsKept = 3
@@ -36,6 +38,13 @@ package final class DataDirectory: Sendable {
   }
   package var node: NodeID { current.node }
   package var lineage: NodeID { current.lineage }
+  /// Files that damage was cut out of, as they were; for people.
+  package var damagedCopies: [String] { state.withLock { $0.damagedCopies } }
+  func add(damagedCopies: [String]) {
+    state.withLock { state in
+      state.damagedCopies += damagedCopies.filter { !state.damagedCopies.contains($0) }
+    }
+  }
 
   package func storePath(_ number: UInt32) -> String { "\(path)/store-\(number)" }
 
@@ -90,6 +99,10 @@ package final class DataDirectory: Sendable {
         try fileSystem.unlink("\(path)/\(name)")
       }
       directory.removeAbandonedStores()
+      directory.add(
+        damagedCopies: names.filter { $0.hasPrefix("damaged-") && $0.hasSuffix(SegmentFormat.fileSuffix) }.map {
+          "\(path)/\($0)"
+        })
       return (directory, notes)
     }
     if !generations.isEmpty {

@@ -60,6 +60,8 @@ package final class NodeProcess: @unchecked Sendable {
     let (store, report, damage) = try directory.openStoreAtStart(
       configuration: site.configuration.store, workers: 1, run: Self.inTurn)
     for note in report.notes { site.log("note: \(note)") }
+    // No disk of a simulation damages what was synced.
+    if let damage { site.simulation.report(Violation("damage", "node \(site.number): \(damage)")) }
     commitStore = store
     self.random = random
     core = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: site.logger)
