@@ -83,8 +83,8 @@ extension Setting {
     Setting(
       "garbage-ratio", "ratio",
       help: """
-        Dead bytes that may stay on disk for every live byte before older log is rewritten, 0.05 to 100. Smaller saves \
-        disk space and costs more rewriting.
+        Bytes on disk beyond the live data, index files and replaced files included, for every live byte: more, and \
+        older log is rewritten, 0.05 to 100. Smaller saves disk space and costs more rewriting.
         """,
       read: { "\($0.garbageRatio)" },
       parse: { configuration, text throws(SettingText.Unreadable) in
