@@ -108,6 +108,7 @@ package final class Succession: @unchecked Sendable {
 
   func promotionFacts(force: Bool, handover term: Term?) -> PromotionFacts {
     core.commitNow()
+    let refetchTo = core.refetchTo
     let store = core.store
     let settings = core.configuration
     store.writeLock.lock()
@@ -129,6 +130,7 @@ package final class Succession: @unchecked Sendable {
     facts.isVoter = settings.isVoter
     let now = host.monotonic
     facts.promisedUntil = now.advanced(by: core.promiseLeft(now: now))
+    facts.refetchTo = refetchTo
     // The old master may be started again and again, cut off from all others: its terms are to stay below.
     if term == nil, strictest < .quorum {
       facts.knownTerm = Term(facts.knownTerm.value + Self.termsLeftForRestarts)
@@ -344,7 +346,7 @@ package final class Succession: @unchecked Sendable {
 
   // MARK: Calls
 
-  private func call(
+  func call(
     _ arguments: [String], _ address: NodeAddress,
     _ done: @escaping (Result<HandshakeDecoder.Reply, ReplicationError>) -> Void
   ) {

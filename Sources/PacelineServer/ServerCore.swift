@@ -40,7 +40,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   let accepted = Atomic<Int>(0)
   let durability: Durability
 
-  init(configuration: ServerConfiguration, directory: DataDirectory, store: LogStore, logger: Logger) {
+  init(
+    configuration: ServerConfiguration, directory: DataDirectory, store: LogStore, damage: TailDamage?, logger: Logger
+  ) {
     settings = Mutex(configuration)
     durability = configuration.durability
     self.directory = directory
@@ -54,7 +56,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
       intervalMilliseconds: configuration.fsyncIntervalMilliseconds,
       onBegin: { [unowned self] store in node?.appended(store) },
       onCommit: { [unowned self] store, result in node?.committed(store, result) })
-    node = NodeCore(host: self, directory: directory, store: store, logger: logger)
+    node = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: logger)
     maintenanceThread = MaintenanceThread(core: self)
     compactionThread = CompactionThread(core: self)
     scrubThread = ScrubThread(core: self)

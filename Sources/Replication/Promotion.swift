@@ -80,6 +80,11 @@ package struct Promotion: Sendable {
     again = [:]
     rounds = 0
     guard !facts.isMaster else { return refuse("this node is the master already") }
+    if let wanted = facts.refetchTo, !facts.isForced {
+      return refuse(
+        "this node lost records up to \(wanted) by damage and holds the log up to \(facts.last): PROMOTE a node that holds "
+          + "more, or PROMOTE FORCE here")
+    }
     if let term = facts.handoverTerm {
       guard term > facts.knownTerm else {
         return refuse("term \(term) was handed over, this node knows of term \(facts.knownTerm)")
@@ -137,6 +142,11 @@ package struct Promotion: Sendable {
     }
     let best = answers.max { $0.state.last < $1.state.last }
     if let (node, state) = best, state.last > facts.last, !facts.isReturn {
+      if let wanted = state.refetchTo {
+        return
+          "\(node.address) held the log up to \(wanted), this node up to \(facts.last), and has lost its own by damage: "
+          + "PROMOTE a node that holds more, or PROMOTE FORCE here"
+      }
       return
         "\(node.address) holds more of the log, up to \(state.last), this node up to \(facts.last): PROMOTE that one"
     }

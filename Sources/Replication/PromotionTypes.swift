@@ -51,6 +51,8 @@ package struct PromotionFacts: Hashable, Sendable {
   package var isVoter = true
   /// Durable, with everything from the old master in it: it is closed before the facts are read.
   package var last: Position
+  /// The log of this node reached this far before damage was cut out of it, and does not yet again.
+  package var refetchTo: Position?
   /// Of the log, the vote and every master heard of.
   package var knownTerm: Term
   /// The other nodes, the old master too.

@@ -145,7 +145,7 @@ package enum SyncPlanner {
     guard committed >= common else {
       return SyncAlternative(
         mode: .delta,
-        feasibility: .infeasible("the slave is at LSN \(common), and only LSN \(committed) is committed"))
+        feasibility: .infeasible("the slave is at LSN \(common), which is not committed yet: LSN \(committed) is"))
     }
     var cost = timeCost(
       input, bytes: offer.liveBytes, records: offer.liveRecords, loadBytes: offer.indexBytes,

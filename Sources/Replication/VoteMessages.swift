@@ -10,7 +10,7 @@ import Core
 // MS_STATE 1
 //   reply: 1 node-id <id> addr <host> port <n> role <master|slave|detached> lineage <id|none> term <n> voted-term <n>
 //          last <term:LSN> committed <LSN> applied <LSN> voter <yes|no> master-id <id|none> master <host/port|none>
-//          streaming <yes|no> heard-ms <n|none>
+//          streaming <yes|no> heard-ms <n|none> refetch <term:LSN|none>
 //
 // MS_NEW_MASTER 1 term <n> node-id <id> addr <host> port <n> lineage <id> first <LSN of the term's first record>
 //   reply: OK, or an error
@@ -129,8 +129,11 @@ package struct NodeState: Hashable, Sendable {
   /// The newest that it knows: of its log, its vote, or its reign.
   package var term: Term
   package var votedTerm: Term
-  /// Its last record, durable.
+  /// Its last record, durable; not less than `refetchTo`.
   package var last: Position
+  /// Its log reached this far before damage was cut out of it, and does not yet again: it may have acknowledged what it
+  /// does not hold.
+  package var refetchTo: Position?
   package var committedLSN: LSN
   package var appliedLSN: LSN
   package var isVoter: Bool
@@ -180,6 +183,7 @@ package struct NodeState: Hashable, Sendable {
     master = try Self.place(pairs)
     isStreaming = try pairs.flag("streaming")
     heardMilliseconds = try pairs.optionalNumber("heard-ms")
+    if let text = pairs.text("refetch"), text != "none" { refetchTo = try pairs.position("refetch") }
   }
 
   private static func place(_ pairs: KeyValueArguments) throws(ReplicationError) -> NodeAddress? {
@@ -201,7 +205,7 @@ package struct NodeState: Hashable, Sendable {
       "voted-term", votedTerm.description, "last", last.description, "committed", committedLSN.description, "applied",
       appliedLSN.description, "voter", KeyValueArguments.text(isVoter), "master-id", masterID?.description ?? "none",
       "master", master.map { "\($0.host)/\($0.port)" } ?? "none", "streaming", KeyValueArguments.text(isStreaming),
-      "heard-ms", heardMilliseconds.map(String.init) ?? "none",
+      "heard-ms", heardMilliseconds.map(String.init) ?? "none", "refetch", refetchTo?.description ?? "none",
     ]
   }
 }

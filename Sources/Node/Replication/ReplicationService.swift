@@ -180,6 +180,8 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// Off the clients' loops: it writes the registry to disk.
   package func register(_ link: LinkID, _ request: RegisterRequest) -> Result<RegisterReply, ReplicationError> {
+    // A slave that holds more would be told to cut it.
+    if let wanted = core.refetchTo { return .failure(ReplicationError(.syncImpossible, core.refetching(to: wanted))) }
     let facts = masterFacts()
     for action in step(.register(link, request, facts), yields: request.yields) {
       switch action {
