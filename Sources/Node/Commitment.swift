@@ -204,17 +204,19 @@ extension NodeCore {
 
   /// A slave has heard what was sent then.
   func heard(_ slave: NodeID, from sent: Tick) {
-    guard store.isGated else { return }
     commitment.heard(slave, from: sent)
-    reviewLease()
+    if decidesByQuorum { reviewLease() }
   }
 
-  func reviewLease() {
+  /// The server's level, or that of a database.
+  private var decidesByQuorum: Bool { max(configuration.commit.level, store.strictestTableLevel) == .quorum }
+
+  package func reviewLease() {
     let store = self.store
     let now = host.monotonic.milliseconds
     let before = readLease.load(ordering: .acquiring)
     let until: UInt64
-    if !isMaster || store.isReplica || !store.isGated || !configuration.readLease {
+    if !isMaster || store.isReplica || !decidesByQuorum || !configuration.readLease {
       until = .max
     } else if succession.isReignGivenUp {
       until = min(before, now)
@@ -236,7 +238,7 @@ extension NodeCore {
   /// How long this node, if it is a voter, still keeps its promise to its master.
   func promiseLeft(now: Tick) -> UInt64 {
     let heard = replication.upstream.view.lastHeard
-    guard store.isGated, !isMaster, heard > startedAt || startedAsSlave.load(ordering: .acquiring) else { return 0 }
+    guard decidesByQuorum, !isMaster, heard > startedAt || startedAsSlave.load(ordering: .acquiring) else { return 0 }
     return ReadLease.promiseLeft(since: max(heard, startedAt), now: now)
   }
 

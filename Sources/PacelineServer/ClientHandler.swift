@@ -430,7 +430,14 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     else {
       return
     }
-    guard let answer = worker.server.outcome(of: suspension, now: now) else { return }
+    guard let answer = worker.server.outcome(of: suspension, now: now) else {
+      if case .unconfirmed(let deadline) = suspension, now >= deadline {
+        self.suspension = nil
+        worker.resumed(self)
+        finish("UNCERTAIN this node is no master any more and has not caught up with the new one: nothing was done")
+      }
+      return
+    }
     self.suspension = nil
     worker.resumed(self)
     // A handover is over, and another node is master.

@@ -21,37 +21,7 @@ extension ServerCore: NodeHost {
   }
   package func pause(milliseconds: Int) { Clocks.sleep(milliseconds: UInt64(max(0, milliseconds))) }
 
-  package var nodeConfiguration: NodeConfiguration {
-    let settings = configuration
-    let host =
-      settings.announceHost ?? (settings.bind == "0.0.0.0" || settings.bind == "::" ? "127.0.0.1" : settings.bind)
-    // The port was checked with the configuration.
-    let address =
-      NodeAddress(host: host, port: settings.announcePort ?? settings.port)
-      ?? NodeAddress(host: "localhost", port: 7400)!
-    var node = NodeConfiguration(address: address)
-    node.durability = settings.durability
-    node.store = settings.store
-    node.masterPassword = settings.masterPassword
-    node.peerPassword = settings.masterPassword ?? settings.password
-    node.slavesMax = settings.slavesMax
-    node.slaveLeaseMilliseconds = UInt64(settings.slaveLeaseSeconds) * 1000
-    node.slavePinBytesMax = settings.slavePinBytesMax
-    node.syncRateBytes = settings.syncRateBytes
-    node.syncMode = RequestedSyncMode(rawValue: settings.syncMode.rawValue) ?? .auto
-    node.acceptDataLoss = settings.acceptDataLoss
-    node.walKeepBytes = settings.walKeepBytes
-    node.commit = settings.commit
-    node.sync.policy = settings.onSyncTimeout
-    node.sync.timeoutMilliseconds = UInt64(settings.syncTimeoutMilliseconds)
-    node.sync.pendingRecordsMax = UInt64(settings.unsyncedRecordsMax)
-    node.sync.pendingBytesMax = settings.unsyncedBytesMax
-    node.minSlaves = MinSlaves(
-      slaves: settings.minSlaves, lagMillisecondsMax: UInt64(settings.minSlavesMaxLagMilliseconds))
-    node.isVoter = settings.voter
-    node.readLease = settings.readLease
-    return node
-  }
+  package var nodeConfiguration: NodeConfiguration { settings.withLock { $0.node } }
 
   package func connect(_ address: NodeAddress, on loop: any WorkLoop, to receiver: sending any ConnectionReceiver) {
     guard let loop = loop as? BackgroundLoop else { preconditionFailure("a loop of another host") }

@@ -78,7 +78,7 @@ final class SimulatedScrub {
     guard node.store === store, let job = RepairJob(store: store, name: item.name) else { return }
     do {
       try job.build(
-          copies: copies, bounds: store.compactionBounds(neededFrom: node.core.neededFrom))
+        copies: copies, bounds: store.compactionBounds(neededFrom: node.core.neededFrom))
       guard try node.core.install(job, in: store) else { return }
       registry.repaired(item.name, records: item.records.count)
       store.clearSuspicion(of: item.name)
