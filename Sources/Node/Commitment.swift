@@ -238,7 +238,10 @@ extension NodeCore {
   /// How long this node, if it is a voter, still keeps its promise to its master.
   func promiseLeft(now: Tick) -> UInt64 {
     let heard = replication.upstream.view.lastHeard
-    guard decidesByQuorum, !isMaster, heard > startedAt || startedAsSlave.load(ordering: .acquiring) else { return 0 }
+    // Of what damage took nobody knows at which level it was.
+    guard decidesByQuorum || directory.current.refetchTo != nil, !isMaster,
+      heard > startedAt || startedAsSlave.load(ordering: .acquiring)
+    else { return 0 }
     return ReadLease.promiseLeft(since: max(heard, startedAt), now: now)
   }
 
