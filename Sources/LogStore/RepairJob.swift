@@ -26,6 +26,9 @@ public enum RepairFailure: Error, CustomStringConvertible, Sendable {
 /// A fetched record counts only if it is the very one that the index file knows: LSN, hash of the key, hash of the content.
 /// `build` reads and writes off all locks; `install` runs while `maintain` does not.
 ///
+/// A damaged record of which nobody has a copy is left out if a compaction might drop it: other nodes have, and no copy will
+/// ever come.
+///
 /// While a record was damaged, newer operations on its key could not find it (`LogStore.index`): a newer record stands beside it
 /// in the index, and a deletion left it there. So before its place is made readable, the log behind it is searched for
 /// newer operations, and what they replaced is taken out of the index, under the same hold of the write lock.
@@ -38,6 +41,9 @@ public final class RepairJob {
   private var moves: [CompactionJob.Move] = []
   /// Of puts that were damaged here: what the index may still point at.
   private var mended: [Mended] = []
+  /// The same of those that are left out.
+  private var superseded: [Mended] = []
+  private var droppedTombstone = LSN.none
   private var kept: (records: Int, bytes: Int) = (0, 0)
   private var checksum: UInt32 = 0
   private var dictionaries: [UInt32: ValueDictionary] = [:]
@@ -45,6 +51,9 @@ public final class RepairJob {
   /// The log was searched for newer operations up to here.
   private var searchedTo = LSN.none
   private var newest: [Place: Operation] = [:]
+  /// The newest that is settled.
+  private var newestSettled: [Place: LSN] = [:]
+  private var settled = LSN.none
   public private(set) var recordsMended = 0
 
   struct Mended {
@@ -93,8 +102,12 @@ public final class RepairJob {
   }
 
   /// Writes the new file.
-  /// - Parameter copies: records from other nodes, by LSN; bytes from outside.
-  public func build(copies: [LSN: [UInt8]]) throws(RepairFailure) {
+  /// - Parameters:
+  ///   - copies: records from other nodes, by LSN; bytes from outside.
+  ///   - bounds: as for a compaction now; by default nothing may be left out.
+  public func build(
+    copies: [LSN: [UInt8]], bounds: CompactionBounds = CompactionBounds(settled: .none, neededFrom: .none)
+  ) throws(RepairFailure) {
     let positions = store.positions
     guard segment.lastLSN <= min(positions.applied, min(positions.committed, positions.durable)) else { throw .notYet }
     guard let index = store.indexFile(of: segment) else { throw .noIndex }
@@ -111,7 +124,7 @@ public final class RepairJob {
         UnsafeRawBufferPointer(
           start: start + SegmentFormat.headerBytes, count: segment.recordsAt - SegmentFormat.headerBytes))
     dictionaries = known ?? [:]
-    var missing: [LSN] = []
+    var lost: [IndexFile.Entry] = []
     do throws(FileError) {
       let writer = try DataFileWriter(
         fileSystem: store.fileSystem, directory: store.directory, name: name, hashSeed: store.hashSeed,
@@ -131,18 +144,62 @@ public final class RepairJob {
         if let copy = copies[lsn], try addCopy(copy, entry, to: writer) {
           recordsMended += 1
         } else if entry.kind != RecordKind.noop.rawValue {
-          missing.append(lsn)
+          lost.append(entry)
         }
       }
-      guard missing.isEmpty else { throw FileError(operation: "repair", path: name.records, errno: 0, reason: "") }
-      checksum = try writer.finish(lastLSN: segment.lastLSN, cleanUpTo: segment.cleanUpTo)
     } catch {
-      writer?.discard()
-      writer = nil
-      if !missing.isEmpty { throw .missing(missing) }
+      discard()
+      throw .disk(error)
+    }
+    settled = min(bounds.settled, positions.applied)
+    let missing = try leaveOut(lost, neededFrom: bounds.neededFrom, upTo: positions.applied)
+    guard missing.isEmpty else {
+      discard()
+      throw .missing(missing)
+    }
+    do throws(FileError) {
+      checksum = try writer?.finish(lastLSN: segment.lastLSN, cleanUpTo: segment.cleanUpTo) ?? 0
+    } catch {
+      discard()
       throw .disk(error)
     }
     try search(from: segment.firstLSN, to: positions.applied)
+  }
+
+  private func discard() {
+    writer?.discard()
+    writer = nil
+  }
+
+  /// Decides what of the lost records may be left out; returns the LSNs of the others. By the rules of a compaction, with the
+  /// log's index files in the place of the key, which nobody can read any more.
+  private func leaveOut(_ lost: [IndexFile.Entry], neededFrom: LSN, upTo last: LSN) throws(RepairFailure) -> [LSN] {
+    guard !lost.isEmpty else { return [] }
+    let olderCleanUpTo =
+      store.segmentList.withLock { $0 }.prefix { $0 !== segment }.map(\.cleanUpTo).min() ?? LSN(.max)
+    try search(from: segment.firstLSN, to: last, also: Set(lost.map { $0.hash >> 30 }))
+    var missing: [LSN] = []
+    for entry in lost {
+      let lsn = LSN(segment.firstLSN.value + entry.lsnDelta)
+      let place = Place(table: entry.table, hash: entry.hash)
+      let isReplaced = newestSettled[place] ?? .none > lsn
+      switch RecordKind(rawValue: entry.kind) {
+      case .put where isReplaced:
+        let from = IndexEntry(tag: IndexHash(entry.hash).tag, segment: segment.slot, offset: entry.offset)
+        let bytes = Int32(truncatingIfNeeded: entry.recordBytes)
+        superseded.append(
+          Mended(
+            move: CompactionJob.Move(
+              from: from, offset: 0, bytes: bytes, newBytes: 0, table: entry.table, hash: entry.hash, expires: false,
+              isCatalog: false), lsn: lsn.value, contentHash: entry.contentHash))
+      case .delete where isReplaced: break
+      case .delete where newest[place]?.lsn == lsn.value && lsn <= min(settled, olderCleanUpTo) && lsn < neededFrom:
+        droppedTombstone = max(droppedTombstone, lsn)
+      case .catalog where lsn.value < store.newestCatalogLSN && store.newestCatalogLSN <= settled.value: break
+      case .put, .delete, .catalog, .noop, nil: missing.append(lsn)
+      }
+    }
+    return missing
   }
 
   private func addCopy(_ copy: [UInt8], _ entry: IndexFile.Entry, to writer: DataFileWriter) throws(FileError) -> Bool {
@@ -179,16 +236,17 @@ public final class RepairJob {
   }
 
   /// Looks in the log for what came after the mended records, on the same path of the index.
-  private func search(from first: LSN, to last: LSN) throws(RepairFailure) {
+  private func search(from first: LSN, to last: LSN, also more: Set<UInt64> = []) throws(RepairFailure) {
     defer { searchedTo = max(searchedTo, last) }
-    guard !mended.isEmpty, first <= last else { return }
-    let paths = Set(mended.map { $0.move.hash >> 30 })
+    let paths = more.union((mended + superseded).map { $0.move.hash >> 30 })
+    guard !paths.isEmpty, first <= last else { return }
     func note(_ table: UInt32, _ hash: UInt64, _ kind: UInt8, _ lsn: UInt64) {
       guard kind == RecordKind.put.rawValue || kind == RecordKind.delete.rawValue, paths.contains(hash >> 30) else {
         return
       }
       let place = Place(table: table, hash: hash)
       if newest[place].map({ $0.lsn < lsn }) ?? true { newest[place] = Operation(lsn: lsn) }
+      if lsn <= settled.value { newestSettled[place] = max(newestSettled[place] ?? .none, LSN(lsn)) }
     }
     for piece in store.segmentList.withLock({ $0 }) where piece.firstLSN <= last {
       if piece.state != .active, piece.lastLSN < first { continue }
@@ -220,7 +278,7 @@ public final class RepairJob {
       try store.install(
         name: name, from: [segment], moves: moves, lastLSN: segment.lastLSN, cleanUpTo: segment.cleanUpTo,
         notBefore: segment.notBefore, droppedUpTo: store.positions.applied, writer: writer, checksum: checksum,
-        kept: kept, droppedTombstone: .none,
+        kept: kept, droppedTombstone: droppedTombstone,
         dictionaries: dictionaries
       ) { replacement throws(FileError) in
         store.writeLock.lock()
@@ -240,8 +298,9 @@ public final class RepairJob {
 
   /// Takes out of the index what newer operations replaced without finding it. Under the write lock.
   private func settle() {
-    let byPlace = Dictionary(mended.map { ($0.move.from.word, $0) }, uniquingKeysWith: { first, _ in first })
-    for item in mended {
+    let touched = mended + superseded
+    let byPlace = Dictionary(touched.map { ($0.move.from.word, $0) }, uniquingKeysWith: { first, _ in first })
+    for item in touched {
       guard let table = store.tableReference(item.move.table) else { continue }
       let path = IndexHash(item.move.hash)
       table.pointee.index._withUnsafeGuaranteedRef { index in

@@ -1,5 +1,6 @@
 import Core
 import LogStore
+import Replication
 import Synchronization
 
 extension NodeCore {
@@ -26,7 +27,12 @@ extension NodeCore {
       store.writeLock.lock()
       var deleted = 0
       examined = 0
-      if !store.isReplica, store.isWritable, !isHandingOver {
+      #if PACELINE_PLANTED_BUGS
+        let isOwn = !store.isReplica || PlantedBug.appendBeforeReign.isPlanted
+      #else
+        let isOwn = !store.isReplica
+      #endif
+      if isOwn, store.isWritable, !isHandingOver {
         store.setLevel(configuration.commit.level)
         (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound)
       }
@@ -42,6 +48,7 @@ extension NodeCore {
   ///
   /// - Parameter sealsAll: also what is not committed yet.
   package func maintainStore(sealsAll: Bool = false) {
+    noteRefetched()
     maintaining.withLock { _ in
       let store = self.store
       guard store.directory == directory.storePath(directory.current.storeNumber) else { return }
@@ -70,6 +77,16 @@ extension NodeCore {
   package var neededFrom: LSN { replication.pinnedLSN ?? LSN(.max) }
   /// The log that `--wal-keep` keeps for slaves that are not known yet.
   package func rawFrom(_ store: LogStore) -> LSN { store.firstLSN(keeping: configuration.walKeepBytes) }
+
+  /// Who may have good copies of damaged records: a slave's master; a master's slaves, those that follow the stream first.
+  package var nodesWithCopies: [NodeAddress] {
+    switch role {
+    case .slave(let master): return [master]
+    case .master:
+      let slaves = replication.slaves
+      return (slaves.filter { $0.state.isStreaming } + slaves.filter { !$0.state.isStreaming }).map(\.address)
+    }
+  }
 
   /// Puts a compacted file in place and names it in a generation; nil when the store was replaced meanwhile.
   package func install(_ job: CompactionJob, in store: LogStore) throws -> CompactionResult? {

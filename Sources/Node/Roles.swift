@@ -13,7 +13,10 @@ extension NodeCore {
   package var role: Role { roleBox.withLock { $0 } }
   package var isMaster: Bool { role == .master }
   /// The newest term that this node voted in or has a record of.
-  var knownTerm: Term { max(directory.current.vote.term, store.newestTerm ?? .none) }
+  var knownTerm: Term {
+    let current = directory.current
+    return max(current.vote.term, current.refetchTo?.term ?? .none, store.newestTerm ?? .none)
+  }
   package var term: Term { Term(termValue.load(ordering: .acquiring)) }
 
   var ownAddress: NodeAddress { configuration.address }
@@ -68,7 +71,7 @@ extension NodeCore {
       commitment.beginReign(
         own: own, isVoter: settings.isVoter, termStart: LSN(store.lastAppended),
         voters: VoterList(store.votersInLog, at: store.catalogRecordLSN), committed: store.positions.committed,
-        config: settings.sync)
+        config: settings.sync, now: host.monotonic)
       store.setLevel(settings.commit.level)
       store.reviewGate()
     }
@@ -85,6 +88,7 @@ extension NodeCore {
     termValue.store(next.value, ordering: .releasing)
     clockOffset.store(0, ordering: .relaxed)
     roleBox.withLock { $0 = .master }
+    reviewLease()
     host.takesWrites(true)
     let result = commitNow()
     guard durability != .fsync || result.durable >= first else {
@@ -119,6 +123,7 @@ extension NodeCore {
   /// REPLICAOF NO ONE.
   package func becomeMaster(then done: @escaping @Sendable ((any Error)?) -> Void) {
     guard !isMaster else { return done(nil) }
+    if let wanted = refetchTo { return done(OpenError(refetching(to: wanted))) }
     replication.upstream.detach { [self] in
       do {
         try beginReign()
@@ -259,7 +264,7 @@ extension NodeCore {
       $0.terms = TermHistory()
       $0.segments = []
       $0.logStart = LSN(1)
-      ($0.rewindFloor, $0.cut) = (.none, nil)
+      ($0.rewindFloor, $0.cut, $0.refetchTo) = (.none, nil, nil)
     }
     replaceStore(with: fresh, keepingFilesOfOld: false)
   }

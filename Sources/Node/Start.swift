@@ -6,10 +6,13 @@ import Replication
 extension NodeCore {
   /// Takes the role that the node is started in; `done` is called when clients may come in.
   package func start(_ role: Role, then done: @escaping @Sendable ((any Error)?) -> Void) {
+    if let damage = tailDamage.withLock({ $0 }) { return succession.start(as: role, without: damage, done) }
     switch role {
     case .slave(let master):
+      startedAsSlave.store(true, ordering: .releasing)
       becomeSlave(of: master)
       done(nil)
+    case .master where refetchTo != nil: succession.startIncomplete(done)
     case .master: succession.startAsMaster(done)
     }
   }

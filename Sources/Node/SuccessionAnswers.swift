@@ -15,14 +15,17 @@ extension Succession {
     let store = core.store
     let view = core.replication.upstream.view
     let vote = core.directory.current.vote
+    let refetchTo = core.refetchTo
     store.writeLock.lock()
     let durable = store.positions.durable
-    let last = Position(term: store.terms.term(of: durable) ?? .none, lsn: durable)
+    // What it may have acknowledged counts: nobody is to be preferred to this node who does not hold that.
+    let last = max(Position(term: store.terms.term(of: durable) ?? .none, lsn: durable), refetchTo ?? .none)
     store.writeLock.unlock()
     var state = NodeState(
       id: core.directory.node, address: core.ownAddress, role: core.isMaster ? .master : .slave,
       lineage: core.directory.lineage, term: core.knownTerm, votedTerm: vote.term, last: last,
       committedLSN: store.positions.committed, appliedLSN: store.positions.applied, isVoter: core.configuration.isVoter)
+    state.refetchTo = refetchTo
     if case .slave(let master) = core.role {
       state.master = master
       state.masterID = view.upstream.first
@@ -45,6 +48,10 @@ extension Succession {
         id: own.id, lineage: own.lineage, isVoter: own.isVoter,
         vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
         committedLSN: own.committedLSN)
+      // To its own master it owes nothing when that one is started again.
+      if core.replication.upstream.view.upstream.first != request.candidate {
+        voter.promiseMilliseconds = core.promiseLeft(now: host.monotonic)
+      }
       if own.role == .master {
         // A log with a newer term than this reign's is proof that the reign is over.
         if request.last.term <= core.term, hearsMajority { voter.leadership = .isMaster }

@@ -117,21 +117,13 @@ final class ScrubThread: @unchecked Sendable {
 
   // MARK: Repairing
 
-  /// The nodes that may have good copies: a slave's master; a master's slaves.
-  private var peers: [NodeAddress] {
-    switch core.role {
-    case .slave(let master): [master]
-    case .master: core.replication.slaves.filter { $0.state.isStreaming }.map(\.address)
-    }
-  }
-
   private func repair(_ store: LogStore) {
     let items = damage.items
     guard !items.isEmpty, !worker.isStopping else { return }
     var copies: [LSN: [UInt8]] = [:]
     var reasons: [String] = []
     let needed = items.contains { !$0.records.isEmpty }
-    let peers = needed ? self.peers : []
+    let peers = needed ? core.node.nodesWithCopies : []
     if needed, peers.isEmpty { reasons.append("no other node to ask") }
     for item in items {
       // What this node still has itself comes first.
@@ -151,7 +143,8 @@ final class ScrubThread: @unchecked Sendable {
       }
       do {
         guard let job = RepairJob(store: store, name: item.name) else { continue }
-        try job.build(copies: copies)
+        try job.build(
+          copies: copies, bounds: store.compactionBounds(neededFrom: core.node.neededFrom))
         guard try core.node.install(job, in: store) else { continue }
         registry.withLock { $0.repaired(item.name, records: item.records.count) }
         sums.withLock { $0.repairedRecords += item.records.count }

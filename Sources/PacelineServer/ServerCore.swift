@@ -40,7 +40,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   let accepted = Atomic<Int>(0)
   let durability: Durability
 
-  init(configuration: ServerConfiguration, directory: DataDirectory, store: LogStore, logger: Logger) {
+  init(
+    configuration: ServerConfiguration, directory: DataDirectory, store: LogStore, damage: TailDamage?, logger: Logger
+  ) {
     settings = Mutex(configuration)
     durability = configuration.durability
     self.directory = directory
@@ -54,7 +56,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
       intervalMilliseconds: configuration.fsyncIntervalMilliseconds,
       onBegin: { [unowned self] store in node?.appended(store) },
       onCommit: { [unowned self] store, result in node?.committed(store, result) })
-    node = NodeCore(host: self, directory: directory, store: store, logger: logger)
+    node = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: logger)
     maintenanceThread = MaintenanceThread(core: self)
     compactionThread = CompactionThread(core: self)
     scrubThread = ScrubThread(core: self)
@@ -132,6 +134,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     case .paused:
       let isPaused = service.handoverPauses.load(ordering: .acquiring) || service.pause.current(now: now) != nil
       return isPaused ? nil : .some(nil)
+    case .unconfirmed(let deadline):
+      let isOver = now >= deadline || now.milliseconds < node.readLease.load(ordering: .relaxed)
+      return isOver ? .some(nil) : nil
     case .slaves(let count, let lsn, let deadline): return waitOutcome(count, lsn, deadline, now)
     case .disks(let local, let count, let lsn, let deadline):
       return waitDisksOutcome(local, count, lsn, deadline, now)

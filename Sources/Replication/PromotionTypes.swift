@@ -51,6 +51,8 @@ package struct PromotionFacts: Hashable, Sendable {
   package var isVoter = true
   /// Durable, with everything from the old master in it: it is closed before the facts are read.
   package var last: Position
+  /// The log of this node reached this far before damage was cut out of it, and does not yet again.
+  package var refetchTo: Position?
   /// Of the log, the vote and every master heard of.
   package var knownTerm: Term
   /// The other nodes, the old master too.
@@ -62,6 +64,10 @@ package struct PromotionFacts: Hashable, Sendable {
   package var isReturn = false
   /// The old master hands over and chose this term (`Applier` said `takeOver`): nobody is asked for his state.
   package var handoverTerm: Term?
+  /// The old master itself gave the order, and its lease up.
+  package var isOrdered = false
+  /// Until when this node has promised its old master not to vote for another, itself included; see `ReadLease`.
+  package var promisedUntil = Tick(milliseconds: 0)
 
   package init(
     id: NodeID, address: NodeAddress, lineage: NodeID, last: Position, knownTerm: Term, nodes: [KnownNode],

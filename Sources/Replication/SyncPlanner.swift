@@ -140,10 +140,12 @@ package enum SyncPlanner {
         feasibility: .infeasible(
           "deletions before LSN \(offer.tombstonesFrom) are forgotten, the slave is at \(common)"))
     }
-    // It ends with what is committed, which may have to wait for this very slave.
-    guard input.masterCommitted ?? input.masterLast >= common else {
+    // Its end must be committed, and may wait for this very slave.
+    let committed = input.masterCommitted ?? input.masterLast
+    guard committed >= common else {
       return SyncAlternative(
-        mode: .delta, feasibility: .infeasible("what the slave holds up to LSN \(common) is not committed yet"))
+        mode: .delta,
+        feasibility: .infeasible("the slave is at LSN \(common), which is not committed yet: LSN \(committed) is"))
     }
     var cost = timeCost(
       input, bytes: offer.liveBytes, records: offer.liveRecords, loadBytes: offer.indexBytes,

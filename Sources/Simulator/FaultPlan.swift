@@ -41,6 +41,15 @@ package struct FaultPlan: Equatable, Sendable {
     case promote(node: Int)
     /// The operator has the master hand over to a slave.
     case handover(to: Int)
+    /// All machines lose power at once; node n is started again `apart` * n later than the first.
+    case powerCut(downFor: Int, apart: Int)
+    case powerLossOfMaster(downFor: Int)
+    /// The master is cut off from everyone, the others perhaps lose power, and one or all of them are promoted.
+    case turnover(losesPower: Bool, cutFor: Int, promoteAfter: Int, areRivals: Bool)
+    /// The master loses power and comes back while it reaches nobody.
+    case restartAlone(downFor: Int)
+    /// A bit of a sealed file turns over, on disk and in what is mapped of it. `pick` chooses file and place.
+    case flipBit(node: Int, pick: Int, isIndex: Bool)
   }
   package enum DiskCall: Equatable, Sendable, CaseIterable { case write, sync, rename, syncDirectory, open, unlink }
   package struct Planned: Equatable, Sendable {
@@ -73,6 +82,13 @@ package struct FaultPlan: Equatable, Sendable {
   package var syncMicroseconds = 100...2000
   package var connectionLossPerMillion = 0
   package var compactionIntervalMilliseconds = 500
+  /// The clients use two databases and set commit levels.
+  package var mixesLevels = false
+  /// Many writes have a time to live.
+  package var expiresMuch = false
+  /// Bits turn over on disk, and nodes look for it: each sealed file once in this time.
+  package var flipsBits = false
+  package var scrubMilliseconds = 0
   /// How long clients work and things go wrong.
   package var milliseconds = 6000
   package var faults: [Planned] = []
@@ -104,6 +120,7 @@ package struct FaultPlan: Equatable, Sendable {
     syncTimeoutMilliseconds = [200, 1000, 5000][random.below(3)]
     plan(&random)
     alwaysSyncsFully = random.chance(15)
+    planExtras()
   }
 
   private mutating func plan(_ random: inout SplitMix64) {

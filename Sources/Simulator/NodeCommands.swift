@@ -41,6 +41,7 @@ extension NodeProcess: ServerServices {
     }
   }
 
+  package func leaseDeadline(now: Tick) -> Tick? { core.leaseDeadline(now: now) }
   package func holdsBack(writes: Bool, now: Tick) -> Bool { writes && pausesWrites }
 
   /// Answers when `work` is done: with elements, or OK for none.
@@ -122,6 +123,7 @@ extension NodeProcess: ServerServices {
     do { planned = try core.replication.plan(request) } catch {
       return .failure(ReplicationError(.storeFailed, "\(error)"))
     }
+    if planned.report.mode == .full { site.plannedFully(planned, for: request.id) }
     if let refusal = core.replication.adopt(link, planned) { return .failure(refusal) }
     guard planned.report.reply != nil else {
       return .failure(ReplicationError(.syncImpossible, planned.report.reason))

@@ -36,6 +36,7 @@ package final class NodeProcess: @unchecked Sendable {
   private var lastSecond: UInt64 = 0
   private var lastDigest: UInt64 = 0
   var compaction: SimulatedCompaction?
+  private(set) lazy var scrub = SimulatedScrub(self)
   private var pauses = 0
   /// A handover is under way.
   private(set) var pausesWrites = false
@@ -57,12 +58,14 @@ package final class NodeProcess: @unchecked Sendable {
       (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
     }
     for note in notes { site.log("note: \(note)") }
-    let (store, report) = try directory.openStore(
+    let (store, report, damage) = try directory.openStoreAtStart(
       configuration: site.configuration.store, workers: 1, run: Self.inTurn)
     for note in report.notes { site.log("note: \(note)") }
+    // No disk of a simulation damages what was synced.
+    if let damage { site.simulation.report(Violation("damage", "node \(site.number): \(damage)")) }
     commitStore = store
     self.random = random
-    core = NodeCore(host: self, directory: directory, store: store, logger: site.logger)
+    core = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: site.logger)
     workers = (0..<2).map { _ in
       SimulatedWorker(node: self, loop: SimulatedLoop(process: process, seed: self.random.next()), store: store)
     }
@@ -79,6 +82,7 @@ package final class NodeProcess: @unchecked Sendable {
     site.log("starts as \(role)")
     scheduleMaintenance(after: 100_000)
     scheduleCompaction()
+    if site.simulation.plan.flipsBits { scrub.start() }
     core.start(role, then: done)
   }
 
@@ -229,10 +233,15 @@ extension NodeProcess: NodeHost {
     stateChanged()
   }
   package func damageMet(in file: String, of store: LogStore) {
-    site.simulation.report(Violation("damage", "node \(site.number): \(file)"))
+    guard site.simulation.plan.flipsBits else {
+      return site.simulation.report(Violation("damage", "node \(site.number): \(file)"))
+    }
+    if store.suspect(file: file) { site.log("met damage in \(file)") }
   }
   package func digestSample() -> Digest { core.digest() }
   package func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {
+    // A record that cannot be read is not found by what replaces it: both count until it is repaired.
+    guard !site.simulation.plan.flipsBits else { return }
     site.simulation.report(Violation("digests differ", "node \(site.number) at LSN \(lsn)"))
   }
   package func wakeMaintenance() {

@@ -10,6 +10,8 @@ final class ClientCommand {
     /// With a time to live: may be missing afterwards.
     case setExpiring
     case multi, queuedSet, exec
+    /// SELECT, COMMIT LEVEL, TABLE SET.
+    case select, setLevel, setTableLevel
   }
   let kind: Kind
   let keys: [String]
@@ -21,11 +23,15 @@ final class ClientCommand {
   var completedAt: UInt64?
   /// Where it ran, and what it saw and wrote there.
   var node = -1
+  var isMasters = false
   var wasMaster = false
   var positions: [Position] = []
   var visible = LSN.none
   var branch = TermHistory()
   var ran = false
+  /// What its writes wait for at least, and how many voters there were.
+  var level = RecordLevel.async
+  var voters = 0
 
   init(_ kind: Kind, _ keys: [String], _ values: [String] = [], sentAt: UInt64) {
     self.kind = kind
@@ -45,14 +51,33 @@ final class ClientCommand {
     case .getMany: ["MGET"] + keys
     case .multi: ["MULTI"]
     case .exec: ["EXEC"]
+    case .select: ["SELECT", values[0]]
+    case .setLevel: ["COMMIT", "LEVEL", values[0]]
+    case .setTableLevel: ["TABLE", "SET", values[0], "COMMIT", values[1]]
     }
   }
   var writes: Bool {
     switch kind {
-    case .get, .getMany, .multi, .queuedSet: false
-    case .set, .delete, .exchange, .setMany, .setExpiring, .exec: true
+    case .get, .getMany, .multi, .queuedSet, .select, .setLevel: false
+    case .set, .delete, .exchange, .setMany, .setExpiring, .exec, .setTableLevel: true
     }
   }
+  /// How many records it appends if it does what it says; 0 for any number.
+  var records: Int {
+    switch kind {
+    case .delete, .setTableLevel: 1
+    case .set, .setExpiring, .exchange, .setMany, .exec: keys.count
+    case .get, .getMany, .multi, .queuedSet, .select, .setLevel: 0
+    }
+  }
+  /// Done although nothing was appended.
+  var mayChangeNothing: Bool { kind == .delete || kind == .setTableLevel }
+}
+
+/// Keys of the second database begin with `b`, those with a time to live have an `x`.
+enum SimulatedKey {
+  static func database(_ key: String) -> Int { key.hasPrefix("b") ? 1 : 0 }
+  static func mayExpire(_ key: String) -> Bool { key.contains("x") }
 }
 
 /// A client: sends a few commands at once, waits for their replies, thinks, goes on. Values are never used twice.
@@ -63,12 +88,15 @@ final class SimulatedClient {
   private var random: SplitMix64
   private var links: [Int: ClientLink] = [:]
   private var isStopped = false
+  /// Which database it works in.
+  private let database: Int
 
   init(number: Int, simulation: Simulation) {
     self.number = number
     self.simulation = simulation
     let process = SimulatedProcess(queue: simulation.queue)
     random = SplitMix64(seed: simulation.plan.seed &* 131 &+ UInt64(number))
+    database = simulation.plan.mixesLevels ? number % 2 : 0
     loop = SimulatedLoop(process: process, seed: random.next())
   }
 
@@ -90,7 +118,7 @@ final class SimulatedClient {
     let readsAnywhere = random.chance(plan.anyNodePercent)
     let target = readsAnywhere || random.chance(3) ? random.below(plan.nodes) : simulation.masterNumber
     guard let link = links[target], link.isUsable else { return connect(to: target) }
-    var commands: [ClientCommand] = []
+    var commands = plan.mixesLevels ? levels(link) : []
     for _ in 0..<1 + random.below(plan.pipelineMax) { commands += next(readsOnly: readsAnywhere && random.chance(90)) }
     link.send(commands)
     let sent = link.sent
@@ -114,7 +142,9 @@ final class SimulatedClient {
 
   // MARK: Commands
 
-  private func key() -> String { "k\(random.below(plan.keys))" }
+  private func named(_ key: String) -> String { database == 0 ? key : "b" + key }
+  private func key() -> String { named("k\(random.below(plan.keys))") }
+  private func expiringKey() -> String { named("x\(random.below(3))") }
   private func value() -> String {
     let filler = random.below(plan.valueBytesMax + 1)
     let id = simulation.nextValue()
@@ -125,13 +155,16 @@ final class SimulatedClient {
     let now = queue.now
     if readsOnly || random.chance(plan.readPercent) {
       switch random.below(10) {
-      case 0: return [ClientCommand(.get, ["x\(random.below(3))"], sentAt: now)]
+      case 0: return [ClientCommand(.get, [expiringKey()], sentAt: now)]
       case 1, 2: return [ClientCommand(.getMany, [key(), key()], sentAt: now)]
       default: return [ClientCommand(.get, [key()], sentAt: now)]
       }
     }
+    if plan.expiresMuch, random.chance(30) {
+      return [ClientCommand(.setExpiring, [expiringKey()], [value()], sentAt: now)]
+    }
     switch random.below(20) {
-    case 0: return [ClientCommand(.setExpiring, ["x\(random.below(3))"], [value()], sentAt: now)]
+    case 0: return [ClientCommand(.setExpiring, [expiringKey()], [value()], sentAt: now)]
     case 1, 2, 3: return [ClientCommand(.delete, [key()], sentAt: now)]
     case 4, 5: return [ClientCommand(.exchange, [key()], [value()], sentAt: now)]
     case 6, 7:
@@ -149,7 +182,20 @@ final class SimulatedClient {
 
   private func twoKeys() -> [String] {
     let first = random.below(plan.keys)
-    return ["k\(first)", "k\((first + 1) % plan.keys)"]
+    return [named("k\(first)"), named("k\((first + 1) % plan.keys)")]
+  }
+
+  /// A new connection goes to its database; now and then the level of the connection or of a database changes.
+  private func levels(_ link: ClientLink) -> [ClientCommand] {
+    let now = queue.now
+    var commands: [ClientCommand] = []
+    if link.sent == 0, database > 0 { commands.append(ClientCommand(.select, [], ["\(database)"], sentAt: now)) }
+    let level = ["async", "fullsync", "quorum", "default"][random.below(4)]
+    if random.chance(link.sent == 0 ? 50 : 5) { commands.append(ClientCommand(.setLevel, [], [level], sentAt: now)) }
+    if random.chance(1) {
+      commands.append(ClientCommand(.setTableLevel, [], ["\(random.below(2))", level], sentAt: now))
+    }
+    return commands
   }
 }
 
@@ -162,6 +208,8 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
   private var commands: [ClientCommand] = []
   private var ranCount = 0
   private(set) var replied = 0
+  /// COMMIT LEVEL of this connection.
+  private(set) var level = RecordLevel.async
   private var isEnded = false
   /// All replies are there, or none will come.
   var idle: () -> Void = {}
@@ -223,6 +271,15 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
     guard ranCount < commands.count else { return }
     let command = commands[ranCount]
     ranCount += 1
+    if command.kind == .setLevel { level = RecordLevel(text: command.values[0]) }
+    command.level = level
     simulation.ran(command, on: node, appendedBefore: appendedBefore, appendedAfter: appendedAfter)
+  }
+}
+
+extension RecordLevel {
+  /// What weighs least for "default".
+  fileprivate init(text: String) {
+    self = text == "quorum" ? .quorum : text == "fullsync" ? .fullsync : .async
   }
 }

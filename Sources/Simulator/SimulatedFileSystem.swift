@@ -48,6 +48,9 @@ package final class SimulatedFileSystem: FileSystem {
     var failurePerMillion: [Call: Int] = [:]
     var latencyMicroseconds: ClosedRange<Int>?
     var latency = 0
+    /// What is mapped now: which file, where in memory, how many bytes.
+    var mappings: [Int: (file: ObjectIdentifier, address: UInt, bytes: Int)] = [:]
+    var nextMapping = 0
   }
   let state: Mutex<State>
 
@@ -123,6 +126,16 @@ package final class SimulatedFileSystem: FileSystem {
   package func flipBit(_ path: String, offset: Int, bit: Int = 0) {
     state.withLock { $0.file(path)!.flip(offset: offset, bit: bit) }
   }
+  /// The same, and in memory for those who have the file mapped.
+  package func flipBitWhereMapped(_ path: String, offset: Int, bit: Int) {
+    state.withLock { state in
+      guard let file = state.file(path), offset < file.data.count else { return }
+      file.flip(offset: offset, bit: bit)
+      for mapping in state.mappings.values where mapping.file == ObjectIdentifier(file) && offset < mapping.bytes {
+        UnsafeMutablePointer<UInt8>(bitPattern: mapping.address)![offset] ^= 1 << UInt8(bit)
+      }
+    }
+  }
   /// The file as a reader sees it now; nil if there is none.
   package func contents(_ path: String) -> [UInt8]? { state.withLock { $0.file(path)?.data } }
   /// Puts a file there, synced.
@@ -167,15 +180,21 @@ package final class SimulatedFileSystem: FileSystem {
   }
 
   package func map(_ path: String) throws(FileError) -> MappedFile {
-    let bytes = try call(.map, path) { (state) throws(FileError) -> [UInt8] in
+    let (bytes, file) = try call(.map, path) { (state) throws(FileError) -> ([UInt8], ObjectIdentifier) in
       guard let file = state.file(path) else { throw Self.failure("map", path, 2) }
-      return file.data
+      return (file.data, ObjectIdentifier(file))
     }
     // A copy with nothing behind it: address sanitizers see every read beyond the end.
     let memory = UnsafeMutableRawPointer.allocate(byteCount: max(bytes.count, 8), alignment: 8)
     bytes.withUnsafeBytes { if let base = $0.baseAddress { memory.copyMemory(from: base, byteCount: $0.count) } }
     let address = UInt(bitPattern: memory)
-    return MappedFile(start: UnsafeRawPointer(memory), count: bytes.count) {
+    let number = state.withLock { state in
+      state.nextMapping += 1
+      state.mappings[state.nextMapping] = (file, address, bytes.count)
+      return state.nextMapping
+    }
+    return MappedFile(start: UnsafeRawPointer(memory), count: bytes.count) { [self] in
+      _ = state.withLock { $0.mappings.removeValue(forKey: number) }
       UnsafeMutableRawPointer(bitPattern: address)!.deallocate()
     }
   }

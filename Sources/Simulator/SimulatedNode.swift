@@ -19,6 +19,12 @@ package final class SimulatedNode: @unchecked Sendable {
   /// Why a start may fail, or the log be closed.
   var diskMayFail = false
   private(set) var starts = 0
+  /// The directory of its last life.
+  private(set) var directory: DataDirectory?
+  /// Of the catalog records that were the newest here at some time.
+  var catalogLSNs: Set<LSN> = []
+  /// Pieces of the log of which a bit was turned over, in the records or in the index.
+  var spoiled: Set<String> = []
   /// Its start is over: it knows its role.
   private(set) var isServing = false
   /// The store that the checkers saw last.
@@ -51,7 +57,7 @@ package final class SimulatedNode: @unchecked Sendable {
     var configuration = NodeConfiguration(address: Self.address(number))
     configuration.store.segmentBytes = plan.segmentBytes
     configuration.store.opsBufferBytes = plan.opsBufferBytes
-    configuration.store.databases = 1
+    configuration.store.databases = plan.mixesLevels ? 2 : 1
     configuration.store.compression = plan.compresses ? .lz4 : .none
     configuration.walKeepBytes = plan.walKeepBytes
     // A master that synced nothing may come back empty.
@@ -59,12 +65,7 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.syncMode = plan.alwaysSyncsFully ? .full : .auto
     configuration.syncRateBytes = UInt64(plan.syncRateBytes)
     configuration.sync.timeoutMilliseconds = UInt64(plan.syncTimeoutMilliseconds)
-    configuration.commit =
-      switch plan.level {
-      case .async: CommitSetting(level: .async)
-      case .fullsync: CommitSetting(level: .fullsync, slaves: 1)
-      case .quorum: CommitSetting(level: .quorum)
-      }
+    configuration.commit = CommitSetting(level: plan.level.ofRecords)
     configuration.durability =
       switch plan.durability {
       case .fsync: .fsync
@@ -85,6 +86,9 @@ package final class SimulatedNode: @unchecked Sendable {
   var logger: Logger { Logger(label: "node") { [unowned self] _ in SimulatedLog(node: self) } }
   func log(_ text: @autoclosure () -> String) { simulation.trace("node \(number): \(text())") }
   func planned(_ report: PlanReport) { simulation.planned(report, by: self) }
+  func plannedFully(_ planned: ReplicationService.Planned, for slave: NodeID) {
+    simulation.checkFullSync(planned, from: self, to: slave)
+  }
   func stepEnded() { simulation.stepEnded(self) }
 
   // MARK: Lives
@@ -100,6 +104,7 @@ package final class SimulatedNode: @unchecked Sendable {
     do {
       let life = try NodeProcess(site: self, process: process, seed: random.next())
       self.life = life
+      directory = life.core.directory
       life.takeRole { [self] failure in
         guard self.process === process, process.isAlive else { return }
         if let failure { return startFailed(failure) }
@@ -195,6 +200,7 @@ struct SimulatedLog: LogHandler {
     let details = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
       .joined(separator: " ")
     node.log("\(event.level) \(event.message) \(details)")
+    if node.simulation.plan.flipsBits { return }
     if "\(event.message)".hasPrefix("DATA DIFFERS") || "\(event.message)".hasPrefix("A STORED RECORD IS DAMAGED") {
       node.simulation.report(Violation("the node says", "node \(node.number): \(event.message) \(details)"))
     }

@@ -40,21 +40,31 @@ package final class Simulation: @unchecked Sendable {
   private var newestReign: TermHistory.Entry?
   /// The history that the node that reigns began its reign with.
   private var newestBranch = TermHistory()
+  private(set) var isHealing = false
   private var random: SplitMix64
   private let output: ((String) -> Void)?
 
   // Checkers.
-  private var written = WrittenHistory()
-  private var acknowledged = AcknowledgedChecker()
+  var written = WrittenHistory()
+  var acknowledged = AcknowledgedChecker()
   var prefixes = PrefixChecker()
-  private var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
+  var onDisk = LevelChecker()
+  /// Who is or was master in a term.
+  private var reigns: [Term: Int] = [:]
+  /// At which level a record was written, and how many voters there were.
+  private var levels: [Position: (level: RecordLevel, voters: Int)] = [:]
+  var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
   /// How many values were written, and how many connections made.
   private var values = 0
+  var flippedBits = 0
+  private var repairedFiles = 0
+  /// How many full syncs went by which rule.
+  var fullSyncs: [FullSyncChecker.Rule: Int] = [:]
   private var lines = 0
   /// How far the master of a term has its log on disk: nothing else may be visible on slaves.
   private var safe: [Term: LSN] = [:]
-  private var open: [ClientCommand] = []
-  private var result: SimulationResult
+  var open: [ClientCommand] = []
+  var result: SimulationResult
 
   /// - Parameter trace: gets a line for everything that happens.
   package init(plan: FaultPlan, trace: ((String) -> Void)? = nil) {
@@ -113,6 +123,7 @@ package final class Simulation: @unchecked Sendable {
 
   private func heal() {
     trace("healing")
+    isHealing = true
     for client in clients { client.stop() }
     network.healAll()
     network.settings.lossPerMillion = 0
@@ -156,49 +167,10 @@ package final class Simulation: @unchecked Sendable {
         life.store.terms.term(of: last) == master.store.terms.term(of: last)
       else { return node.row }
     }
+    if plan.flipsBits {
+      for node in nodes { if let damage = node.life?.remainingDamage { return "node \(node.number): \(damage)" } }
+    }
     return nil
-  }
-
-  // MARK: The end
-
-  private func checkTheEnd() {
-    guard let master = nodes[masterNumber].life else { return }
-    let branch = master.store.terms
-    let last = master.store.positions.appended
-    for violation in acknowledged.check(against: branch, endingAt: last) { report(violation) }
-    let digest = master.core.digest()
-    for node in nodes {
-      guard let life = node.life else { continue }
-      let own = life.core.digest()
-      if own.lsn != digest.lsn || own.ranges != digest.ranges {
-        report(Violation("digests differ", "node \(node.number): \(own), master: \(digest)"))
-      }
-      for key in written.keys {
-        let value = life.value(of: key)
-        if let violation = prefixes.read(
-          key, value, node: node.number, at: last, in: branch, written, mayBeGone: key.hasPrefix("x"))
-        {
-          report(violation)
-        }
-      }
-    }
-    checkRegisters()
-  }
-
-  /// With one master all the time, and everything acknowledged on its disk, every key is a register.
-  private func checkRegisters() {
-    guard acknowledged.losses.isEmpty else { return }
-    for command in open where command.ran { note(command, reply: nil) }
-    for key in registers.keys.sorted() {
-      let history = (registers[key] ?? []).sorted { $0.order < $1.order }.map(\.operation)
-      switch LinearizabilityChecker.check(history) {
-      case .linearizable: break
-      case .violated(let operation):
-        for operation in history { trace("\(key) \(operation)") }
-        report(Violation("not linearizable", "\(key): \(operation)"))
-      case .tooComplex: result.undecided += 1
-      }
-    }
   }
 
   // MARK: What clients tell
@@ -226,16 +198,21 @@ package final class Simulation: @unchecked Sendable {
     let store = node.store
     command.ran = true
     command.node = node.site.number
-    // A master that was replaced and has not heard of it may show what is old.
-    command.wasMaster = !store.isReplica && node.site.number == masterNumber
+    // A master that was replaced and has not heard of it may show what is old, but not where a quorum commits: its lease
+    // is over by then.
+    command.isMasters = !store.isReplica
+    command.wasMaster = !store.isReplica && (node.site.number == masterNumber || plan.level == .quorum)
     command.visible = store.isReplica ? store.positions.applied : LSN(appendedAfter)
     command.branch = store.terms
+    let database = command.keys.first.map(SimulatedKey.database)
+    command.level = max(plan.level.ofRecords, max(command.level, database.flatMap(store.tableLevel) ?? .async))
+    command.voters = store.votersInLog.count
     guard appendedAfter > appendedBefore, let term = store.terms.last?.term else { return }
     command.positions = (appendedBefore + 1...appendedAfter).map { Position(term: term, lsn: LSN($0)) }
-    let expected = command.kind == .delete ? 1 : command.keys.count
-    guard command.writes, command.positions.count == expected else {
+    guard command.writes, command.positions.count == command.records else {
       return report(Violation("odd log", "\(command.words.prefix(2)) took \(command.positions.count) LSNs"))
     }
+    for position in command.positions { levels[position] = (command.level, command.voters) }
     for (i, key) in command.keys.enumerated() {
       written.wrote(key, command.kind == .delete ? nil : command.values[i], at: command.positions[i])
     }
@@ -255,24 +232,39 @@ package final class Simulation: @unchecked Sendable {
     }
     fingerprint(UInt64(command.visible.value), queue.now)
     if command.writes {
-      for position in command.positions { acknowledged.acknowledge(position, "\(command.words.prefix(2))") }
+      for position in command.positions {
+        acknowledged.acknowledge(position, "\(command.words.prefix(2))")
+        checkLevel(position, command)
+      }
     }
-    if command.writes, command.positions.isEmpty, command.kind != .delete, reply != .bulk(nil) || command.kind != .exec
+    if command.writes, command.positions.isEmpty, !command.mayChangeNothing, reply != .bulk(nil) || command.kind != .exec
     {
       report(Violation("acknowledged and not done", "\(command.words.prefix(2)): \(reply)"))
     }
     for (key, value) in seen(command, reply) {
       let upTo = command.positions.first?.lsn.previous ?? command.visible
       if let violation = prefixes.read(
-        key, value, node: command.node, at: upTo, in: command.branch, written, mayBeGone: key.hasPrefix("x"))
+        key, value, node: command.node, at: upTo, in: command.branch, written, mayBeGone: SimulatedKey.mayExpire(key))
       {
         report(violation)
       }
       if let newest = written.newest(key, upTo: upTo, in: command.branch) {
         acknowledged.show(newest.position, "\(command.words.prefix(2)) on node \(command.node)")
+        checkLevel(newest.position, command)
       }
     }
     if command.wasMaster { note(command, reply: reply) }
+  }
+
+  /// What a master tells of is on the disks that its level asks for.
+  private func checkLevel(_ position: Position, _ command: ClientCommand) {
+    guard plan.durability == .fsync, command.isMasters else { return }
+    let (level, voters) = levels[position] ?? (.async, 0)
+    if let violation = onDisk.check(
+      position, level, voters: min(voters, command.voters), node: command.node, "\(command.words.prefix(2))")
+    {
+      report(violation)
+    }
   }
 
   /// What a reply tells of keys.
@@ -288,9 +280,9 @@ package final class Simulation: @unchecked Sendable {
   }
 
   /// Adds a command to the histories of its keys.
-  private func note(_ command: ClientCommand, reply: RESPText.Reply?) {
+  func note(_ command: ClientCommand, reply: RESPText.Reply?) {
     func add(_ key: String, _ kind: RegisterOperation.Kind) {
-      guard !key.hasPrefix("x") else { return }
+      guard !SimulatedKey.mayExpire(key) else { return }
       let operation = RegisterOperation(
         kind, invoked: command.sentAt, completed: command.completedAt, line: command.line,
         hint: command.positions.first.map { UInt64($0.term.value) << 40 | $0.lsn.value } ?? 0)
@@ -310,7 +302,7 @@ package final class Simulation: @unchecked Sendable {
     case .exchange:
       if case .bulk(let old)? = reply { add(command.keys[0], .exchange(new: id(command.values[0]), old: id(old))) }
       if reply == nil { add(command.keys[0], .exchange(new: id(command.values[0]), old: nil)) }
-    case .setExpiring, .multi, .queuedSet: break
+    case .setExpiring, .multi, .queuedSet, .select, .setLevel, .setTableLevel: break
     }
   }
 
@@ -340,6 +332,8 @@ package final class Simulation: @unchecked Sendable {
     if durable > written || written > appended || applied > appended {
       report(Violation("positions out of order", node.row))
     }
+    node.catalogLSNs.insert(store.catalogRecordLSN)
+    onDisk.holds(node.number, upTo: durable, in: store.terms)
     // A log that was cut back begins again with what its generation says is good, as after a restart.
     if node.lookedAt !== store {
       prefixes.restarted(node.number)
@@ -359,6 +353,9 @@ package final class Simulation: @unchecked Sendable {
       }
     }
     if !store.isReplica, let reign = store.terms.last {
+      if let other = reigns.updateValue(node.number, forKey: reign.term), other != node.number {
+        report(Violation("two masters in one term", "nodes \(other) and \(node.number) in term \(reign.term)"))
+      }
       if reign.term > newestReign?.term ?? .none { reignBegan(reign, store.terms, node) }
       noteLate(reign)
       let reigns = reign == newestReign && node.number == masterNumber || lateReigns.contains(reign)
@@ -381,6 +378,8 @@ package final class Simulation: @unchecked Sendable {
     }
   }
 
+  func repaired() { repairedFiles += 1 }
+
   func permit(_ loss: PermittedLoss) {
     trace("what term \(loss.term) wrote after LSN \(loss.keptUpTo) may be lost")
     acknowledged.permit(loss)
@@ -389,23 +388,6 @@ package final class Simulation: @unchecked Sendable {
   func report(_ violation: Violation) {
     trace("VIOLATION \(violation)")
     result.violations.append(violation)
-  }
-
-  /// For the trace of a run that failed: where nodes differ from what was written.
-  private func traceDifferences() {
-    guard isTraced else { return }
-    for node in nodes {
-      guard let life = node.life, node.isAlive else { continue }
-      let applied = life.store.positions.applied
-      for key in written.keys {
-        let value = life.value(of: key)
-        let expected = written.newest(key, upTo: applied, in: life.store.terms)
-        guard value != expected?.value else { continue }
-        trace(
-          "node \(node.number) at \(applied) has \(key) = \(value?.prefix(12) ?? "nothing"), written was \(expected?.value?.prefix(12) ?? "nothing") at \(expected.map { "\($0.position)" } ?? "no position")"
-        )
-      }
-    }
   }
 
   // MARK: The trace

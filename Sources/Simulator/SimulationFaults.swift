@@ -1,4 +1,6 @@
 // Raw memory: looks a key up where its bytes lie.
+import Core
+import LogStore
 import Node
 
 extension Simulation {
@@ -21,9 +23,7 @@ extension Simulation {
     case .cut(let from, let to, let bothWays, let milliseconds):
       cut([(from, to)] + (bothWays ? [(to, from)] : []), milliseconds)
     case .isolate(let node, let fromClients, let milliseconds):
-      var others = nodes.map(\.number).filter { $0 != node }
-      if fromClients { others += (0..<plan.clients).map { 1000 + $0 } }
-      cut(others.flatMap { [(node, $0), ($0, node)] }, milliseconds)
+      isolate(node, fromClients: fromClients, milliseconds)
     case .dropConnections(let node): network.dropConnections(of: node)
     case .diskError(let node, let call, let milliseconds):
       nodes[node].failCall(call)
@@ -44,7 +44,45 @@ extension Simulation {
       life.admin.run { try? life.core.saveGeneration() }
     case .promote(let node): promote(node)
     case .handover(let node): handOver(to: node)
+    case .powerCut(let milliseconds, let apart):
+      for node in nodes {
+        node.losePower()
+        after(milliseconds + apart * node.number) { $0.nodes[node.number].start() }
+      }
+    case .powerLossOfMaster(let milliseconds):
+      let master = masterNumber
+      nodes[master].losePower()
+      after(milliseconds) { $0.nodes[master].start() }
+    case .turnover(let losesPower, let cutFor, let promoteAfter, let areRivals):
+      turnOver(losesPower: losesPower, cutFor: cutFor, promoteAfter: promoteAfter, areRivals: areRivals)
+    case .restartAlone(let milliseconds):
+      let master = masterNumber
+      nodes[master].losePower()
+      isolate(master, fromClients: false, milliseconds + 1500)
+      after(milliseconds) { $0.nodes[master].start() }
+    case .flipBit(let node, let pick, let isIndex): flipBit(node, pick: pick, isIndex: isIndex)
     }
+  }
+
+  private func turnOver(losesPower: Bool, cutFor: Int, promoteAfter: Int, areRivals: Bool) {
+    let master = masterNumber
+    isolate(master, fromClients: false, cutFor)
+    let others = nodes.filter { $0.number != master }
+    if losesPower {
+      for node in others {
+        node.losePower()
+        after(20) { $0.nodes[node.number].start() }
+      }
+    }
+    after(promoteAfter) { simulation in
+      for node in areRivals ? others : Array(others.prefix(1)) { simulation.promote(node.number) }
+    }
+  }
+
+  private func isolate(_ node: Int, fromClients: Bool, _ milliseconds: Int) {
+    var others = nodes.map(\.number).filter { $0 != node }
+    if fromClients { others += (0..<plan.clients).map { 1000 + $0 } }
+    cut(others.flatMap { [(node, $0), ($0, node)] }, milliseconds)
   }
 
   private func after(_ milliseconds: Int, _ work: @escaping (Simulation) -> Void) {
@@ -56,6 +94,36 @@ extension Simulation {
     after(milliseconds) { simulation in
       for (from, to) in directions { simulation.network.heal(from: from, to: to) }
     }
+  }
+}
+
+extension Simulation {
+  /// Only what another node has on disk as well, or nobody could bring it back; of one piece either the records or the
+  /// index, because a start needs one of them; and no header and no catalog, without which there is no start.
+  private func flipBit(_ number: Int, pick: Int, isIndex: Bool) {
+    let node = nodes[number]
+    guard let directory = node.directory else { return }
+    let generation = directory.current
+    let store = directory.storePath(generation.storeNumber)
+    let pieces = generation.segments.filter { piece in
+      guard let term = generation.terms.term(of: piece.lastLSN) else { return false }
+      let isElsewhere = nodes.contains { other in
+        guard other.number != number, let life = other.life else { return false }
+        return life.store.positions.durable >= piece.lastLSN && life.store.terms.term(of: piece.lastLSN) == term
+      }
+      let hasCatalog = node.catalogLSNs.contains { piece.firstLSN <= $0 && $0 <= piece.lastLSN }
+      return isElsewhere && !hasCatalog && !node.spoiled.contains("\(store)/\(piece.name.index)")
+    }
+    guard !pieces.isEmpty else { return trace("no file to spoil") }
+    let name = pieces[pick % pieces.count].name
+    let path = "\(store)/\(isIndex ? name.index : name.records)"
+    guard let bytes = node.disk.contents(path)?.count, bytes > 0 else { return }
+    node.spoiled.insert("\(store)/\(name.index)")
+    let bit = pick / 64 % (bytes * 8)
+    guard isIndex || bit / 8 >= SegmentFormat.headerBytes else { return trace("a header is left alone") }
+    trace("a bit of \(path) turns over at \(bit / 8)")
+    node.disk.flipBitWhereMapped(path, offset: bit / 8, bit: bit % 8)
+    flippedBits += 1
   }
 }
 
@@ -105,7 +173,7 @@ extension NodeProcess {
     defer { worker.endBatch() }
     var found: String?
     Array(key.utf8).withUnsafeBytes { bytes in
-      guard let record = try? worker.executor.read(bytes, in: 0) else { return }
+      guard let record = try? worker.executor.read(bytes, in: SimulatedKey.database(key)) else { return }
       found = String(decoding: record.value, as: UTF8.self)
     }
     return found

@@ -70,6 +70,38 @@ import Testing
     #expect(promotion.step(Self.vote(Self.third), now: at(8)) == [])
   }
 
+  @Test func aNodeThatLostRecordsByDamageIsPromotedByForceOnly() {
+    let lost = Self.facts(.async) { $0.refetchTo = position(2, 120) }
+    let text = Self.refusal(lost, [])
+    #expect(text?.contains("lost records up to 2:120 by damage") == true, "\(text ?? "none")")
+    let handedOver = Self.facts(.async) {
+      $0.refetchTo = position(2, 120)
+      $0.handoverTerm = Term(3)
+    }
+    #expect(Self.refusal(handedOver, []) == text)
+    var promotion = Promotion()
+    let forced = Self.facts(.async) {
+      $0.refetchTo = position(2, 120)
+      $0.isForced = true
+    }
+    #expect(promotion.step(.start(forced), now: at(0)) == Self.all.map { .ask($0) })
+  }
+
+  /// What the other one acknowledged counts, not what it still has.
+  @Test func anotherNodesLostRecordsAreInTheWay() {
+    let lost = Self.state(Self.second) {
+      $0.last = position(2, 120)
+      $0.refetchTo = position(2, 120)
+    }
+    let text = Self.refusal(Self.facts(.async), [Self.dead, lost, Self.state(Self.third)])
+    #expect(text?.contains("held the log up to 2:120") == true, "\(text ?? "none")")
+    let less = Self.state(Self.second) {
+      $0.last = position(2, 100)
+      $0.refetchTo = position(2, 100)
+    }
+    #expect(Self.refusal(Self.facts(.async), [Self.dead, less, Self.state(Self.third)]) == nil)
+  }
+
   @Test func theTermIsAboveEveryOneThatWasSeen() {
     let (promotion, actions) = Self.run(
       Self.facts(.async),

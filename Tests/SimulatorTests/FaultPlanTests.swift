@@ -27,6 +27,6 @@ import Testing
         kinds.insert(String("\(planned.fault)".prefix { $0 != "(" }))
       }
     }
-    #expect(kinds.count == 15)
+    #expect(kinds.count == 20)
   }
 }

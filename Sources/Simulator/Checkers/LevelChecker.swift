@@ -1,0 +1,54 @@
+import Core
+import LogStore
+
+/// What is acknowledged, or shown by a master, is on as many disks as its commit level asks for.
+///
+/// It looks at the nodes' own logs, not at what they tell each other: a slave's copy that is still being built holds
+/// nothing.
+package struct LevelChecker: Sendable {
+  /// By node and term: the highest LSN of the term's records that was ever on the node's disk, as part of its log.
+  private var held: [Int: [Term: LSN]] = [:]
+  private var seen: [Int: (durable: LSN, term: Term?)] = [:]
+
+  package init() {}
+
+  /// A node has its log on disk up to `durable`.
+  package mutating func holds(_ node: Int, upTo durable: LSN, in history: TermHistory) {
+    guard seen[node]?.durable != durable || seen[node]?.term != history.last?.term else { return }
+    seen[node] = (durable, history.last?.term)
+    var end = durable
+    for entry in history.entries.reversed() {
+      if end >= entry.firstLSN {
+        held[node, default: [:]][entry.term] = max(held[node]?[entry.term] ?? .none, end)
+      }
+      end = min(end, entry.firstLSN.previous)
+    }
+  }
+
+  package func holders(of position: Position) -> Set<Int> {
+    Set(held.filter { $0.value[position.term] ?? .none >= position.lsn }.keys)
+  }
+
+  /// How many disks a record must be on.
+  ///
+  /// - Parameter voters: how many nodes make a quorum; 0 and 1 are the same.
+  package static func disks(for level: RecordLevel, voters: Int) -> Int {
+    switch level {
+    case .async: 1
+    case .fullsync: 2
+    case .quorum: max(1, voters / 2 + 1)
+    }
+  }
+
+  /// - Parameter node: where the reply came from; it must hold the record itself.
+  package func check(
+    _ position: Position, _ level: RecordLevel, voters: Int, node: Int, _ what: @autoclosure () -> String
+  ) -> Violation? {
+    let holders = holders(of: position)
+    let needed = Self.disks(for: level, voters: voters)
+    guard holders.count < needed || !holders.contains(node) else { return nil }
+    return Violation(
+      "not on enough disks",
+      "\(what()) at \(position), level \(level), needs \(needed) and node \(node), is on \(holders.sorted())")
+  }
+}

@@ -1,0 +1,89 @@
+import Core
+import LogStore
+
+// What came later. It has a random generator of its own, and only some seeds have any of it: all others mean what they
+// always meant, so that a seed that found something once goes on telling of it.
+extension FaultPlan {
+  package enum Extra: CaseIterable, Sendable {
+    /// Two databases, COMMIT LEVEL and TABLE SET in the clients' work.
+    case levels
+    /// The hours in which a cluster changes hands.
+    case turnovers
+    /// Bits of sealed files turn over.
+    case flippedBits
+  }
+
+  package static func extras(of seed: UInt64) -> Set<Extra> {
+    switch seed % 8 {
+    case 1: return [.levels]
+    case 3: return [.turnovers]
+    case 5: return [.flippedBits]
+    case 0:
+      var random = SplitMix64(seed: seed ^ 0x6578_7472_6173)
+      return Set(Extra.allCases.filter { _ in random.chance(60) })
+    default: return []
+    }
+  }
+
+  mutating func planExtras() {
+    let extras = Self.extras(of: seed)
+    guard !extras.isEmpty else { return }
+    var random = SplitMix64(seed: seed ^ 0x6D6F_7265)
+    if extras.contains(.levels), nodes > 1, durability == .fsync { mixesLevels = true }
+    if extras.contains(.turnovers) { planTurnovers(&random) }
+    if extras.contains(.flippedBits), nodes > 1 { planFlips(&random) }
+    faults.sort { $0.at < $1.at }
+  }
+
+  private mutating func planTurnovers(_ random: inout SplitMix64) {
+    nodes = max(nodes, 3)
+    durability = .fsync
+    level = random.chance(75) ? .quorum : .fullsync
+    // Segments fill up all the time, and a disk is often behind.
+    segmentBytes = random.chance(50) ? 4096 : segmentBytes
+    syncMicroseconds = random.chance(50) ? 5000...60_000 : syncMicroseconds
+    expiresMuch = random.chance(50)
+    keys = max(keys, 5)
+    faults.removeAll { _ in random.chance(50) }
+    var at = 300 + random.below(600)
+    while at < milliseconds {
+      switch random.below(4) {
+      case 0: faults.append(Planned(at: at, fault: .powerCut(downFor: 1 + random.below(300), apart: random.below(400))))
+      case 1:
+        faults.append(
+          Planned(
+            at: at,
+            fault: .turnover(
+              losesPower: random.chance(60), cutFor: 300 + random.below(2000), promoteAfter: 20 + random.below(400),
+              areRivals: random.chance(50))))
+      case 2: faults.append(Planned(at: at, fault: .powerLossOfMaster(downFor: 1 + random.below(500))))
+      default: faults.append(Planned(at: at, fault: .restartAlone(downFor: 100 + random.below(900))))
+      }
+      at += 200 + random.below(1200)
+    }
+  }
+
+  private mutating func planFlips(_ random: inout SplitMix64) {
+    flipsBits = true
+    scrubMilliseconds = [200, 1000, 4000][random.below(3)]
+    segmentBytes = min(segmentBytes, 16 << 10)
+    // Of one node: a record that is damaged everywhere cannot come back.
+    let node = random.below(nodes)
+    for _ in 0..<1 + random.below(8) {
+      faults.append(
+        Planned(
+          at: random.below(milliseconds),
+          fault: .flipBit(node: node, pick: random.below(1 << 30), isIndex: random.chance(25))))
+    }
+  }
+}
+
+extension FaultPlan.Level {
+  package var ofRecords: RecordLevel {
+    switch self {
+    case .async: .async
+    case .fullsync: .fullsync
+    case .quorum: .quorum
+    }
+  }
+}
