@@ -160,6 +160,33 @@ import Testing
     #expect(none.isEmpty && first == LSN(6))
   }
 
+  /// A power cut may bring back a file that was removed when its directory could not be synced. By then the log has gone
+  /// past it.
+  @Test func aSegmentThatCouldNotBeMadeDoesNotComeBack() throws {
+    for seed in UInt64(1)...20 {
+      let disk = TestDisk(seed: seed)
+      let store = try disk.create()
+      store.put("a", "1")
+      #expect(store.commit(sync: true).durable == LSN(1))
+      store.writeLock.lock()
+      store.closeActiveSegment()
+      store.writeLock.unlock()
+      store.put("b", "2")
+      disk.files.setFault(.init(call: .syncDirectory, number: 1, errno: SimulatedFileSystem.Fault.inputOutput))
+      _ = store.commit(sync: true)
+      #expect(disk.files.faultFired && store.isClosedForGood)
+      disk.files.setFault(nil)
+      disk.files.killProcess()
+      let again = try disk.open()
+      #expect(again.positions.appended == LSN(1))
+      again.put("c", "3")
+      again.put("d", "4")
+      #expect(again.commit(sync: true).durable == LSN(3))
+      disk.files.crash()
+      #expect(try disk.open().positions.appended == LSN(3), "seed \(seed)")
+    }
+  }
+
   @Test func commitPositionsRiseInOrder() throws {
     let disk = TestDisk()
     let store = try disk.create()

@@ -17,13 +17,21 @@ import Testing
     (127, "the slaves of a master that had made way denied it their votes, because they heard it"),
     (134, "the same as 15, on a slave"),
     (193, "the checkers took a master that had not begun its reign yet for the end"),
+    (306, "a delta ended with what was committed, and the commit waited for the slave that built it"),
+    (355, "the checkers compared LSNs only, of a new master and of slaves that had not heard of it"),
     (423, "a full sync whose files ended before the log began was planned again and again"),
     (511, "a candidate failed after it had its votes, and nobody was master any more"),
     (572, "the checkers held what was lost against a history that the new master had never followed"),
     (711, "a master that had handed over and was started again, cut off, took its successor's term"),
     (730, "a promotion went on in a term that was over when its votes were in"),
+    (928, "a promotion that failed after its first record left a role behind"),
     (1086, "a master refused its slave because it had followed that one before"),
     (1154, "a start took what a failed sync had left in memory for written, and lost it with the power"),
+    (2172, "a master whose first record could not be written was followed, and followed its follower after a restart"),
+    (2343, "the file of a segment that could not be made came back with a power cut and stopped the start"),
+    (2571, "a master fell in its first moment, before its role was written down; nobody held as much as it"),
+    (2784, "a promotion ended when a newer master had begun: the checkers knew of one master only"),
+    (3040, "a master lost its tail twice; its voters had voted for it between and denied it their votes"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
