@@ -166,6 +166,17 @@ public final class RepairJob {
     try search(from: segment.firstLSN, to: positions.applied)
   }
 
+  /// Those of the hashes that older pieces have records of.
+  private func hashes(_ wanted: Set<UInt64>, in older: ArraySlice<Segment>) throws(RepairFailure) -> Set<UInt64> {
+    var found: Set<UInt64> = []
+    guard !wanted.isEmpty else { return found }
+    for piece in older {
+      guard let index = store.indexFile(of: piece) else { throw .noIndex }
+      for i in 0..<index.count where wanted.contains(index.entry(i).hash) { found.insert(index.entry(i).hash) }
+    }
+    return found
+  }
+
   private func discard() {
     writer?.discard()
     writer = nil
@@ -175,8 +186,10 @@ public final class RepairJob {
   /// log's index files in the place of the key, which nobody can read any more.
   private func leaveOut(_ lost: [IndexFile.Entry], neededFrom: LSN, upTo last: LSN) throws(RepairFailure) -> [LSN] {
     guard !lost.isEmpty else { return [] }
-    let olderCleanUpTo =
-      store.segmentList.withLock { $0 }.prefix { $0 !== segment }.map(\.cleanUpTo).min() ?? LSN(.max)
+    let older = store.segmentList.withLock { $0 }.prefix { $0 !== segment }
+    let olderCleanUpTo = older.map(\.cleanUpTo).min() ?? LSN(.max)
+    let deleted = Set(lost.filter { $0.kind == RecordKind.delete.rawValue }.map(\.hash))
+    let needed = try hashes(deleted, in: older)
     try search(from: segment.firstLSN, to: last, also: Set(lost.map { $0.hash >> 30 }))
     var missing: [LSN] = []
     for entry in lost {
@@ -193,7 +206,9 @@ public final class RepairJob {
               from: from, offset: 0, bytes: bytes, newBytes: 0, table: entry.table, hash: entry.hash, expires: false,
               isCatalog: false), lsn: lsn.value, contentHash: entry.contentHash))
       case .delete where isReplaced: break
-      case .delete where newest[place]?.lsn == lsn.value && lsn <= min(settled, olderCleanUpTo) && lsn < neededFrom:
+      case .delete
+      where newest[place]?.lsn == lsn.value && lsn <= settled && lsn < neededFrom
+        && (lsn <= olderCleanUpTo || !needed.contains(entry.hash)):
         droppedTombstone = max(droppedTombstone, lsn)
       case .catalog where lsn.value < store.newestCatalogLSN && store.newestCatalogLSN <= settled.value: break
       case .put, .delete, .catalog, .noop, nil: missing.append(lsn)

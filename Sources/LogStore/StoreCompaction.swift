@@ -41,13 +41,7 @@ extension LogStore {
       if segment.state == .sealed, hasNoDead, segment.lastLSN <= bounds.settled {
         segment.cleanUpTo = max(segment.cleanUpTo, bounds.settled)
       }
-      #if PACELINE_PLANTED_BUGS
-        let isForgotten = PlantedBug.dropTombstones.isPlanted
-      #else
-        let isForgotten = false
-      #endif
-      let tombstonesMayGo =
-        segment.lastLSN <= oldestUnclean && segment.lastLSN < bounds.neededFrom || isForgotten
+      let tombstonesMayGo = segment.lastLSN <= oldestUnclean && segment.lastLSN < bounds.neededFrom
       pieces.append(
         CompactionPlanner.Piece(
           bytes: bytes, liveBytes: live, keptBytes: kept, tombstonesMayGo: tombstonesMayGo,
@@ -59,7 +53,12 @@ extension LogStore {
       garbageRatio: garbageRatio, fileBytesMax: min(DataFileFormat.bytesMax, configuration.segmentBytes), forced: forced
     )
     guard let run = CompactionPlanner.choose(pieces, policy) else { return nil }
-    let older = segments[..<run.lowerBound].map(\.cleanUpTo).min() ?? LSN(.max)
+    let cleanUpTo = segments[..<run.lowerBound].map(\.cleanUpTo).min() ?? LSN(.max)
+    #if PACELINE_PLANTED_BUGS
+      let older = PlantedBug.dropTombstones.isPlanted ? LSN(.max) : cleanUpTo
+    #else
+      let older = cleanUpTo
+    #endif
     return CompactionJob(
       store: self, sources: Array(segments[run]), olderCleanUpTo: older, bounds: bounds, waitsToSettle: waitsToSettle)
   }

@@ -27,7 +27,7 @@ extension Simulation {
       return report(
         Violation("full sync without a reason", "node \(master.number) to \(slave.site.number): \(planned.report.summary)"))
     }
-    fullSyncs[rule, default: 0] += 1
+    result.fullSyncRules[rule.rawValue, default: 0] += 1
     master.log("full sync by rule: \(rule)")
   }
 }
