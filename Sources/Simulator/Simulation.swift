@@ -245,7 +245,8 @@ package final class Simulation: @unchecked Sendable {
         checkLevel(position, command)
       }
     }
-    if command.writes, command.positions.isEmpty, !command.mayChangeNothing, reply != .bulk(nil) || command.kind != .exec
+    if command.writes, command.positions.isEmpty, !command.mayChangeNothing,
+      reply != .bulk(nil) || command.kind != .exec
     {
       report(Violation("acknowledged and not done", "\(command.words.prefix(2)): \(reply)"))
     }

@@ -25,7 +25,8 @@ extension Simulation {
     truth.isForced = plan.alwaysSyncsFully
     guard let rule = FullSyncChecker.rule(for: planned.report, truth) else {
       return report(
-        Violation("full sync without a reason", "node \(master.number) to \(slave.site.number): \(planned.report.summary)"))
+        Violation(
+          "full sync without a reason", "node \(master.number) to \(slave.site.number): \(planned.report.summary)"))
     }
     result.fullSyncRules[rule.rawValue, default: 0] += 1
     master.log("full sync by rule: \(rule)")
