@@ -234,6 +234,21 @@ package final class Executor {
       commandsProcessed &-= 1
       return .suspended(.paused)
     }
+    if attention.contains(.unconfirmed), needsQuorum(command, flags, session) {
+      guard let deadline = services.leaseDeadline(now: tick) else {
+        errorReplies &+= 1
+        reply.error(
+          "NOQUORUM a majority of the voters was not heard of for too long, another master may have been made: nothing was done"
+        )
+        // Only EXEC comes here inside a transaction, and it is over with its answer.
+        if session.transaction != nil { session.discardTransaction() }
+        noteError(from: begin)
+        applyReplyMode(session, from: begin)
+        return .done
+      }
+      commandsProcessed &-= 1
+      return .suspended(.unconfirmed(deadline: deadline))
+    }
     defer { applyReplyMode(session, from: begin) }
     if session.isMonitor, !flags.isDisjoint(with: [.write, .readonly]) {
       errorReplies &+= 1
@@ -263,6 +278,14 @@ package final class Executor {
   private func isHeldBack(_ command: Command, _ flags: CommandFlags, _ session: Session) -> Bool {
     let writes = flags.contains(.write) || command == .exec && session.transaction?.writes == true
     return services.holdsBack(writes: writes, now: tick)
+  }
+
+  /// Whether a command shows or changes what a quorum decides.
+  private func needsQuorum(_ command: Command, _ flags: CommandFlags, _ session: Session) -> Bool {
+    let isData =
+      session.transaction == nil
+      ? !flags.isDisjoint(with: [.write, .readonly]) : command == .exec
+    return isData && max(level, store.tableLevel(session.database) ?? .async) == .quorum
   }
 
   private func applyReplyMode(_ session: Session, from begin: Int) {

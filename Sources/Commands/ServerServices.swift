@@ -31,6 +31,9 @@ package protocol ServerServices: AnyObject, Sendable {
   func noteError(_ line: UnsafeRawBufferPointer)
   /// CLIENT PAUSE: whether a command has to wait. Called only with `.paused`.
   func holdsBack(writes: Bool, now: Tick) -> Bool
+  /// Until when a command may wait for a majority of the voters to be heard of again; nil: it was not heard of for too long.
+  /// Called only with `.unconfirmed`.
+  func leaseDeadline(now: Tick) -> Tick?
   /// The level that every write has at least.
   var level: RecordLevel { get }
   /// How many slaves `fullsync` waits for.
@@ -47,6 +50,7 @@ extension ServerServices {
   ) {}
   package func noteError(_ line: UnsafeRawBufferPointer) {}
   package func holdsBack(writes: Bool, now: Tick) -> Bool { false }
+  package func leaseDeadline(now: Tick) -> Tick? { nil }
   package var level: RecordLevel { .async }
   package var fullsyncSlaves: Int { 1 }
   package func staleness(beyond bound: StalenessBound, _ store: LogStore, now: Tick) -> String? { nil }
@@ -62,4 +66,6 @@ package struct Attention: OptionSet, Sendable {
   package static let paused = Attention(rawValue: 2)
   /// SLOWLOG wants so short times that every command is timed.
   package static let timed = Attention(rawValue: 4)
+  /// Another node may be master by now: what needs a quorum waits until a majority was heard of.
+  package static let unconfirmed = Attention(rawValue: 8)
 }

@@ -132,6 +132,16 @@ package enum Suspension: Sendable {
   case reply(PendingReply)
   /// CLIENT PAUSE: nothing of the command has happened; it is executed anew when the pause is over.
   case paused
+  /// The same, until a majority of the voters was heard of, or the deadline has come.
+  case unconfirmed(deadline: Tick)
+
+  /// The command stays where it is.
+  package var isBeforeCommand: Bool {
+    switch self {
+    case .paused, .unconfirmed: true
+    case .slaves, .disks, .visible, .time, .reply: false
+    }
+  }
 }
 
 /// An answer that is made somewhere else: by a background job, or by asking the other event loops.

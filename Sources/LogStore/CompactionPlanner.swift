@@ -32,22 +32,26 @@ public enum CompactionPlanner {
   }
 
   public struct Policy: Equatable, Sendable {
-    /// Dead bytes a live byte that may stay on disk.
+    /// Bytes on disk beyond the live ones, for every live byte, that are allowed.
     public var garbageRatio: Double
     /// Largest file to make.
     public var fileBytesMax: Int
+    /// What the disk holds besides the pieces: index files, reserved space, replaced files on their way out.
+    public var overheadBytes: Int
     /// Rewrites everything that has something to free, whatever the ratio.
     public var forced: Bool
-    public init(garbageRatio: Double, fileBytesMax: Int, forced: Bool = false) {
+    public init(garbageRatio: Double, fileBytesMax: Int, overheadBytes: Int = 0, forced: Bool = false) {
       self.garbageRatio = garbageRatio
       self.fileBytesMax = fileBytesMax
+      self.overheadBytes = overheadBytes
       self.forced = forced
     }
   }
 
-  /// Work begins at this part of the allowed garbage: index files, files on their way out and what clients overwrite
-  /// meanwhile fill the rest.
-  static let beginsAt = 0.6
+  /// Work begins at this part of the allowed garbage: what clients overwrite meanwhile fills the rest.
+  static let beginsAt = 0.8
+  /// However large the overhead is: below this part of the allowed garbage, rewriting costs more than space is worth.
+  static let leastGarbage = 0.3
   /// Fewer bytes than this part of a file are not worth rewriting it on their own.
   static let leastFreed = 0.05
   /// So many neighbours that fit into one file are merged.
@@ -57,7 +61,8 @@ public enum CompactionPlanner {
   public static func choose(_ pieces: [Piece], _ policy: Policy) -> Range<Int>? {
     let total = pieces.reduce(0) { $0 + $1.bytes }
     let live = pieces.reduce(0) { $0 + $1.liveBytes }
-    let isOver = Double(total) > Double(live) * (1 + beginsAt * policy.garbageRatio)
+    let allowed = Double(live) * beginsAt * policy.garbageRatio - Double(policy.overheadBytes)
+    let isOver = Double(total - live) > max(allowed, Double(live) * leastGarbage * policy.garbageRatio)
     if policy.forced || isOver {
       if let best = best(pieces, policy) { return extended(best, pieces, policy) }
       // What is left is tombstones: the oldest piece that is not clean keeps them.

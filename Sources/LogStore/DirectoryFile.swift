@@ -4,7 +4,7 @@ import Core
 // Little endian; strings and lists are preceded by their length.
 //
 //  offset size name          meaning
-//       0    8 magic         "PLDIR\0\0\4"
+//       0    8 magic         "PLDIR\0\0\5"
 //       8    4 bodyBytes
 //      12    4 checksum      crc32c of the body
 //      16    . body:         generation u64, node id 20, lineage 20, store number u32,
@@ -16,6 +16,8 @@ import Core
 //                            first LSN from which all tombstones are kept u64, revision of the next data file u32,
 //                            rewind floor u64,
 //                            cut: last LSN that stays u64, term of the record behind it that goes u32, 0 for no cut,
+//                            refetch: LSN u64 and term u32 up to which the log was held before damage was cut, 0 for none
+//                            (since version 5),
 //                            keys: count u32, then (table u32, keys u64) each,
 //                            role: two strings, u16 length and bytes each,
 //                            registry: length u32 and bytes (opaque here: the replication registry)
@@ -77,6 +79,9 @@ public struct DirectoryFile: Equatable, Sendable {
   /// The log can be cut back to here and no further; see `LogStore.rewindFloor`.
   public var rewindFloor = LSN.none
   public var cut: Cut?
+  /// Damage was cut out of the log, which had reached this far before. Until it does again, this node must not be taken for
+  /// one that holds what it may have acknowledged.
+  public var refetchTo: Position?
   /// How many keys each table had when this was written: a start makes room for them.
   public var keys: [UInt32: UInt64] = [:]
   public var registry: [UInt8] = []
@@ -99,7 +104,8 @@ public struct DirectoryFile: Equatable, Sendable {
   }
 
   public static let suffix = ".dir"
-  public static let magic: UInt64 = 0x0400_0052_4944_4C50  // "PLDIR\0\0\4"
+  public static let magic: UInt64 = 0x0500_0052_4944_4C50  // "PLDIR\0\0\5"
+  private static let magicOfVersion4: UInt64 = 0x0400_0052_4944_4C50
   static let headerBytes = 16
 
   public init(node: NodeID, lineage: NodeID) {
@@ -141,6 +147,8 @@ public struct DirectoryFile: Equatable, Sendable {
     body.u64(rewindFloor.value)
     body.u64(cut?.afterLSN.value ?? 0)
     body.u32(cut?.term.value ?? 0)
+    body.u64(refetchTo?.lsn.value ?? 0)
+    body.u32(refetchTo?.term.value ?? 0)
     body.u32(UInt32(keys.count))
     for (table, count) in keys.sorted(by: { $0.key < $1.key }) {
       body.u32(table)
@@ -174,13 +182,14 @@ public struct DirectoryFile: Equatable, Sendable {
   public init(decoding bytes: [UInt8]) throws(Unreadable) {
     do {
       var reader = ByteReader(bytes)
-      guard try reader.u64() == Self.magic else { throw Unreadable.otherFormat }
+      let magic = try reader.u64()
+      guard magic == Self.magic || magic == Self.magicOfVersion4 else { throw Unreadable.otherFormat }
       let count = Int(try reader.u32())
       let checksum = try reader.u32()
       let body = try reader.raw(count)
       guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the body") }
       guard CRC32C.checksum(body) == checksum else { throw Unreadable.damaged("the body's checksum is wrong") }
-      self = try Self.decodeBody(body)
+      self = try Self.decodeBody(body, isVersion4: magic == Self.magicOfVersion4)
     } catch let error as Unreadable {
       throw error
     } catch {
@@ -188,7 +197,7 @@ public struct DirectoryFile: Equatable, Sendable {
     }
   }
 
-  private static func decodeBody(_ body: [UInt8]) throws -> DirectoryFile {
+  private static func decodeBody(_ body: [UInt8], isVersion4: Bool) throws -> DirectoryFile {
     var reader = ByteReader(body)
     let generation = try reader.u64()
     var file = DirectoryFile(
@@ -218,6 +227,11 @@ public struct DirectoryFile: Equatable, Sendable {
     file.rewindFloor = LSN(try reader.u64())
     let cut = Cut(afterLSN: LSN(try reader.u64()), term: Term(try reader.u32()))
     if cut.term > .none { file.cut = cut }
+    if !isVersion4 {
+      let lsn = LSN(try reader.u64())
+      let position = Position(term: Term(try reader.u32()), lsn: lsn)
+      if position > .none { file.refetchTo = position }
+    }
     for _ in 0..<(try reader.u32()) { file.keys[try reader.u32()] = try reader.u64() }
     file.role = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.startRole = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)

@@ -152,6 +152,9 @@ public struct Inspection {
     if let cut = file.cut {
       print("  orders a cut behind LSN \(cut.afterLSN), where a record of term \(cut.term) goes")
     }
+    if let wanted = file.refetchTo {
+      print("  damage was cut out of the log, which had reached \(wanted): it is fetched again from other nodes")
+    }
     print(
       "  the log is complete from LSN \(file.logStart); \(file.segments.count) sealed segments; registry \(file.registry.count) bytes"
     )

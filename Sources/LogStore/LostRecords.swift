@@ -49,7 +49,7 @@ extension LogStore {
         try writer.add(segment, from: point.next, to: last)
       }
       try writer.finish(last: last)
-      let file = try settleName(stem, writer.path)
+      let file = try fileSystem.settleName(writer.path, stem: stem, suffix: ".resp")
       try fileSystem.syncDirectory(target)
       var lost = writer.lost
       lost.file = file
@@ -59,22 +59,25 @@ extension LogStore {
       throw error
     }
   }
+}
 
-  /// Gives the finished file the first free name, or removes it if a file with the same content has one.
-  private func settleName(_ stem: String, _ temporary: String) throws(FileError) -> String {
+extension FileSystem {
+  /// Gives a finished file the first free name, or removes it if a file with the same content has one. The directory is
+  /// to be synced afterwards.
+  func settleName(_ temporary: String, stem: String, suffix: String) throws(FileError) -> String {
     var number = 1
     while true {
-      let name = number == 1 ? "\(stem).resp" : "\(stem)-\(number).resp"
-      guard fileSystem.exists(name) else {
-        try fileSystem.rename(temporary, to: name)
+      let name = number == 1 ? "\(stem)\(suffix)" : "\(stem)-\(number)\(suffix)"
+      guard exists(name) else {
+        try rename(temporary, to: name)
         return name
       }
       if try hasSameContent(name, temporary) {
         // It may have been written by a start that ended before it was synced.
-        let file = try fileSystem.open(name, .readWrite)
+        let file = try open(name, .readWrite)
         defer { file.close() }
         try file.sync()
-        try fileSystem.unlink(temporary)
+        try unlink(temporary)
         return name
       }
       number += 1
@@ -82,7 +85,7 @@ extension LogStore {
   }
 
   private func hasSameContent(_ a: String, _ b: String) throws(FileError) -> Bool {
-    let (one, other) = (try fileSystem.open(a, .read), try fileSystem.open(b, .read))
+    let (one, other) = (try open(a, .read), try open(b, .read))
     defer {
       one.close()
       other.close()

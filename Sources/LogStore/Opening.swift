@@ -17,9 +17,12 @@ public struct OpenError: Error, CustomStringConvertible, Sendable {
   public let description: String
   /// A file that the generation names is missing or damaged: an older generation may name others.
   public let isDamage: Bool
-  public init(_ description: String, isDamage: Bool = false) {
+  /// The damage is behind the sealed segments: another node's records could take the place of what is there.
+  public let tail: TailDamage?
+  public init(_ description: String, isDamage: Bool = false, tail: TailDamage? = nil) {
     self.description = description
     self.isDamage = isDamage
+    self.tail = tail
   }
 }
 
@@ -36,6 +39,15 @@ extension LogStore {
     return store
   }
 
+  /// Stands for a store that is not open yet: it is empty and takes nothing.
+  public static func unopened(
+    fileSystem: any FileSystem, directory: String, lineage: NodeID, configuration: StoreConfiguration, why: String
+  ) -> LogStore {
+    let store = LogStore(fileSystem: fileSystem, directory: directory, lineage: lineage, configuration: configuration)
+    store.retire(why)
+    return store
+  }
+
   /// Opens the store in `directory`: loads the index files of the sealed segments, replays what follows them and cuts a
   /// torn tail. Damage anywhere else is refused. A cut that the generation orders is carried out first.
   ///
@@ -44,13 +56,15 @@ extension LogStore {
   /// - Parameters:
   ///   - listed: the sealed segments of the newest generation.
   ///   - workers: how many threads `run` may use.
+  ///   - cutsDamage: damage behind the sealed segments is cut with all that follows it, as a torn tail is. The caller has
+  ///     written down before that the log reached further.
   public static func open(
     fileSystem: any FileSystem, directory: String, lineage: NodeID, configuration: StoreConfiguration,
-    generation: DirectoryFile, workers: Int, run: ParallelRunner
+    generation: DirectoryFile, workers: Int, run: ParallelRunner, cutsDamage: Bool = false
   ) throws -> (LogStore, RecoveryReport) {
     let store = LogStore(fileSystem: fileSystem, directory: directory, lineage: lineage, configuration: configuration)
     let cut = try RecoveryCut(fileSystem: fileSystem, directory: directory, generation: generation).carryOut()
-    var recovery = Recovery(store: store, generation: generation)
+    var recovery = Recovery(store: store, generation: generation, cutsDamage: cutsDamage)
     if let cut { recovery.report.notes.append(cut) }
     try recovery.findSegments()
     try recovery.scanTail()

@@ -7,10 +7,12 @@ struct Recovery {
   let generation: DirectoryFile
   var report = RecoveryReport()
   private var sealed: [(segment: Segment, index: IndexFile)] = []
-  private var unsealed: [LSN] = []
-  private var tails: [Tail] = []
+  private(set) var unsealed: [LSN] = []
+  private(set) var tails: [Tail] = []
+  /// Cuts the log before damage in its unsealed part instead of refusing it.
+  let cutsDamage: Bool
   /// The end of the last whole unit of the log: everything behind it is cut.
-  private var whole = (tail: 0, end: SegmentFormat.headerBytes, lsn: LSN.none)
+  private(set) var whole = (tail: 0, end: SegmentFormat.headerBytes, lsn: LSN.none)
   /// The end of the last whole unit up to which every record is good by being on disk here. What follows waits for other
   /// nodes and is not shown: who learns that it is good applies it.
   private var good = LSN.none
@@ -20,10 +22,16 @@ struct Recovery {
   /// show what it had before the one that was dropped.
   private var knownGood: LSN { max(sealedUnitEnd, generation.rewindFloor) }
   private var waits = false
+  /// Of the last good record behind the sealed ones.
+  private(set) var lastTerm = Term.none
+  private var hasDamage = false
+  /// A unit goes on behind the sealed segments, and its end was not found.
+  var endsInsideSealedUnit: Bool { sealedUnitEnd == LSN(.max) }
 
-  init(store: LogStore, generation: DirectoryFile) {
+  init(store: LogStore, generation: DirectoryFile, cutsDamage: Bool = false) {
     self.store = store
     self.generation = generation
+    self.cutsDamage = cutsDamage
   }
 
   func path(_ lsn: LSN, _ suffix: String) -> String {
@@ -318,9 +326,20 @@ struct Recovery {
     for (position, lsn) in unsealed.enumerated() {
       let isLast = position == unsealed.count - 1
       let next = isLast ? nil : unsealed[position + 1]
-      guard let tail = try scan(lsn, expected: expected, next: next, position: position) else { break }
-      expected = tail.lastLSN.next
-      tails.append(tail)
+      do {
+        guard let tail = try scan(lsn, expected: expected, next: next, position: position) else { break }
+        expected = tail.lastLSN.next
+        tails.append(tail)
+      } catch let found as UnreadableRecord {
+        if let tail = found.tail { tails.append(tail) }
+        hasDamage = true
+        let damage = describe(found, position: position)
+        guard cutsDamage, !damage.needsNewStore else {
+          throw OpenError("\(damage)\(Self.advice)", isDamage: true, tail: damage)
+        }
+        report.notes.append("\(damage): cut back to LSN \(damage.cutTo)")
+        return
+      }
     }
   }
 
@@ -332,7 +351,9 @@ struct Recovery {
     var kept = min(tails.count, whole.tail + 1)
     if kept > 0, whole.end == SegmentFormat.headerBytes { kept -= 1 }
     for lsn in unsealed.dropFirst(kept).reversed() { try store.fileSystem.unlink(path(lsn, SegmentFormat.fileSuffix)) }
-    if kept < unsealed.count { try store.fileSystem.syncDirectory(store.directory) }
+    // A file that was made and removed again when a call failed may come back with a power cut; by then the log would have
+    // gone past it.
+    if !unsealed.isEmpty { try store.fileSystem.syncDirectory(store.directory) }
     for (position, tail) in tails.prefix(kept).enumerated() {
       let isLast = position == kept - 1
       var tail = tail
@@ -352,13 +373,19 @@ struct Recovery {
     try FormatVersion.refuseNewer(mapping.bytes, than: SegmentFormat.magic, file: file)
     guard let header = SegmentFormat.readHeader(mapping.bytes) else {
       guard next == nil, TailMark.highestSynced(mapping.bytes, from: 0) == 0 else {
-        throw OpenError("\(file) is damaged: its header cannot be read\(Self.advice)")
+        throw UnreadableRecord(
+          file: file, offset: 0, after: expected.previous, reason: "its header cannot be read", tail: nil)
       }
       report.notes.append("\(file) was begun and never synced; removed")
       return nil
     }
     guard header.firstLSN == lsn, header.lineage == store.hashSeed else {
       throw OpenError("\(file) belongs to another data set or place. Take it out of the directory")
+    }
+    guard lsn <= expected else {
+      throw UnreadableRecord(
+        file: file, offset: 0, after: expected.previous,
+        reason: "where LSNs \(expected) to \(lsn.previous) should stand before it", tail: nil)
     }
     guard lsn == expected else { throw missing(before: lsn) }
     var tail = Tail(firstLSN: lsn, mapping: mapping, end: SegmentFormat.headerBytes, lastLSN: lsn.previous)
@@ -368,6 +395,7 @@ struct Recovery {
         break
       }
       tail.lastLSN = LSN(record.lsn)
+      lastTerm = Term(record.term)
       tail.end += record.recordBytes
       tail.endsInsideUnit = record.unitContinues
       if record.level != .async, tail.lastLSN > knownGood { waits = true }
@@ -377,20 +405,20 @@ struct Recovery {
         if !waits { good = tail.lastLSN }
       }
     }
-    if let next {
-      // It was synced before the next one was begun.
-      guard tail.lastLSN.next == next else { throw damaged(file, offset: tail.end, after: tail.lastLSN) }
-    } else {
-      // Synced bytes that cannot be read are damage; what was never synced may be cut. See the tail mark in Segment.swift.
-      guard TailMark.highestSynced(mapping.bytes, from: tail.end) <= tail.end else {
-        throw damaged(file, offset: tail.end, after: tail.lastLSN)
-      }
+    // Synced bytes that cannot be read are damage; what was never synced may be cut. See the tail mark in Segment.swift.
+    // A file was synced before the next one was begun.
+    let isWhole =
+      next.map { tail.lastLSN.next == $0 } ?? (TailMark.highestSynced(mapping.bytes, from: tail.end) <= tail.end)
+    guard isWhole else {
+      throw UnreadableRecord(
+        file: file, offset: tail.end, after: tail.lastLSN,
+        reason: "after LSN \(tail.lastLSN), where it was already synced", tail: tail)
     }
     return tail
   }
 
   private mutating func noteCut() {
-    guard let last = tails.last else { return }
+    guard let last = tails.last, !hasDamage else { return }
     // A good mark right behind the records is where a written log ends; it is not a torn tail.
     let mark = TailMark.synced(last.mapping.bytes, at: last.end) != nil ? TailMark.bytes : 0
     var torn = max(0, Self.lastNonZero(last.mapping.bytes, from: last.end) - last.end - mark)
@@ -468,15 +496,5 @@ struct Recovery {
     store.positions.set(committed: store.committable(durable: last, fullsync: .none, quorum: .none))
     store.positions.set(applied: min(good, last))
     store.gated.store(store.positions.applied > store.positions.committed, ordering: .releasing)
-  }
-
-  // MARK: What stands behind the end
-
-  /// Offset behind the last byte that is not zero, `from` if all are.
-  static func lastNonZero(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int {
-    var end = bytes.count
-    while end >= from + 8, bytes.baseAddress!.u64(end - 8) == 0 { end -= 8 }
-    while end > from, bytes[end - 1] == 0 { end -= 1 }
-    return end
   }
 }

@@ -29,7 +29,9 @@ extension LogStore {
     let segments = segmentList.withLock { $0 }
     var pieces: [CompactionPlanner.Piece] = []
     var oldestUnclean = LSN(.max)
+    var records = 0
     for segment in segments {
+      records += Int(liveRecords[segment.slot])
       let bytes = (segment === active ? activeUsed : segment.used) - segment.recordsAt
       var (live, kept) = (liveBytes(slot: segment.slot), segment.keptBytes)
       if catalogEntry != .empty, catalogEntry.segment == segment.slot {
@@ -49,9 +51,10 @@ extension LogStore {
       oldestUnclean = min(oldestUnclean, segment.cleanUpTo)
     }
     writeLock.unlock()
+    let fileBytesMax = min(DataFileFormat.bytesMax, configuration.segmentBytes)
     let policy = CompactionPlanner.Policy(
-      garbageRatio: garbageRatio, fileBytesMax: min(DataFileFormat.bytesMax, configuration.segmentBytes), forced: forced
-    )
+      garbageRatio: garbageRatio, fileBytesMax: fileBytesMax,
+      overheadBytes: overheadBytes(pieces, liveRecords: records) + 2 * fileBytesMax, forced: forced)
     guard let run = CompactionPlanner.choose(pieces, policy) else { return nil }
     let cleanUpTo = segments[..<run.lowerBound].map(\.cleanUpTo).min() ?? LSN(.max)
     #if PACELINE_PLANTED_BUGS
@@ -61,6 +64,14 @@ extension LogStore {
     #endif
     return CompactionJob(
       store: self, sources: Array(segments[run]), olderCleanUpTo: older, bounds: bounds, waitsToSettle: waitsToSettle)
+  }
+
+  /// What the disk holds besides the log: an index entry for every record, live or dead, and reserved space of two segments.
+  private func overheadBytes(_ pieces: [CompactionPlanner.Piece], liveRecords: Int) -> Int {
+    let total = pieces.reduce(0) { $0 + $1.bytes }
+    let live = pieces.reduce(0) { $0 + $1.liveBytes }
+    let recordBytes = liveRecords > 0 ? max(RecordView.headerBytes, live / liveRecords) : configuration.segmentBytes
+    return total / recordBytes * IndexFile.entryBytes + 2 * configuration.segmentBytes
   }
 
   private func isEligible(_ segment: Segment, _ bounds: CompactionBounds, forcedBelow: UInt32?) -> Bool {

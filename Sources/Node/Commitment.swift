@@ -12,6 +12,9 @@ package final class Commitment: Sendable {
     /// (durable LSN, when), oldest first: since when a record waits. One in 10 ms at most.
     var samples: [(lsn: LSN, at: Tick)] = []
     var voters = VoterList.none
+    /// When the newest that a voter has heard of this reign was sent.
+    var heard: [NodeID: Tick] = [:]
+    var beganAt = Tick(milliseconds: 0)
   }
   private let state = Mutex(State())
 
@@ -24,7 +27,8 @@ package final class Commitment: Sendable {
 
   /// A new term has begun with the record `termStart`.
   func beginReign(
-    own: NodeID, isVoter: Bool, termStart: LSN, voters: VoterList, committed: LSN, config: SyncWatchConfig
+    own: NodeID, isVoter: Bool, termStart: LSN, voters: VoterList, committed: LSN, config: SyncWatchConfig,
+    now: Tick
   ) {
     state.withLock { state in
       let good = GoodLSNs(durable: committed, fullsync: committed, quorum: committed)
@@ -33,6 +37,7 @@ package final class Commitment: Sendable {
       state.fullsync = SyncWatch(config: config, goodLSN: committed)
       state.quorum = SyncWatch(config: config, goodLSN: committed)
       state.voters = voters
+      state.beganAt = now
     }
   }
 
@@ -42,6 +47,20 @@ package final class Commitment: Sendable {
     state.withLock { state in
       state.tracker?.votersAppended(list)
       state.voters = list
+    }
+  }
+
+  func heard(_ id: NodeID, from sent: Tick) {
+    state.withLock { $0.heard[id] = max($0.heard[id] ?? sent, sent) }
+  }
+
+  /// Until when no other master can have been made; nil when that is not asked: see `ReadLease`.
+  var leaseEnd: Tick? {
+    state.withLock { state in
+      guard let tracker = state.tracker, !state.quorum.isDegraded,
+        let end = ReadLease.end(state.heard, voters: state.voters, own: tracker.ownID)
+      else { return nil }
+      return max(end, state.beganAt)
     }
   }
 
@@ -178,6 +197,49 @@ extension NodeCore {
     }
     reviewVoters()
     reviewWriteBar()
+    reviewLease()
+  }
+
+  // MARK: The lease of reads
+
+  /// A slave has heard what was sent then.
+  func heard(_ slave: NodeID, from sent: Tick) {
+    commitment.heard(slave, from: sent)
+    if decidesByQuorum { reviewLease() }
+  }
+
+  /// The server's level, or that of a database.
+  private var decidesByQuorum: Bool { max(configuration.commit.level, store.strictestTableLevel) == .quorum }
+
+  package func reviewLease() {
+    let store = self.store
+    let now = host.monotonic.milliseconds
+    let before = readLease.load(ordering: .acquiring)
+    let until: UInt64
+    if !isMaster || store.isReplica || !decidesByQuorum || !configuration.readLease {
+      until = .max
+    } else if succession.isReignGivenUp {
+      until = min(before, now)
+    } else {
+      until = commitment.leaseEnd?.milliseconds ?? .max
+    }
+    readLease.store(until, ordering: .releasing)
+    if before <= now, until > now { host.stateChanged() }
+  }
+
+  /// Until when a command may wait for the lease, nil if it ran out so long ago.
+  package func leaseDeadline(now: Tick) -> Tick? {
+    let ended = Tick(milliseconds: readLease.load(ordering: .relaxed))
+    guard ended.milliseconds < .max else { return now }
+    let deadline = ended.advanced(by: configuration.sync.timeoutMilliseconds)
+    return now < deadline ? deadline : nil
+  }
+
+  /// How long this node, if it is a voter, still keeps its promise to its master.
+  func promiseLeft(now: Tick) -> UInt64 {
+    let heard = replication.upstream.view.lastHeard
+    guard decidesByQuorum, !isMaster, heard > startedAt || startedAsSlave.load(ordering: .acquiring) else { return 0 }
+    return ReadLease.promiseLeft(since: max(heard, startedAt), now: now)
   }
 
   // MARK: Voters

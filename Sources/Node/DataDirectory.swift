@@ -8,6 +8,7 @@ import Synchronization
 ///     DATA/00000000000000000007.dir     newest generation; the last three are kept
 ///     DATA/store-1/<first LSN>.wal      see LogStore
 ///     DATA/lost-<term>-<LSN>.resp       what a rewind cut, as commands; for people, never read here
+///     DATA/damaged-<first LSN>.wal      a file that damage was cut out of, as it was; for people, never read here
 ///
 /// A full sync builds `store-<m+1>` beside `store-<m>`; writing the generation that names it is the moment of the swap.
 package final class DataDirectory: Sendable {
@@ -17,6 +18,8 @@ package final class DataDirectory: Sendable {
     var current: DirectoryFile
     /// The older generations that are still on disk, newest first.
     var older: [DirectoryFile] = []
+    /// Files that damage was cut out of, as they were.
+    var damagedCopies: [String] = []
   }
   private let state: Mutex<State>
   package static let generationsKept = 3
@@ -35,6 +38,13 @@ package final class DataDirectory: Sendable {
   }
   package var node: NodeID { current.node }
   package var lineage: NodeID { current.lineage }
+  /// Files that damage was cut out of, as they were; for people.
+  package var damagedCopies: [String] { state.withLock { $0.damagedCopies } }
+  func add(damagedCopies: [String]) {
+    state.withLock { state in
+      state.damagedCopies += damagedCopies.filter { !state.damagedCopies.contains($0) }
+    }
+  }
 
   package func storePath(_ number: UInt32) -> String { "\(path)/store-\(number)" }
 
@@ -82,10 +92,17 @@ package final class DataDirectory: Sendable {
       if let vote = readable.map(\.vote).max(by: { $0.term < $1.term }), vote.term > newest.vote.term {
         directory.state.withLock { $0.current.vote = vote }
       }
-      for name in names where name.hasSuffix(DirectoryFile.suffix + ".tmp") || name.hasSuffix(".resp.tmp") {
+      for name in names
+      where name.hasSuffix(DirectoryFile.suffix + ".tmp") || name.hasSuffix(".resp.tmp")
+        || name.hasSuffix(SegmentFormat.fileSuffix + ".tmp")
+      {
         try fileSystem.unlink("\(path)/\(name)")
       }
       directory.removeAbandonedStores()
+      directory.add(
+        damagedCopies: names.filter { $0.hasPrefix("damaged-") && $0.hasSuffix(SegmentFormat.fileSuffix) }.map {
+          "\(path)/\($0)"
+        })
       return (directory, notes)
     }
     if !generations.isEmpty {
@@ -131,12 +148,17 @@ package final class DataDirectory: Sendable {
   /// returns; the log's files are cut afterwards.
   private func forgetGenerationsBeforeCut() throws(FileError) {
     guard let cut = current.cut else { return }
-    for older in state.withLock({ $0.older }) where older.cut != cut {
+    try forgetGenerations { $0.cut != cut }
+  }
+
+  /// Those older ones are gone on disk when this returns: no start falls back to one of them.
+  func forgetGenerations(where isForgotten: (DirectoryFile) -> Bool) throws(FileError) {
+    for older in state.withLock({ $0.older }) where isForgotten(older) {
       let file = "\(path)/\(DirectoryFile.name(older.generation))"
       if fileSystem.exists(file) { try fileSystem.unlink(file) }
     }
     try fileSystem.syncDirectory(path)
-    state.withLock { state in state.older.removeAll { $0.cut != cut } }
+    state.withLock { state in state.older.removeAll { isForgotten($0) } }
   }
 
   private func removeOldGenerations() {

@@ -48,6 +48,7 @@ extension NodeCore {
   ///
   /// - Parameter sealsAll: also what is not committed yet.
   package func maintainStore(sealsAll: Bool = false) {
+    noteRefetched()
     maintaining.withLock { _ in
       let store = self.store
       guard store.directory == directory.storePath(directory.current.storeNumber) else { return }

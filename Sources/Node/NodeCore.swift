@@ -33,19 +33,30 @@ package final class NodeCore: @unchecked Sendable {
   /// How often the log was cut back, and how many records went, since the start.
   package let rewinds = Atomic<Int>(0)
   package let lostRecords = Atomic<UInt64>(0)
+  /// Found at the start and not cut yet: the store stands for one that is not open.
+  let tailDamage: Mutex<TailDamage?>
   /// Raw value of what keeps writes out: 0 nothing, 1 too few slaves, 2 too many writes wait for slaves.
   package let writeBar = Atomic<UInt8>(0)
+  /// From this tick on nothing may be shown before a majority of the voters is heard of; the highest number where none is
+  /// asked.
+  package let readLease = Atomic<UInt64>(.max)
+  let startedAt: Tick
+  /// Before it ended it may have promised its master something.
+  let startedAsSlave = Atomic<Bool>(false)
 
-  package init(host: any NodeHost, directory: DataDirectory, store: LogStore, logger: Logger) {
+  package init(host: any NodeHost, directory: DataDirectory, store: LogStore, damage: TailDamage? = nil, logger: Logger)
+  {
     self.host = host
     self.directory = directory
     self.logger = logger
     durability = host.nodeConfiguration.durability
     disk = DiskWatch(logger: logger)
     storeBox = Mutex(store)
+    tailDamage = Mutex(damage)
     // Until a reign begins: what this node has on disk alone must not count as good.
     store.isReplica = true
     termValue = Atomic(store.newestTerm?.value ?? 0)
+    startedAt = host.monotonic
     lastSave = Atomic(host.wall.milliseconds / 1000)
     replication = ReplicationService(core: self)
     succession = Succession(core: self)

@@ -145,6 +145,8 @@ package struct NodeConfiguration: Sendable {
   /// What happens when slaves do not answer in time, and how many writes may wait for them.
   package var sync = SyncWatchConfig()
   package var minSlaves = MinSlaves()
+  /// `--read-lease`: where a quorum commits, nothing is shown that a master of a majority elsewhere may have replaced.
+  package var readLease = true
   /// May be one of the nodes that make a quorum.
   package var isVoter = true
   package init(address: NodeAddress) { self.address = address }

@@ -13,7 +13,10 @@ extension NodeCore {
   package var role: Role { roleBox.withLock { $0 } }
   package var isMaster: Bool { role == .master }
   /// The newest term that this node voted in or has a record of.
-  var knownTerm: Term { max(directory.current.vote.term, store.newestTerm ?? .none) }
+  var knownTerm: Term {
+    let current = directory.current
+    return max(current.vote.term, current.refetchTo?.term ?? .none, store.newestTerm ?? .none)
+  }
   package var term: Term { Term(termValue.load(ordering: .acquiring)) }
 
   var ownAddress: NodeAddress { configuration.address }
@@ -29,6 +32,20 @@ extension NodeCore {
   /// - Returns: the LSN of the term's first record, which is durable.
   @discardableResult
   package func beginReign(_ term: Term? = nil) throws -> LSN {
+    let before = (role, directory.current.role, directory.current.startRole)
+    do {
+      return try begin(term)
+    } catch {
+      // What is in the log already is cut again, by the master that there will be.
+      if case .slave(let master) = before.0, !self.store.isReplica {
+        stepDown(for: master)
+        write(role: before.1, startRole: before.2)
+      }
+      throw error
+    }
+  }
+
+  private func begin(_ term: Term?) throws -> LSN {
     try cutUnfinishedUnit()
     let store = self.store
     let next = term ?? Term(knownTerm.value + 1)
@@ -54,7 +71,7 @@ extension NodeCore {
       commitment.beginReign(
         own: own, isVoter: settings.isVoter, termStart: LSN(store.lastAppended),
         voters: VoterList(store.votersInLog, at: store.catalogRecordLSN), committed: store.positions.committed,
-        config: settings.sync)
+        config: settings.sync, now: host.monotonic)
       store.setLevel(settings.commit.level)
       store.reviewGate()
     }
@@ -62,10 +79,16 @@ extension NodeCore {
     let first = LSN(store.lastAppended)
     store.writeLock.unlock()
     guard began else { throw OpenError("no new term can be begun: the log takes no records") }
-    try directory.change { $0.terms = terms }
+    // A restart goes on in this role from the moment that the log has the term.
+    try directory.change {
+      $0.terms = terms
+      $0.role = text(of: .master)
+      $0.startRole = host.startRole
+    }
     termValue.store(next.value, ordering: .releasing)
     clockOffset.store(0, ordering: .relaxed)
     roleBox.withLock { $0 = .master }
+    reviewLease()
     host.takesWrites(true)
     let result = commitNow()
     guard durability != .fsync || result.durable >= first else {
@@ -100,6 +123,7 @@ extension NodeCore {
   /// REPLICAOF NO ONE.
   package func becomeMaster(then done: @escaping @Sendable ((any Error)?) -> Void) {
     guard !isMaster else { return done(nil) }
+    if let wanted = refetchTo { return done(OpenError(refetching(to: wanted))) }
     replication.upstream.detach { [self] in
       do {
         try beginReign()
@@ -139,19 +163,24 @@ extension NodeCore {
     commitNow()
   }
 
+  private func text(of role: Role) -> String {
+    switch role {
+    case .master: "self"
+    case .slave(let master): "\(master.host)/\(master.port)"
+    }
+  }
+
   /// Writes down that the role is another one than the node was started with: a restart goes on in it.
   package func remember(_ role: Role) {
-    let text: String
-    switch role {
-    case .master: text = "self"
-    case .slave(let master): text = "\(master.host)/\(master.port)"
-    }
-    let start = host.startRole
-    guard directory.current.role != text || directory.current.startRole != start else { return }
+    write(role: text(of: role), startRole: host.startRole)
+  }
+
+  private func write(role: String, startRole: String) {
+    guard directory.current.role != role || directory.current.startRole != startRole else { return }
     do {
       try directory.change {
-        $0.role = text
-        $0.startRole = start
+        $0.role = role
+        $0.startRole = startRole
       }
     } catch {
       logger.error(
@@ -235,7 +264,7 @@ extension NodeCore {
       $0.terms = TermHistory()
       $0.segments = []
       $0.logStart = LSN(1)
-      ($0.rewindFloor, $0.cut) = (.none, nil)
+      ($0.rewindFloor, $0.cut, $0.refetchTo) = (.none, nil, nil)
     }
     replaceStore(with: fresh, keepingFilesOfOld: false)
   }

@@ -6,10 +6,13 @@ import Replication
 extension NodeCore {
   /// Takes the role that the node is started in; `done` is called when clients may come in.
   package func start(_ role: Role, then done: @escaping @Sendable ((any Error)?) -> Void) {
+    if let damage = tailDamage.withLock({ $0 }) { return succession.start(as: role, without: damage, done) }
     switch role {
     case .slave(let master):
+      startedAsSlave.store(true, ordering: .releasing)
       becomeSlave(of: master)
       done(nil)
+    case .master where refetchTo != nil: succession.startIncomplete(done)
     case .master: succession.startAsMaster(done)
     }
   }
@@ -77,7 +80,11 @@ extension Succession {
   /// Until a majority votes for this node, or it hears of another master.
   private func askVoters(_ term: Term) {
     guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
-    if !isPromoting { begin(promotionFacts(force: false, handover: max(term, Term(core.knownTerm.value + 1)))) }
+    if !isPromoting {
+      var facts = promotionFacts(force: false, handover: max(term, Term(core.knownTerm.value + 1)))
+      facts.isReturn = true
+      begin(facts)
+    }
     findMasterOnce(knownNodes.map(\.address), term: term)
     loop.schedule(afterMilliseconds: 1000) { [self] in askVoters(term) }
   }

@@ -24,6 +24,9 @@ package final class Succession: @unchecked Sendable {
   private var toldAt = Tick(milliseconds: 0)
   private(set) var isStopped = false
   private let viewBox = Mutex("no-failover")
+  /// The order to take over is out, or is about to leave.
+  private let givenUp = Atomic<Bool>(false)
+  var isReignGivenUp: Bool { givenUp.load(ordering: .acquiring) }
 
   /// As INFO names it.
   package var failoverState: String { viewBox.withLock { $0 } }
@@ -82,7 +85,9 @@ package final class Succession: @unchecked Sendable {
   func takeOver(_ order: HandoverOrder) {
     guard !isPromoting else { return }
     logger.notice("the master hands over", metadata: ["replication.term": "\(order.term)"])
-    begin(promotionFacts(force: order.isForced, handover: order.term))
+    var facts = promotionFacts(force: order.isForced, handover: order.term)
+    facts.isOrdered = true
+    begin(facts)
   }
 
   func begin(_ facts: PromotionFacts) {
@@ -103,6 +108,7 @@ package final class Succession: @unchecked Sendable {
 
   func promotionFacts(force: Bool, handover term: Term?) -> PromotionFacts {
     core.commitNow()
+    let refetchTo = core.refetchTo
     let store = core.store
     let settings = core.configuration
     store.writeLock.lock()
@@ -122,6 +128,9 @@ package final class Succession: @unchecked Sendable {
       knownTerm: core.knownTerm, nodes: knownNodes, level: level, isForced: force, handoverTerm: term)
     facts.isMaster = core.isMaster
     facts.isVoter = settings.isVoter
+    let now = host.monotonic
+    facts.promisedUntil = now.advanced(by: core.promiseLeft(now: now))
+    facts.refetchTo = refetchTo
     // The old master may be started again and again, cut off from all others: its terms are to stay below.
     if term == nil, strictest < .quorum {
       facts.knownTerm = Term(facts.knownTerm.value + Self.termsLeftForRestarts)
@@ -293,6 +302,7 @@ package final class Succession: @unchecked Sendable {
       case .idle, .followed, .aborted: "no-failover"
       }
     viewBox.withLock { $0 = name }
+    if name != "failover-in-progress", givenUp.exchange(false, ordering: .acquiringAndReleasing) { core.reviewLease() }
   }
 
   private func perform(_ action: HandoverAction) {
@@ -302,6 +312,8 @@ package final class Succession: @unchecked Sendable {
     case .sendHandover(let target, let order):
       logger.notice(
         "handing over", metadata: ["replication.target": "\(target.address)", "replication.term": "\(order.term)"])
+      givenUp.store(true, ordering: .releasing)
+      core.reviewLease()
       // On disk before the order leaves: started again, cut off from all others, this node does not take that term itself.
       if let failure = persist(Vote(term: order.term, candidate: target.id)) {
         step(handover: .targetLost("the term cannot be written down: \(failure)"))
@@ -334,7 +346,7 @@ package final class Succession: @unchecked Sendable {
 
   // MARK: Calls
 
-  private func call(
+  func call(
     _ arguments: [String], _ address: NodeAddress,
     _ done: @escaping (Result<HandshakeDecoder.Reply, ReplicationError>) -> Void
   ) {

@@ -15,14 +15,17 @@ extension Succession {
     let store = core.store
     let view = core.replication.upstream.view
     let vote = core.directory.current.vote
+    let refetchTo = core.refetchTo
     store.writeLock.lock()
     let durable = store.positions.durable
-    let last = Position(term: store.terms.term(of: durable) ?? .none, lsn: durable)
+    // What it may have acknowledged counts: nobody is to be preferred to this node who does not hold that.
+    let last = max(Position(term: store.terms.term(of: durable) ?? .none, lsn: durable), refetchTo ?? .none)
     store.writeLock.unlock()
     var state = NodeState(
       id: core.directory.node, address: core.ownAddress, role: core.isMaster ? .master : .slave,
       lineage: core.directory.lineage, term: core.knownTerm, votedTerm: vote.term, last: last,
       committedLSN: store.positions.committed, appliedLSN: store.positions.applied, isVoter: core.configuration.isVoter)
+    state.refetchTo = refetchTo
     if case .slave(let master) = core.role {
       state.master = master
       state.masterID = view.upstream.first
@@ -45,6 +48,10 @@ extension Succession {
         id: own.id, lineage: own.lineage, isVoter: own.isVoter,
         vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
         committedLSN: own.committedLSN)
+      // To its own master it owes nothing when that one is started again.
+      if core.replication.upstream.view.upstream.first != request.candidate {
+        voter.promiseMilliseconds = core.promiseLeft(now: host.monotonic)
+      }
       if own.role == .master {
         // A log with a newer term than this reign's is proof that the reign is over.
         if request.last.term <= core.term, hearsMajority { voter.leadership = .isMaster }
@@ -73,6 +80,11 @@ extension Succession {
           }
           step(promotion: .termSeen(vote.term))
         }
+      }
+      if request.isReturn, !answer.reply.isGranted, voter.isVoter, voter.lineage == request.lineage,
+        own.role != .master, voter.leadership == .none, own.last > request.last
+      {
+        stand()
       }
       done(answer.reply)
     }
@@ -162,13 +174,25 @@ extension Succession {
   func findMaster(_ addresses: [NodeAddress], term: Term, round: Int = 1) {
     guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
     if !isPromoting, round.isMultiple(of: Self.roundsBeforeReturn) {
-      var facts = promotionFacts(force: false, handover: nil)
-      facts.needsEveryVote = true
-      begin(facts)
+      goOn()
     } else if !isPromoting {
       findMasterOnce(addresses, term: term)
     }
     loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: term, round: round + 1) }
+  }
+  private func goOn() {
+    guard !core.isMaster, !isPromoting, !isStopped else { return }
+    var facts = promotionFacts(force: false, handover: nil)
+    facts.isReturn = true
+    begin(facts)
+  }
+
+  /// A former master wants to go on and holds less of the log than this node, which hears no master either: then this node
+  /// stands. Not all that hold more at the same moment.
+  private func stand() {
+    let id = core.directory.node.bytes
+    let delay = 10 + (UInt64(id[0]) << 8 | UInt64(id[1]) &+ UInt64(core.knownTerm.value) &* 97) % 400
+    loop.schedule(afterMilliseconds: delay) { [self] in goOn() }
   }
   /// A promotion that is under way has its answers by then, or has failed.
   private static let roundsBeforeReturn = 6

@@ -217,7 +217,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     let begin = executor.reply.count
     if case .suspended(let why) = executor.execute(arguments, session) {
       // A paused command stays where it is.
-      if case .paused = why {} else { at += bytes }
+      if !why.isBeforeCommand { at += bytes }
       hold(why)
       return false
     }
@@ -368,6 +368,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     if case .paused = why { pausedAsMaster = worker.takesWrites }
     worker.suspend(self)
     if case .time(let until) = why { wake(at: until) }
+    if case .unconfirmed(let deadline) = why { wake(at: deadline) }
     if case .slaves(_, _, let deadline?) = why { wake(at: deadline) }
     if case .visible(_, let deadline?) = why { wake(at: deadline) }
     if case .disks(_, _, _, let deadline?) = why { wake(at: deadline) }
@@ -429,7 +430,14 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     else {
       return
     }
-    guard let answer = worker.server.outcome(of: suspension, now: now) else { return }
+    guard let answer = worker.server.outcome(of: suspension, now: now) else {
+      if case .unconfirmed(let deadline) = suspension, now >= deadline {
+        self.suspension = nil
+        worker.resumed(self)
+        finish("UNCERTAIN this node is no master any more and has not caught up with the new one: nothing was done")
+      }
+      return
+    }
     self.suspension = nil
     worker.resumed(self)
     // A handover is over, and another node is master.

@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import Node
 import Replication
+import Synchronization
 
 /// What the node asks of its surroundings: threads, loops and sockets.
 extension ServerCore: NodeHost {
@@ -20,36 +21,7 @@ extension ServerCore: NodeHost {
   }
   package func pause(milliseconds: Int) { Clocks.sleep(milliseconds: UInt64(max(0, milliseconds))) }
 
-  package var nodeConfiguration: NodeConfiguration {
-    let settings = configuration
-    let host =
-      settings.announceHost ?? (settings.bind == "0.0.0.0" || settings.bind == "::" ? "127.0.0.1" : settings.bind)
-    // The port was checked with the configuration.
-    let address =
-      NodeAddress(host: host, port: settings.announcePort ?? settings.port)
-      ?? NodeAddress(host: "localhost", port: 7400)!
-    var node = NodeConfiguration(address: address)
-    node.durability = settings.durability
-    node.store = settings.store
-    node.masterPassword = settings.masterPassword
-    node.peerPassword = settings.masterPassword ?? settings.password
-    node.slavesMax = settings.slavesMax
-    node.slaveLeaseMilliseconds = UInt64(settings.slaveLeaseSeconds) * 1000
-    node.slavePinBytesMax = settings.slavePinBytesMax
-    node.syncRateBytes = settings.syncRateBytes
-    node.syncMode = RequestedSyncMode(rawValue: settings.syncMode.rawValue) ?? .auto
-    node.acceptDataLoss = settings.acceptDataLoss
-    node.walKeepBytes = settings.walKeepBytes
-    node.commit = settings.commit
-    node.sync.policy = settings.onSyncTimeout
-    node.sync.timeoutMilliseconds = UInt64(settings.syncTimeoutMilliseconds)
-    node.sync.pendingRecordsMax = UInt64(settings.unsyncedRecordsMax)
-    node.sync.pendingBytesMax = settings.unsyncedBytesMax
-    node.minSlaves = MinSlaves(
-      slaves: settings.minSlaves, lagMillisecondsMax: UInt64(settings.minSlavesMaxLagMilliseconds))
-    node.isVoter = settings.voter
-    return node
-  }
+  package var nodeConfiguration: NodeConfiguration { settings.withLock { $0.node } }
 
   package func connect(_ address: NodeAddress, on loop: any WorkLoop, to receiver: sending any ConnectionReceiver) {
     guard let loop = loop as? BackgroundLoop else { preconditionFailure("a loop of another host") }
@@ -58,7 +30,7 @@ extension ServerCore: NodeHost {
       .connectTimeout(.seconds(5))
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .channelOption(.maxMessagesPerRead, value: 1)
-      .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 1 << 20))
+      .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 1 << 18))
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHandler(
@@ -130,15 +102,33 @@ final class BackgroundLoop: WorkLoop {
 extension BackgroundThread: Joinable {}
 
 /// A socket as who writes to it sees it.
+///
+/// Counts what is on its way itself: the channel learns of bytes from another loop only when its own comes to them, and
+/// until then one could hand it any number of them.
 final class ChannelConnection: NodeConnection {
+  /// The socket's loop serves clients too: so much goes into the socket while they wait.
+  static let unsentBytesMax = 512 << 10
+  /// The sender is asked for more when this much is left.
+  static let refillBytes = 128 << 10
   private let channel: any Channel
+  private let unsent = Atomic<Int>(0)
+  private let refill = Mutex<(@Sendable () -> Void)?>(nil)
   init(_ channel: any Channel) { self.channel = channel }
 
-  var isWritable: Bool { channel.isWritable }
+  /// Called on the channel's loop when a connection that was not writable has become it.
+  func onRefill(_ body: (@Sendable () -> Void)?) { refill.withLock { $0 = body } }
+
+  var isWritable: Bool { unsent.load(ordering: .acquiring) < Self.unsentBytesMax }
   func send(capacity: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
     var out = channel.allocator.buffer(capacity: capacity)
     let bytes = out.writeWithUnsafeMutableBytes(minimumWritableBytes: capacity, fill)
-    channel.writeAndFlush(out, promise: nil)
+    unsent.wrappingAdd(bytes, ordering: .relaxed)
+    let left = channel.eventLoop.makePromise(of: Void.self)
+    left.futureResult.whenComplete { [self] _ in
+      let (before, after) = unsent.wrappingSubtract(bytes, ordering: .acquiringAndReleasing)
+      if before >= Self.refillBytes, after < Self.refillBytes { refill.withLock { $0 }?() }
+    }
+    channel.writeAndFlush(out, promise: left)
     return bytes
   }
   func close() {
@@ -163,6 +153,13 @@ final class ConnectionHandler: ChannelInboundHandler {
     self.connection = connection
   }
 
+  func handlerAdded(context: ChannelHandlerContext) {
+    let bound = NIOLoopBound(receiver, eventLoop: context.eventLoop)
+    connection.onRefill { bound.value.writabilityChanged(true) }
+    // It may have been filled and emptied before.
+    receiver.writabilityChanged(connection.isWritable)
+  }
+  func handlerRemoved(context: ChannelHandlerContext) { connection.onRefill(nil) }
   func channelActive(context: ChannelHandlerContext) { receiver.opened(connection) }
   func channelInactive(context: ChannelHandlerContext) {
     receiver.closed(failure ?? "the other side closed the connection")
@@ -171,10 +168,6 @@ final class ConnectionHandler: ChannelInboundHandler {
     failure = "\(error)"
     context.close(promise: nil)
   }
-  func channelWritabilityChanged(context: ChannelHandlerContext) {
-    receiver.writabilityChanged(context.channel.isWritable)
-  }
-
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     var bytes = unwrapInboundIn(data)
     if unread.readableBytes == 0 { unread = bytes } else { unread.writeBuffer(&bytes) }

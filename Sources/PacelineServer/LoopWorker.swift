@@ -61,6 +61,9 @@ final class LoopWorker: @unchecked Sendable {
       takesWrites: takesWrites || forwarding)
     executor.writeBar = server.writeBar
     executor.attention = server.service.attention
+    if _slowPath(executor.tick.milliseconds >= server.node.readLease.load(ordering: .relaxed)) {
+      executor.attention.insert(.unconfirmed)
+    }
   }
 
   @inline(__always)

@@ -35,18 +35,22 @@ package struct Server: Service {
       return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
     for note in notes { logger.warning("\(note)") }
-    let (store, report) = try directory.openStore(
+    let (store, report, damage) = try directory.openStoreAtStart(
       configuration: configuration.store, workers: cores, run: BackgroundThread.parallel)
     for note in report.notes { logger.warning("\(note)") }
     for note in report.rebuiltIndexes { logger.warning("index file rebuilt", metadata: ["store.file": "\(note)"]) }
+    if let damage {
+      logger.error(
+        "THE END OF THE LOG IS DAMAGED: other nodes are asked for its records", metadata: ["log.damage": "\(damage)"])
+    }
     logger.info(
-      "store opened",
+      damage == nil ? "store opened" : "store not opened yet",
       metadata: [
         "store.records": "\(report.records)", "store.replayed": "\(report.replayedRecords)",
         "store.segments": "\(report.segments)", "store.last.lsn": "\(store.positions.appended)",
       ])
     let core = ServerCore(
-      configuration: configuration, directory: directory, store: store, logger: logger)
+      configuration: configuration, directory: directory, store: store, damage: damage, logger: logger)
 
     let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
     core.start(loops: Array(group.makeIterator()))

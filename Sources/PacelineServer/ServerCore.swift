@@ -14,7 +14,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   // Safe to share: constants, atomics and mutexes; `workers` is set before the first connection.
   let logger: Logger
   let directory: DataDirectory
-  let settings: Mutex<ServerConfiguration>
+  let settings: Mutex<Settings>
   let startedAt = Clocks.monotonic
   private(set) var workers: [LoopWorker] = []
   // Set once in `init`, after `self` exists.
@@ -40,8 +40,10 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   let accepted = Atomic<Int>(0)
   let durability: Durability
 
-  init(configuration: ServerConfiguration, directory: DataDirectory, store: LogStore, logger: Logger) {
-    settings = Mutex(configuration)
+  init(
+    configuration: ServerConfiguration, directory: DataDirectory, store: LogStore, damage: TailDamage?, logger: Logger
+  ) {
+    settings = Mutex(Settings(configuration))
     durability = configuration.durability
     self.directory = directory
     self.logger = logger
@@ -54,7 +56,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
       intervalMilliseconds: configuration.fsyncIntervalMilliseconds,
       onBegin: { [unowned self] store in node?.appended(store) },
       onCommit: { [unowned self] store, result in node?.committed(store, result) })
-    node = NodeCore(host: self, directory: directory, store: store, logger: logger)
+    node = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: logger)
     maintenanceThread = MaintenanceThread(core: self)
     compactionThread = CompactionThread(core: self)
     scrubThread = ScrubThread(core: self)
@@ -62,7 +64,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     adminPool.start()
   }
 
-  var configuration: ServerConfiguration { settings.withLock { $0 } }
+  var configuration: ServerConfiguration { settings.withLock { $0.server } }
   var store: LogStore { node.store }
   var replication: ReplicationService { node.replication }
   var role: Role { node.role }
@@ -132,6 +134,11 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     case .paused:
       let isPaused = service.handoverPauses.load(ordering: .acquiring) || service.pause.current(now: now) != nil
       return isPaused ? nil : .some(nil)
+    case .unconfirmed(let deadline):
+      // As a slave it shows what was written before the question when it has caught up with the new master.
+      if !isMaster { return replication.upstream.view.isInSync ? .some(nil) : nil }
+      let isOver = now >= deadline || now.milliseconds < node.readLease.load(ordering: .relaxed)
+      return isOver ? .some(nil) : nil
     case .slaves(let count, let lsn, let deadline): return waitOutcome(count, lsn, deadline, now)
     case .disks(let local, let count, let lsn, let deadline):
       return waitDisksOutcome(local, count, lsn, deadline, now)

@@ -27,6 +27,8 @@ package struct Applier: Sendable {
   /// Waits for its last records to become visible.
   var pendingHandover: HandoverOrder?
   var clocks = AppliedClock()
+  /// The newest that this connection's master said.
+  var heardClock = WallClock(milliseconds: 0)
   var lastAck: Ack?
   var ackedAt = Tick(milliseconds: 0)
   var heardAt = Tick(milliseconds: 0)
@@ -91,6 +93,7 @@ package struct Applier: Sendable {
       self.local = facts
       if received == nil { received = facts.resume.map { ReceivedSnapshot($0) } }
       heardAt = now
+      heardClock = WallClock(milliseconds: 0)
       state = .registering(since: now)
       actions.append(
         .sendRegister(

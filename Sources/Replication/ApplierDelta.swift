@@ -59,7 +59,7 @@ extension Applier {
     delta.check = check
     state = .receivingDelta(delta)
     actions.append(.stageDelta(firstLSN: header.firstLSN, lastLSN: header.lastLSN, term: header.term))
-    actions.append(.masterSeen(lastLSN: delta.masterLastLSN, clock: header.masterClock))
+    noteMaster(delta.masterLastLSN, header.masterClock, &actions)
   }
 
   mutating func deltaEnd(_ header: FrameHeader, _ end: DeltaEnd) throws(ReplicationError) {

@@ -284,7 +284,7 @@ extension Applier {
     clocks.received(upTo: header.lastLSN, clock: header.masterClock)
     actions.append(
       .appendRecords(log.target, firstLSN: header.firstLSN, lastLSN: header.lastLSN, term: header.term))
-    actions.append(.masterSeen(lastLSN: log.masterLastLSN, clock: header.masterClock))
+    noteMaster(log.masterLastLSN, header.masterClock, &actions)
   }
 
   private mutating func syncEnd(_ end: SyncEnd) throws(ReplicationError) {
@@ -303,9 +303,15 @@ extension Applier {
     state = .receivingLog(log)
   }
 
+  /// An ack that says so follows what is done about it: by then this node's promise counts from now (`ReadLease`).
+  mutating func noteMaster(_ last: LSN, _ clock: WallClock, _ actions: inout [ApplierAction]) {
+    heardClock = clock
+    actions.append(.masterSeen(lastLSN: last, clock: clock))
+  }
+
   private mutating func heartbeat(_ header: FrameHeader, _ actions: inout [ApplierAction]) throws(ReplicationError) {
     try expectBegun(.heartbeat)
-    actions.append(.masterSeen(lastLSN: header.lastLSN, clock: header.masterClock))
+    noteMaster(header.lastLSN, header.masterClock, &actions)
     if case .receivingDelta(var delta) = state {
       delta.committedLSN = max(delta.committedLSN, header.committedLSN)
       delta.masterLastLSN = max(delta.masterLastLSN, header.lastLSN)
@@ -443,7 +449,7 @@ extension Applier {
   }
 
   private mutating func acknowledge(_ now: Tick, _ actions: inout [ApplierAction]) {
-    let ack: Ack
+    var ack: Ack
     switch state {
     case .detached, .disconnected, .connecting, .registering, .requestingPlan, .rewinding, .awaitingBegin,
       .awaitingManifest:
@@ -476,6 +482,7 @@ extension Applier {
         $0.durableLSN != ack.durableLSN || $0.appliedLSN != ack.appliedLSN || $0.fileBytes != ack.fileBytes
       } ?? true
     guard isNews || now.since(ackedAt) >= config.ackIntervalMilliseconds else { return }
+    ack.heardClock = heardClock
     lastAck = ack
     ackedAt = now
     actions.append(.sendAck(ack))

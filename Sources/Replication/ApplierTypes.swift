@@ -5,7 +5,8 @@ package struct ApplierConfig: Hashable, Sendable {
   package var backoffMillisecondsMax: UInt64 = 5000
   package var connectMillisecondsMax: UInt64 = 10_000
   package var silenceMillisecondsMax: UInt64 = 30_000
-  package var ackIntervalMilliseconds: UInt64 = 1000
+  /// A fraction of `ReadLease.milliseconds`.
+  package var ackIntervalMilliseconds: UInt64 = 250
   package init() {}
 }
 

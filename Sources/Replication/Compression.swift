@@ -20,18 +20,22 @@ package struct BodyCompressor: ~Copyable {
   }
 
   /// How large `out` must be for `bytes` input bytes. Less is allowed: then what does not fit does not pay.
-  package static func outputBytes(for bytes: Int) -> Int { bytes - bytes / savedPartMin }
+  package static func outputBytes(for bytes: Int, savedPartMin: Int = savedPartMin) -> Int {
+    bytes - bytes / savedPartMin
+  }
 
   /// Compresses a body.
-  /// - Returns: the number of bytes written to `out`, or nil if compression does not pay: it saves less than an eighth,
+  /// - Parameter savedPartMin: at least one such part of the body must be saved.
+  /// - Returns: the number of bytes written to `out`, or nil if compression does not pay: it saves less than that,
   ///   or the body would open to more than `FrameLimits.expansionMax` times its size, which the other side refuses.
   package mutating func compress(
-    _ method: Compression, _ body: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer
+    _ method: Compression, _ body: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer,
+    savedPartMin: Int = savedPartMin
   ) -> Int? {
     guard body.count > 0, body.count <= FrameLimits.uncompressedBytesMax, let source = body.baseAddress,
       let target = out.baseAddress
     else { return nil }
-    let roomBytes = min(out.count, Self.outputBytes(for: body.count))
+    let roomBytes = min(out.count, Self.outputBytes(for: body.count, savedPartMin: savedPartMin))
     let written: Int
     switch method {
     case .none: return nil
@@ -68,7 +72,7 @@ package struct BodyCompressor: ~Copyable {
     header.compression = header.type.mayBeCompressed ? chooser.methodForNext(bodyBytes: body.count) : .none
     if header.compression != .none {
       let target = UnsafeMutableRawBufferPointer(start: start + headBytes, count: body.count)
-      let written = compress(header.compression, body, into: target)
+      let written = compress(header.compression, body, into: target, savedPartMin: chooser.savedPartMin)
       chooser.tried(paid: written != nil)
       header.bodyBytes = written ?? body.count
       if written == nil { header.compression = .none }
@@ -145,11 +149,24 @@ package struct BodyCompressor: ~Copyable {
 package struct CompressionChooser: Hashable, Sendable {
   package static let bodyBytesMin = 256
   package static let skipMax = 64
+  /// What is sent in bulk over a fast link must shrink by a quarter: else both processors work for too little.
+  package static let bulkSavedPartMin = 4
   package let method: Compression
+  package let savedPartMin: Int
   private var skipsLeft = 0
   private var nextSkip = 1
 
-  package init(method: Compression) { self.method = method }
+  package init(method: Compression, savedPartMin: Int = BodyCompressor.savedPartMin) {
+    self.method = method
+    self.savedPartMin = savedPartMin
+  }
+
+  /// For the files and live records of a sync. Fixed for the whole of it, so that its bytes can be told beforehand.
+  /// - Parameter bytesAreScarce: a rate limit, or a link that was measured to be slow.
+  package static func bulk(negotiated: Capabilities, bytesAreScarce: Bool) -> CompressionChooser {
+    let best = CompressionChooser(negotiated: negotiated, preferRatio: bytesAreScarce)
+    return bytesAreScarce ? best : CompressionChooser(method: best.method, savedPartMin: bulkSavedPartMin)
+  }
 
   /// The best method both sides know; zstd for the slow link of a sync, lz4 where latency counts.
   package init(negotiated: Capabilities, preferRatio: Bool) {

@@ -21,6 +21,9 @@ package struct Promotion: Sendable {
   private var votes: [NodeID: VoteReply] = [:]
   /// Those whose vote was asked for, in the order of `facts.nodes`.
   private var asked: [KnownNode] = []
+  private var request: VoteRequest?
+  /// Voters that keep a promise to the old master until then.
+  private var again: [NodeID: Tick] = [:]
   private var rounds = 0
 
   package init(config: PromotionConfig = PromotionConfig()) { self.config = config }
@@ -39,6 +42,11 @@ package struct Promotion: Sendable {
       guard case .voting = state, asked.contains(where: { $0.id == id }), vote.id == id else { return [] }
       votes[id] = vote
       failures[id] = nil
+      if !vote.isGranted, vote.retryMilliseconds > 0, case .voting(let term, let until) = state {
+        let next = now.advanced(by: vote.retryMilliseconds)
+        again[id] = next
+        state = .voting(term, until: max(until, next.advanced(by: config.askMillisecondsMax)))
+      }
     case .failed(let id, let why):
       guard facts?.nodes.contains(where: { $0.id == id }) == true else { return [] }
       failures[id] = singleLine(why)
@@ -69,8 +77,14 @@ package struct Promotion: Sendable {
     failures = [:]
     votes = [:]
     asked = []
+    again = [:]
     rounds = 0
     guard !facts.isMaster else { return refuse("this node is the master already") }
+    if let wanted = facts.refetchTo, !facts.isForced {
+      return refuse(
+        "this node lost records up to \(wanted) by damage and holds the log up to \(facts.last): PROMOTE a node that holds "
+          + "more, or PROMOTE FORCE here")
+    }
     if let term = facts.handoverTerm {
       guard term > facts.knownTerm else {
         return refuse("term \(term) was handed over, this node knows of term \(facts.knownTerm)")
@@ -91,8 +105,14 @@ package struct Promotion: Sendable {
       let isComplete = facts.nodes.allSatisfy { states[$0.id] != nil || failures[$0.id] != nil }
       guard isComplete || now >= until else { return [] }
       if !facts.isForced, let obstacle = missingAnswers(facts) { return refuse(obstacle) }
+      guard facts.isForced || now >= facts.promisedUntil else { return [] }
       return vote(Term(highestTerm(facts).value &+ 1), now)
-    case .voting(let term, let until): return count(facts, term, isOver: now >= until, now)
+    case .voting(let term, let until):
+      // It counts as silent until it has answered anew.
+      let due = asked.filter { again[$0.id].map { now >= $0 } ?? false }
+      for node in due { (again[node.id], votes[node.id]) = (nil, nil) }
+      let repeated = request.map { request in due.map { PromotionAction.requestVote($0, request) } } ?? []
+      return repeated + count(facts, term, isOver: now >= until, now)
     }
   }
 
@@ -121,7 +141,12 @@ package struct Promotion: Sendable {
         + "not the cluster its master; use FAILOVER there, or PROMOTE FORCE here"
     }
     let best = answers.max { $0.state.last < $1.state.last }
-    if let (node, state) = best, state.last > facts.last {
+    if let (node, state) = best, state.last > facts.last, !facts.isReturn {
+      if let wanted = state.refetchTo {
+        return
+          "\(node.address) held the log up to \(wanted), this node up to \(facts.last), and has lost its own by damage: "
+          + "PROMOTE a node that holds more, or PROMOTE FORCE here"
+      }
       return
         "\(node.address) holds more of the log, up to \(state.last), this node up to \(facts.last): PROMOTE that one"
     }
@@ -139,7 +164,7 @@ package struct Promotion: Sendable {
   /// Why what answered is too little to be sure that no acknowledged write is on other nodes only.
   private func missingAnswers(_ facts: PromotionFacts) -> String? {
     switch facts.level {
-    case .async where facts.needsEveryVote, .fullsync where facts.needsEveryVote:
+    case .async where facts.isReturn, .fullsync where facts.isReturn:
       return facts.nodes.allSatisfy { isThere($0.id, facts) } ? nil : "no answer of \(missing(facts))"
     case .async: return nil
     case .fullsync(let slaves):
@@ -189,7 +214,8 @@ package struct Promotion: Sendable {
     guard term > facts.knownTerm else { return refuse("no term is left after \(facts.knownTerm)") }
     let request = VoteRequest(
       term: term, candidate: facts.id, address: facts.address, last: facts.last, lineage: facts.lineage,
-      isForced: facts.isForced || facts.handoverTerm != nil)
+      isForced: facts.isForced || facts.handoverTerm != nil, isReturn: facts.isReturn,
+      passesPromise: facts.isForced || facts.isOrdered)
     let isAsked: (KnownNode) -> Bool =
       switch facts.level {
       case .quorum(let voters) where !voters.isEmpty: { voters.contains($0.id) }
@@ -197,6 +223,8 @@ package struct Promotion: Sendable {
       }
     asked = facts.nodes.filter(isAsked)
     votes = [:]
+    again = [:]
+    self.request = request
     for node in asked { failures[node.id] = nil }
     state = .voting(term, until: now.advanced(by: config.askMillisecondsMax))
     return [.persistVote(Vote(term: term, candidate: facts.id))] + asked.map { .requestVote($0, request) }
@@ -206,7 +234,7 @@ package struct Promotion: Sendable {
   private mutating func count(
     _ facts: PromotionFacts, _ term: Term, isOver: Bool, _ now: Tick
   ) -> [PromotionAction] {
-    let isComplete = asked.allSatisfy { votes[$0.id] != nil || failures[$0.id] != nil }
+    let isComplete = asked.allSatisfy { votes[$0.id] != nil || failures[$0.id] != nil } && again.isEmpty
     if let obstacle = voteObstacle(facts, term, isComplete: isComplete || isOver) {
       guard facts.isForced else { return obstacle.isFinal ? refuse(obstacle.text) : [] }
       guard isComplete || isOver else { return [] }
@@ -244,7 +272,7 @@ package struct Promotion: Sendable {
       // Here a vote only keeps two promotions from the same term: any denial counts, a silence does not.
       if let denialText { return ("\(denialText); try again, or PROMOTE FORCE", true) }
       guard isComplete else { return ("votes are awaited", false) }
-      if facts.needsEveryVote, let silent = asked.first(where: { votes[$0.id] == nil }) {
+      if facts.isReturn, let silent = asked.first(where: { votes[$0.id] == nil }) {
         return ("no vote of \(silent.address)", true)
       }
       if facts.handoverTerm == nil, let obstacle = missingAnswers(facts) { return (obstacle, true) }

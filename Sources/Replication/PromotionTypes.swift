@@ -51,16 +51,23 @@ package struct PromotionFacts: Hashable, Sendable {
   package var isVoter = true
   /// Durable, with everything from the old master in it: it is closed before the facts are read.
   package var last: Position
+  /// The log of this node reached this far before damage was cut out of it, and does not yet again.
+  package var refetchTo: Position?
   /// Of the log, the vote and every master heard of.
   package var knownTerm: Term
   /// The other nodes, the old master too.
   package var nodes: [KnownNode]
   package var level: CommitLevel
   package var isForced = false
-  /// Without a quorum: every other node must answer and vote. Nobody else can be master then.
-  package var needsEveryVote = false
+  /// A former master goes on by itself, or one that holds more than it. Without a quorum every other node must answer and
+  /// vote: nobody else can be master then. Who holds more is asked, too, and stands itself.
+  package var isReturn = false
   /// The old master hands over and chose this term (`Applier` said `takeOver`): nobody is asked for his state.
   package var handoverTerm: Term?
+  /// The old master itself gave the order, and its lease up.
+  package var isOrdered = false
+  /// Until when this node has promised its old master not to vote for another, itself included; see `ReadLease`.
+  package var promisedUntil = Tick(milliseconds: 0)
 
   package init(
     id: NodeID, address: NodeAddress, lineage: NodeID, last: Position, knownTerm: Term, nodes: [KnownNode],

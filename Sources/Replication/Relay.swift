@@ -39,6 +39,9 @@ package struct Relay: Sendable {
   private var yieldingSince: Tick?
   private var lastSentAt: Tick
   private var heardAt: Tick
+  private var sentClocks = SentClocks()
+  /// When the newest frame that the slave has heard was sent, at the earliest.
+  package private(set) var heardFrom = Tick(milliseconds: 0)
 
   package init(config: RelayConfig = RelayConfig(), now: Tick) {
     self.config = config
@@ -82,6 +85,7 @@ package struct Relay: Sendable {
       committedLSN = max(committedLSN, committed)
       self.term = max(self.term, term)
       masterClock = clock
+      sentClocks.note(clock, now: now)
       return []
     case .logRead(let first, let last, let term, let bytes): return logRead(first, last, term, bytes, now)
     case .fileRead(let number, let offset, let bytes): return fileRead(number, offset, bytes, now)
@@ -104,6 +108,7 @@ package struct Relay: Sendable {
     case .broadcast(let type, let body, let lsn): return broadcast(type, body, lsn, now)
     case .tick(let clock):
       masterClock = clock
+      sentClocks.note(clock, now: now)
       return tick(now)
     case .linkLost:
       state = .closed(ReplicationError(.linkLost, "the slave's connection is gone"))
@@ -235,6 +240,7 @@ package struct Relay: Sendable {
     }
     heardAt = now
     ack = new
+    if let sent = sentClocks.earliest(new.heardClock) { heardFrom = max(heardFrom, sent) }
     window.acked(upTo: new.durableLSN)
     // Applied is 0 until the slave has swapped its new copy in: only then it will not ask for these files again.
     if areFilesHeld, let begin = plan?.begin, new.appliedLSN >= begin.barrierLSN, hasPassedFiles {

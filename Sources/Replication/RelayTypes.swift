@@ -3,8 +3,9 @@ import Core
 package struct RelayConfig: Hashable, Sendable {
   /// Sent and not yet acknowledged; a slow slave waits here and is never closed for it.
   package var windowBytesMax: UInt64 = 64 << 20
-  /// One read, and so one frame. Larger pieces gain nothing and make a heartbeat wait longer.
-  package var readBytesMax = 1 << 20
+  /// One read, and so one frame: what fits a processor's cache on its way through checksum, copy and socket on both
+  /// sides. Larger pieces are slower, and clients wait for them.
+  package var readBytesMax = 128 << 10
   package var heartbeatIntervalMilliseconds: UInt64 = 1000
   package var silenceMillisecondsMax: UInt64 = 30_000
   /// `--sync-rate`; 0 = no limit. Files and catching up only, never the live stream.

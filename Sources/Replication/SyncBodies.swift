@@ -312,7 +312,7 @@ package struct DeltaEnd: Hashable, Sendable {
 
 /// What a slave has. Sent when durable or applied advance, after stored file bytes, and every second.
 package struct Ack: Hashable, Sendable {
-  package static let byteCount = 32
+  package static let byteCount = 40
   /// On this slave's disk. During a full sync: of the copy that is being built, 0 until its files are complete.
   package var durableLSN: LSN
   /// Visible to reads here. 0 while the data that is read is not yet the master's.
@@ -322,13 +322,17 @@ package struct Ack: Hashable, Sendable {
   package var appliedClock: WallClock
   /// Of the sync's files that are stored here; of a delta's records before compression.
   package var fileBytes: UInt64
+  /// The master clock of the newest frame heard, whatever was in it: see `ReadLease`.
+  package var heardClock: WallClock
   package init(
-    durableLSN: LSN, appliedLSN: LSN, appliedClock: WallClock = WallClock(milliseconds: 0), fileBytes: UInt64 = 0
+    durableLSN: LSN, appliedLSN: LSN, appliedClock: WallClock = WallClock(milliseconds: 0), fileBytes: UInt64 = 0,
+    heardClock: WallClock = WallClock(milliseconds: 0)
   ) {
     self.durableLSN = durableLSN
     self.appliedLSN = appliedLSN
     self.appliedClock = appliedClock
     self.fileBytes = fileBytes
+    self.heardClock = heardClock
   }
   package func encoded() -> [UInt8] {
     var out = ByteWriter(capacity: Self.byteCount)
@@ -336,13 +340,15 @@ package struct Ack: Hashable, Sendable {
     out.u64(appliedLSN.value)
     out.u64(appliedClock.milliseconds)
     out.u64(fileBytes)
+    out.u64(heardClock.milliseconds)
     return out.bytes
   }
   package static func decode(_ body: [UInt8]) throws(FrameError) -> Ack {
     try BodyCoding.read(.ack, body) { reader in
       let ack = Ack(
         durableLSN: LSN(try reader.u64()), appliedLSN: LSN(try reader.u64()),
-        appliedClock: WallClock(milliseconds: try reader.u64()), fileBytes: try reader.u64())
+        appliedClock: WallClock(milliseconds: try reader.u64()), fileBytes: try reader.u64(),
+        heardClock: WallClock(milliseconds: try reader.u64()))
       guard ack.appliedLSN <= ack.durableLSN else {
         throw FrameError(.badBody, "applied LSN \(ack.appliedLSN) is beyond durable LSN \(ack.durableLSN)")
       }

@@ -145,7 +145,7 @@ package enum SyncPlanner {
     guard committed >= common else {
       return SyncAlternative(
         mode: .delta,
-        feasibility: .infeasible("the slave is at LSN \(common), and only LSN \(committed) is committed"))
+        feasibility: .infeasible("the slave is at LSN \(common), which is not committed yet: LSN \(committed) is"))
     }
     var cost = timeCost(
       input, bytes: offer.liveBytes, records: offer.liveRecords, loadBytes: offer.indexBytes,
@@ -232,7 +232,8 @@ package enum SyncPlanner {
   private static func resumableStagedLSN(_ input: PlannerInput, held: UInt64) -> LSN? {
     guard let resume = input.resume, resume.snapshot == input.manifest.snapshot, held == input.manifest.totalBytes,
       resume.files.count == input.manifest.files.count, resume.stagedLSN > input.filesLastLSN,
-      resume.stagedLSN <= input.masterLast, resume.stagedLSN.next >= input.logRawFrom
+      resume.stagedLSN <= min(input.masterLast, input.masterCommitted ?? input.masterLast),
+      resume.stagedLSN.next >= input.logRawFrom
     else { return nil }
     return resume.stagedLSN
   }

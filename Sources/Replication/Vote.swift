@@ -31,6 +31,8 @@ package struct VoterState: Hashable, Sendable {
   package var last: Position
   package var committedLSN: LSN
   package var leadership: Leadership
+  /// How long it has still promised its master not to vote for another; see `ReadLease`.
+  package var promiseMilliseconds: UInt64 = 0
   /// A master heard of within this time is alive.
   package var aliveMillisecondsMax: UInt64 = 3000
 
@@ -67,20 +69,25 @@ package enum VoteRule {
 
   package static func answer(_ request: VoteRequest, _ state: VoterState) -> VoteAnswer {
     if let denial = denial(request, state) { return answer(state, isGranted: false, denial, persist: nil) }
-    if request.isPreVote { return answer(state, isGranted: true, "the vote would be given", persist: nil) }
     let vote = Vote(term: request.term, candidate: request.candidate)
     let isNew = vote != state.vote
+    if isNew, !request.passesPromise, state.promiseMilliseconds > 0 {
+      let reason = "the master was heard of a moment ago and may still answer reads"
+      return answer(state, isGranted: false, reason, persist: nil, retry: state.promiseMilliseconds)
+    }
+    if request.isPreVote { return answer(state, isGranted: true, "the vote would be given", persist: nil) }
     return answer(
       state, isGranted: true, isNew ? "voted" : "voted before", persist: isNew ? vote : nil, term: request.term)
   }
 
   private static func answer(
-    _ state: VoterState, isGranted: Bool, _ reason: String, persist: Vote?, term: Term = .none
+    _ state: VoterState, isGranted: Bool, _ reason: String, persist: Vote?, term: Term = .none, retry: UInt64 = 0
   ) -> VoteAnswer {
     VoteAnswer(
       reply: VoteReply(
         id: state.id, isGranted: isGranted, term: max(state.knownTerm, term), last: state.last,
-        committedLSN: state.committedLSN, reason: reason),
+        committedLSN: state.committedLSN, reason: reason,
+        retryMilliseconds: retry),
       voteToPersist: persist)
   }
 

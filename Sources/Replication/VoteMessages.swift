@@ -4,13 +4,13 @@ import Core
 // MS_REGISTER_SLAVE; unknown keys are ignored, so that a newer node may add some.
 //
 // MS_VOTE 1 term <n> candidate <40 hex> addr <host> port <n> last <term:LSN> lineage <40 hex> pre-vote <yes|no>
-//         forced <yes|no>
+//         forced <yes|no> return <yes|no>
 //   reply: 1 node-id <id> granted <yes|no> term <n> last <term:LSN> committed <LSN> reason <one line>
 //
 // MS_STATE 1
 //   reply: 1 node-id <id> addr <host> port <n> role <master|slave|detached> lineage <id|none> term <n> voted-term <n>
 //          last <term:LSN> committed <LSN> applied <LSN> voter <yes|no> master-id <id|none> master <host/port|none>
-//          streaming <yes|no> heard-ms <n|none>
+//          streaming <yes|no> heard-ms <n|none> refetch <term:LSN|none>
 //
 // MS_NEW_MASTER 1 term <n> node-id <id> addr <host> port <n> lineage <id> first <LSN of the term's first record>
 //   reply: OK, or an error
@@ -27,10 +27,14 @@ package struct VoteRequest: Hashable, Sendable {
   package var isPreVote: Bool
   /// By an operator's command, or on behalf of the master itself: a master that is alive is no reason to deny.
   package var isForced: Bool
+  /// Nobody's command: a former master goes on by itself. Who holds more of the log and hears no master is to stand.
+  package var isReturn: Bool
+  /// Whatever the voter promised its master: the master itself orders it, or an operator takes it upon himself.
+  package var passesPromise: Bool
 
   package init(
     term: Term, candidate: NodeID, address: NodeAddress, last: Position, lineage: NodeID, isPreVote: Bool = false,
-    isForced: Bool = false
+    isForced: Bool = false, isReturn: Bool = false, passesPromise: Bool = false
   ) {
     self.term = term
     self.candidate = candidate
@@ -39,6 +43,8 @@ package struct VoteRequest: Hashable, Sendable {
     self.lineage = lineage
     self.isPreVote = isPreVote
     self.isForced = isForced
+    self.isReturn = isReturn
+    self.passesPromise = passesPromise
   }
 
   package init(parsing arguments: [String]) throws(ReplicationError) {
@@ -50,13 +56,16 @@ package struct VoteRequest: Hashable, Sendable {
     lineage = try pairs.nodeID("lineage")
     isPreVote = try pairs.flag("pre-vote")
     isForced = try pairs.flag("forced")
+    isReturn = pairs.text("return") == KeyValueArguments.text(true)
+    passesPromise = try pairs.flag("passes-promise")
   }
 
   package var arguments: [String] {
     [
       String(KeyValueArguments.protocolVersion), "term", term.description, "candidate", candidate.description, "addr",
       address.host, "port", String(address.port), "last", last.description, "lineage", lineage.description, "pre-vote",
-      KeyValueArguments.text(isPreVote), "forced", KeyValueArguments.text(isForced),
+      KeyValueArguments.text(isPreVote), "forced", KeyValueArguments.text(isForced), "return",
+      KeyValueArguments.text(isReturn), "passes-promise", KeyValueArguments.text(passesPromise),
     ]
   }
 }
@@ -70,14 +79,20 @@ package struct VoteReply: Hashable, Sendable {
   package var committedLSN: LSN
   /// Why not; why, if it was granted.
   package var reason: String
+  /// The voter's promise to its master ends then: ask again. 0: that would change nothing.
+  package var retryMilliseconds: UInt64
 
-  package init(id: NodeID, isGranted: Bool, term: Term, last: Position, committedLSN: LSN, reason: String) {
+  package init(
+    id: NodeID, isGranted: Bool, term: Term, last: Position, committedLSN: LSN, reason: String,
+    retryMilliseconds: UInt64 = 0
+  ) {
     self.id = id
     self.isGranted = isGranted
     self.term = term
     self.last = last
     self.committedLSN = committedLSN
     self.reason = reason
+    self.retryMilliseconds = retryMilliseconds
   }
 
   package init(parsing elements: [String]) throws(ReplicationError) {
@@ -88,13 +103,14 @@ package struct VoteReply: Hashable, Sendable {
     last = try pairs.position("last")
     committedLSN = LSN(try pairs.number("committed"))
     reason = singleLine(pairs.text("reason") ?? "", bytesMax: 512)
+    retryMilliseconds = min(try pairs.optionalNumber("retry-ms") ?? 0, 60_000)
   }
 
   package var elements: [String] {
     [
       String(KeyValueArguments.protocolVersion), "node-id", id.description, "granted",
       KeyValueArguments.text(isGranted), "term", term.description, "last", last.description, "committed",
-      committedLSN.description, "reason", singleLine(reason, bytesMax: 512),
+      committedLSN.description, "retry-ms", String(retryMilliseconds), "reason", singleLine(reason, bytesMax: 512),
     ]
   }
 }
@@ -113,8 +129,11 @@ package struct NodeState: Hashable, Sendable {
   /// The newest that it knows: of its log, its vote, or its reign.
   package var term: Term
   package var votedTerm: Term
-  /// Its last record, durable.
+  /// Its last record, durable; not less than `refetchTo`.
   package var last: Position
+  /// Its log reached this far before damage was cut out of it, and does not yet again: it may have acknowledged what it
+  /// does not hold.
+  package var refetchTo: Position?
   package var committedLSN: LSN
   package var appliedLSN: LSN
   package var isVoter: Bool
@@ -164,6 +183,7 @@ package struct NodeState: Hashable, Sendable {
     master = try Self.place(pairs)
     isStreaming = try pairs.flag("streaming")
     heardMilliseconds = try pairs.optionalNumber("heard-ms")
+    if let text = pairs.text("refetch"), text != "none" { refetchTo = try pairs.position("refetch") }
   }
 
   private static func place(_ pairs: KeyValueArguments) throws(ReplicationError) -> NodeAddress? {
@@ -185,7 +205,7 @@ package struct NodeState: Hashable, Sendable {
       "voted-term", votedTerm.description, "last", last.description, "committed", committedLSN.description, "applied",
       appliedLSN.description, "voter", KeyValueArguments.text(isVoter), "master-id", masterID?.description ?? "none",
       "master", master.map { "\($0.host)/\($0.port)" } ?? "none", "streaming", KeyValueArguments.text(isStreaming),
-      "heard-ms", heardMilliseconds.map(String.init) ?? "none",
+      "heard-ms", heardMilliseconds.map(String.init) ?? "none", "refetch", refetchTo?.description ?? "none",
     ]
   }
 }

@@ -27,6 +27,9 @@ final class SimulatedWorker: @unchecked Sendable {
       now: node.core.clock, tick: node.monotonic, good: good, takesWrites: takesWrites)
     executor.level = node.configuration.commit.level
     executor.attention = node.pausesWrites ? [.paused] : []
+    if node.monotonic.milliseconds >= node.core.readLease.load(ordering: .relaxed) {
+      executor.attention.insert(.unconfirmed)
+    }
     executor.writeBar = WriteBar(rawValue: node.core.writeBar.load(ordering: .relaxed)) ?? .none
   }
   var good: Gate {
@@ -125,7 +128,7 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
         let before = executor.store.lastAppended
         let begin = executor.reply.count
         let outcome = executor.execute(arguments, session)
-        if case .suspended(.paused) = outcome {
+        if case .suspended(let why) = outcome, why.isBeforeCommand {
           // Nothing of it has happened: it stays where it is.
           isStalled = true
           break loop

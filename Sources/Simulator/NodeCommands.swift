@@ -41,6 +41,7 @@ extension NodeProcess: ServerServices {
     }
   }
 
+  package func leaseDeadline(now: Tick) -> Tick? { core.leaseDeadline(now: now) }
   package func holdsBack(writes: Bool, now: Tick) -> Bool { writes && pausesWrites }
 
   /// Answers when `work` is done: with elements, or OK for none.

@@ -58,12 +58,14 @@ package final class NodeProcess: @unchecked Sendable {
       (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
     }
     for note in notes { site.log("note: \(note)") }
-    let (store, report) = try directory.openStore(
+    let (store, report, damage) = try directory.openStoreAtStart(
       configuration: site.configuration.store, workers: 1, run: Self.inTurn)
     for note in report.notes { site.log("note: \(note)") }
+    // No disk of a simulation damages what was synced.
+    if let damage { site.simulation.report(Violation("damage", "node \(site.number): \(damage)")) }
     commitStore = store
     self.random = random
-    core = NodeCore(host: self, directory: directory, store: store, logger: site.logger)
+    core = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: site.logger)
     workers = (0..<2).map { _ in
       SimulatedWorker(node: self, loop: SimulatedLoop(process: process, seed: self.random.next()), store: store)
     }

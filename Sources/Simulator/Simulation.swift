@@ -174,7 +174,9 @@ package final class Simulation: @unchecked Sendable {
     guard master.store.positions.committed == last else { return nodes[masterNumber].row }
     for node in nodes where node.number != masterNumber {
       guard let life = node.life, node.isAlive, !life.core.isMaster else { return node.row }
-      guard life.core.replication.upstream.view.isInSync, life.store.positions.applied == last else { return node.row }
+      guard life.core.replication.upstream.view.isInSync, life.store.positions.applied == last,
+        life.store.terms.term(of: last) == master.store.terms.term(of: last)
+      else { return node.row }
     }
     if plan.flipsBits {
       for node in nodes { if let damage = node.life?.remainingDamage { return "node \(node.number): \(damage)" } }
@@ -207,9 +209,10 @@ package final class Simulation: @unchecked Sendable {
     let store = node.store
     command.ran = true
     command.node = node.site.number
-    // A master that was replaced and has not heard of it may show what is old.
+    // A master that was replaced and has not heard of it may show what is old, but not where a quorum commits: its lease
+    // is over by then.
     command.isMasters = !store.isReplica
-    command.wasMaster = !store.isReplica && node.site.number == masterNumber
+    command.wasMaster = !store.isReplica && (node.site.number == masterNumber || plan.level == .quorum)
     command.visible = store.isReplica ? store.positions.applied : LSN(appendedAfter)
     command.branch = store.terms
     let database = command.keys.first.map(SimulatedKey.database)

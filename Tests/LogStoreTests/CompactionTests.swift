@@ -62,6 +62,11 @@ import Testing
     #expect(choose([dense, half, dense], forced: true) == 0..<1, "by force from the oldest on")
     #expect(choose([half, empty, dense, busy]) == 0..<2)
     #expect(choose([busy, busy]) == nil)
+    var crowded = policy
+    crowded.overheadBytes = 600
+    #expect(CompactionPlanner.choose([dense, dense, half], crowded) == 2..<3, "what else is on disk counts")
+    crowded.overheadBytes = 1 << 40
+    #expect(CompactionPlanner.choose([dense, dense], crowded) == nil, "but little garbage is left alone")
     // Small neighbours are merged, whatever the ratio.
     let small = Piece(bytes: 100, liveBytes: 100)
     #expect(choose([dense, small, small, small, small, dense]) == 1..<5)

@@ -11,6 +11,11 @@ import Testing
     return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
   }
 
+  private func bytes(_ hex: String) -> [UInt8] {
+    let digits = Array(hex)
+    return stride(from: 0, to: digits.count, by: 2).map { UInt8(String(digits[$0...$0 + 1]), radix: 16)! }
+  }
+
   private func store() throws -> (TestDisk, LogStore) {
     let disk = TestDisk(databases: 2)
     let store = try disk.create()
@@ -56,6 +61,9 @@ import Testing
     file.rewindFloor = LSN(40)
     file.cut = .init(afterLSN: LSN(89), term: Term(3))
     file.registry = [1, 2, 3]
+    // Version 4 had no `refetchTo`.
+    #expect(try DirectoryFile(decoding: bytes(Fixtures.directoryOfVersion4)) == file)
+    file.refetchTo = Position(term: Term(4), lsn: LSN(120))
     #expect(hex(file.encoded()) == Fixtures.directory)
     #expect(try DirectoryFile(decoding: file.encoded()) == file)
     #expect(DirectoryFile.name(7) == "00000000000000000007.dir")

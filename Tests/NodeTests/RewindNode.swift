@@ -35,7 +35,7 @@ final class RewindNode {
     random = SplitMix64(seed: seed)
   }
 
-  private var configuration: StoreConfiguration {
+  var configuration: StoreConfiguration {
     var configuration = StoreConfiguration()
     configuration.segmentBytes = 4096
     configuration.opsBufferBytes = 0

@@ -42,7 +42,7 @@ import Testing
     ("commit", "FULLSYNC:2", "fullsync:2"), ("commit", "quorum", "quorum"), ("sync-timeout", "2s", "2s"),
     ("on-sync-timeout", "availability", "availability"), ("unsynced-records", "10", "10"),
     ("unsynced-bytes", "1mb", "1mb"), ("min-slaves", "1", "1"), ("min-slaves-max-lag", "500", "500ms"),
-    ("voter", "no", "no"), ("forward-writes", "yes", "yes"),
+    ("voter", "no", "no"), ("forward-writes", "yes", "yes"), ("read-lease", "no", "no"),
     ("query-buffer-max", "1048576b", "1mb"), ("output-buffer-max", "64kb", "64kb"), ("key-bytes-max", "512", "512"),
     ("value-bytes-max", "512mb", "512mb"),
     ("slowlog-log-slower-than", "-1", "-1"), ("slowlog-max-len", "0", "0"), ("loglevel", "verbose", "info"),

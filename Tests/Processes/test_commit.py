@@ -40,7 +40,7 @@ class TestGate:
     """Both slaves stand still: nothing is acknowledged, and nothing is shown that could be undone."""
 
     def test_a_write_times_out_and_nobody_sees_it_before_it_is_good(self, cluster, stopped, level):
-        master, first, second = row(cluster, "--commit", level, "--sync-timeout", "700ms")
+        master, first, second = row(cluster, "--commit", level, "--sync-timeout", "700ms", "--read-lease", "no")
         master.call("SET", "k", "old")
         master.call("SET", "other", "settled")
         in_sync(master, first, second)
@@ -59,7 +59,7 @@ class TestGate:
         same_state(master, first, second)
 
     def test_a_write_that_waits_is_answered_when_it_is_good(self, cluster, stopped, level):
-        master, first, second = row(cluster, "--commit", level, "--sync-timeout", "60s")
+        master, first, second = row(cluster, "--commit", level, "--sync-timeout", "60s", "--read-lease", "no")
         stopped(first, second)
         with master.wire(timeout=60) as writer, master.wire(timeout=60) as reader:
             writer.send(encode("SET", "k", "v"))

@@ -30,7 +30,7 @@ import Testing
     #expect(try DeltaEnd.decode(deltaEnd.encoded()) == deltaEnd)
     let none = DeltaEnd(barrierLSN: .none, term: .none, records: 0, bytes: 0, checksum: 0, history: TermHistory())
     #expect(try DeltaEnd.decode(none.encoded()) == none)
-    let ack = Ack(durableLSN: LSN(9), appliedLSN: LSN(8), appliedClock: wall(5), fileBytes: 6)
+    let ack = Ack(durableLSN: LSN(9), appliedLSN: LSN(8), appliedClock: wall(5), fileBytes: 6, heardClock: wall(7))
     #expect(try Ack.decode(ack.encoded()) == ack)
     let list = SlaveList(
       revision: 4,

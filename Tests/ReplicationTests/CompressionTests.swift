@@ -113,6 +113,26 @@ import Testing
     #expect(CompressionChooser(negotiated: .all, preferRatio: false).method == .lz4)
   }
 
+  @Test func bulkIsDenseWhereBytesAreScarceAndElseOnlyWhatShrinksMuch() throws {
+    #expect(CompressionChooser.bulk(negotiated: .all, bytesAreScarce: true).method == .zstd)
+    let fast = CompressionChooser.bulk(negotiated: .all, bytesAreScarce: false)
+    #expect(fast.method == .lz4)
+    #expect(CompressionChooser.bulk(negotiated: [.files], bytesAreScarce: true).method == .none)
+    // A fifth of it is zeros: that pays for a live stream, not for bulk.
+    let body = Self.sample(80_000, distinct: 255) + [UInt8](repeating: 0, count: 20_000)
+    var compressor = BodyCompressor()
+    var out = [UInt8](repeating: 0, count: body.count)
+    func written(_ chooser: CompressionChooser) -> Int? {
+      body.withUnsafeBytes { source in
+        out.withUnsafeMutableBytes {
+          compressor.compress(chooser.method, source, into: $0, savedPartMin: chooser.savedPartMin)
+        }
+      }
+    }
+    #expect(written(fast) == nil)
+    #expect(try #require(written(CompressionChooser(negotiated: .all, preferRatio: false))) < 87_500)
+  }
+
   @Test(arguments: [Compression.none, .lz4, .zstd]) func aWholeFrameGoesThroughDecoderAndOpens(method: Compression)
     throws
   {

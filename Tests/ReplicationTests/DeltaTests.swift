@@ -67,7 +67,7 @@ import Testing
     // It holds no LSN more than before: an ack names bytes.
     #expect(
       applier.step(Self.staged(2, 100, 5), now: at(3)) == [
-        .sendAck(Ack(durableLSN: LSN(10), appliedLSN: LSN(10), fileBytes: 100))
+        .sendAck(Ack(durableLSN: LSN(10), appliedLSN: LSN(10), fileBytes: 100, heardClock: wall(700)))
       ])
     _ = applier.step(Self.delta(19, 22, term: 2), now: at(4))
     // The end is here before the last record is staged: it waits.
@@ -76,13 +76,15 @@ import Testing
     #expect(
       applier.step(Self.staged(3, 200, 7), now: at(6)) == [
         .installDelta(end, clock: wall(700)),
-        .sendAck(Ack(durableLSN: LSN(10), appliedLSN: LSN(10), fileBytes: 200)),
+        .sendAck(Ack(durableLSN: LSN(10), appliedLSN: LSN(10), fileBytes: 200, heardClock: wall(700))),
       ])
     #expect(applier.stateName == "delta_install")
     #expect(
       applier.step(.deltaInstalled(barrierLSN: LSN(24)), now: at(7)) == [
         .markInSync(LSN(24)),
-        .sendAck(Ack(durableLSN: LSN(24), appliedLSN: LSN(24), appliedClock: wall(700), fileBytes: 200)),
+        .sendAck(
+          Ack(
+            durableLSN: LSN(24), appliedLSN: LSN(24), appliedClock: wall(700), fileBytes: 200, heardClock: wall(700))),
       ])
     #expect(applier.isInSync && applier.local?.position == position(2, 24))
     #expect(

@@ -70,6 +70,38 @@ import Testing
     #expect(promotion.step(Self.vote(Self.third), now: at(8)) == [])
   }
 
+  @Test func aNodeThatLostRecordsByDamageIsPromotedByForceOnly() {
+    let lost = Self.facts(.async) { $0.refetchTo = position(2, 120) }
+    let text = Self.refusal(lost, [])
+    #expect(text?.contains("lost records up to 2:120 by damage") == true, "\(text ?? "none")")
+    let handedOver = Self.facts(.async) {
+      $0.refetchTo = position(2, 120)
+      $0.handoverTerm = Term(3)
+    }
+    #expect(Self.refusal(handedOver, []) == text)
+    var promotion = Promotion()
+    let forced = Self.facts(.async) {
+      $0.refetchTo = position(2, 120)
+      $0.isForced = true
+    }
+    #expect(promotion.step(.start(forced), now: at(0)) == Self.all.map { .ask($0) })
+  }
+
+  /// What the other one acknowledged counts, not what it still has.
+  @Test func anotherNodesLostRecordsAreInTheWay() {
+    let lost = Self.state(Self.second) {
+      $0.last = position(2, 120)
+      $0.refetchTo = position(2, 120)
+    }
+    let text = Self.refusal(Self.facts(.async), [Self.dead, lost, Self.state(Self.third)])
+    #expect(text?.contains("held the log up to 2:120") == true, "\(text ?? "none")")
+    let less = Self.state(Self.second) {
+      $0.last = position(2, 100)
+      $0.refetchTo = position(2, 100)
+    }
+    #expect(Self.refusal(Self.facts(.async), [Self.dead, less, Self.state(Self.third)]) == nil)
+  }
+
   @Test func theTermIsAboveEveryOneThatWasSeen() {
     let (promotion, actions) = Self.run(
       Self.facts(.async),
@@ -257,11 +289,18 @@ import Testing
 
   /// A master that made way for one that never came.
   @Test func withoutAQuorumOneThatGoesOnNeedsEveryVote() {
-    let facts = Self.facts(.async) { $0.needsEveryVote = true }
+    let facts = Self.facts(.async) { $0.isReturn = true }
     let states = Self.all.map { Self.state($0) }
     #expect(Self.refusal(facts, [Self.dead] + states.dropFirst())?.contains("no answer of") == true)
     var (promotion, actions) = Self.run(facts, states)
-    #expect(actions.contains(.requestVote(Self.third, Self.request)))
+    var request = Self.request
+    request.isReturn = true
+    #expect(actions.contains(.requestVote(Self.third, request)))
+    // Who holds more is asked, too: it may stand itself.
+    let more = Self.state(Self.third) { $0.last = position(2, 101) }
+    #expect(
+      Self.run(facts, [Self.state(Self.master), Self.state(Self.second), more]).1.contains(
+        .requestVote(Self.third, request)))
     #expect(promotion.step(Self.vote(Self.master), now: at(20)) == [])
     #expect(promotion.step(Self.vote(Self.second), now: at(20)) == [])
     var silent = promotion

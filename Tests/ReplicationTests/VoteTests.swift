@@ -160,6 +160,10 @@ import Testing
       last: position(2, 100), committedLSN: LSN(90), appliedLSN: LSN(80), isVoter: true, masterID: node(1),
       master: place(7401), isStreaming: true, heardMilliseconds: 12)
     #expect(try NodeState(parsing: state.elements) == state)
+    // An older node does not know of damage.
+    #expect(try NodeState(parsing: Array(state.elements.dropLast(2))) == state)
+    state.refetchTo = position(2, 100)
+    #expect(try NodeState(parsing: state.elements) == state)
     state = NodeState(id: node(3), address: place(7403), role: .detached, lineage: nil, term: .none, last: .none)
     #expect(try NodeState(parsing: state.elements) == state)
     let news = NewMaster(term: Term(5), id: node(2), address: place(7402), lineage: node(9), firstLSN: LSN(101))

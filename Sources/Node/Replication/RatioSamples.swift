@@ -8,8 +8,8 @@ import Synchronization
 /// sync has told. Kept for a while. Blocks on disk: off the clients' loops.
 final class RatioSamples: Sendable {
   private struct Key: Hashable {
-    let log: Compression
-    let bulk: Compression
+    let log: CompressionChooser
+    let bulk: CompressionChooser
   }
   private struct Kept {
     let ratios: LinkRatios
@@ -24,12 +24,10 @@ final class RatioSamples: Sendable {
   private static let recordBytesMax = 128 << 10
 
   func ratios(
-    _ files: SnapshotFiles, _ store: LogStore, logBytes: UInt64, capabilities: Capabilities, isRateLimited: Bool,
-    now: Tick
+    _ files: SnapshotFiles, _ store: LogStore, logBytes: UInt64, capabilities: Capabilities,
+    bulk: CompressionChooser, now: Tick
   ) -> LinkRatios {
-    let key = Key(
-      log: CompressionChooser(negotiated: capabilities, preferRatio: false).method,
-      bulk: CompressionChooser(negotiated: capabilities, preferRatio: isRateLimited).method)
+    let key = Key(log: CompressionChooser(negotiated: capabilities, preferRatio: false), bulk: bulk)
     let bytes = files.manifest.totalBytes &+ logBytes
     if let kept = kept.withLock({ $0[key] }), now.since(kept.at) < Self.keptMilliseconds,
       max(bytes, kept.bytes) - min(bytes, kept.bytes) <= kept.bytes / 4
@@ -59,7 +57,7 @@ final class RatioSamples: Sendable {
 
   /// Of pieces that are spread over some files as if they were one.
   private func sample(
-    _ chosen: [FileManifest.File], _ files: SnapshotFiles, _ store: LogStore, _ method: Compression,
+    _ chosen: [FileManifest.File], _ files: SnapshotFiles, _ store: LogStore, _ chooser: CompressionChooser,
     _ compressor: inout BodyCompressor
   ) -> (bytes: Int, compressed: Int) {
     let total = chosen.reduce(UInt64(0)) { $0 + $1.bytes }
@@ -76,7 +74,7 @@ final class RatioSamples: Sendable {
       let start = min(Int(offset), max(0, mapped.count - Self.pieceBytes))
       let piece = UnsafeRawBufferPointer(rebasing: mapped.bytes[start..<min(mapped.count, start + Self.pieceBytes)])
       sum.bytes += piece.count
-      sum.compressed += compressed(piece, method, &compressor)
+      sum.compressed += compressed(piece, chooser, &compressor)
     }
     return sum
   }
@@ -117,11 +115,11 @@ final class RatioSamples: Sendable {
 
   /// As a frame's body would be: what does not pay goes as it is.
   private func compressed(
-    _ piece: UnsafeRawBufferPointer, _ method: Compression, _ compressor: inout BodyCompressor
+    _ piece: UnsafeRawBufferPointer, _ chooser: CompressionChooser, _ compressor: inout BodyCompressor
   ) -> Int {
-    guard method != .none else { return piece.count }
+    guard chooser.method != .none else { return piece.count }
     let out = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, piece.count), alignment: 64)
     defer { out.deallocate() }
-    return compressor.compress(method, piece, into: out) ?? piece.count
+    return compressor.compress(chooser.method, piece, into: out, savedPartMin: chooser.savedPartMin) ?? piece.count
   }
 }

@@ -25,7 +25,9 @@ package final class RelayRunner: @unchecked Sendable {
   private var participant: EpochDomain.Participant?
   private var compressor = BodyCompressor()
   private var logCompression: CompressionChooser
-  private var fileCompression: LinkCompression
+  private var recordCompression: CompressionChooser
+  private var indexCompression: CompressionChooser
+  private var readsIndex = false
   private var buffer: UnsafeMutableRawBufferPointer
   private var openFile: (number: UInt64, file: MappedFile)?
   /// What was read last: in `buffer`, or in the mapping of `openFile`.
@@ -41,7 +43,8 @@ package final class RelayRunner: @unchecked Sendable {
 
   init(
     link: LinkID, slave: NodeID, plan: RelayPlan, estimatedBytes: UInt64, files: SnapshotFiles?,
-    capabilities: Capabilities, store: LogStore, config: RelayConfig, loop: any WorkLoop,
+    capabilities: Capabilities, bulkCompression: CompressionChooser, store: LogStore, config: RelayConfig,
+    loop: any WorkLoop,
     connection: any NodeConnection,
     service: ReplicationService, logger: Logger
   ) {
@@ -61,8 +64,8 @@ package final class RelayRunner: @unchecked Sendable {
     startLSN = plan.begin.startLSN
     cursor = LogCursor(startingAt: plan.begin.startLSN)
     logCompression = CompressionChooser(negotiated: capabilities, preferRatio: false)
-    fileCompression = LinkCompression(
-      negotiated: capabilities, isRateLimited: config.syncBytesPerSecond > 0, now: host.monotonic)
+    recordCompression = bulkCompression
+    indexCompression = bulkCompression
     buffer = .allocate(byteCount: config.readBytesMax + 4096, alignment: 64)
   }
   deinit { buffer.deallocate() }
@@ -80,7 +83,12 @@ package final class RelayRunner: @unchecked Sendable {
       step(advance())
     }
   }
-  func acked(_ ack: Ack) { loop.execute { [self] in step(.acked(ack)) } }
+  func acked(_ ack: Ack) {
+    loop.execute { [self] in
+      step(.acked(ack))
+      service.slaveHeard(slave, from: relay.heardFrom)
+    }
+  }
   func writable(_ isWritable: Bool) { loop.execute { [self] in step(.writable(isWritable)) } }
   func broadcast(_ type: FrameType, _ body: [UInt8], at lsn: LSN) {
     loop.execute { [self] in step(.broadcast(type, body, at: lsn)) }
@@ -147,7 +155,10 @@ package final class RelayRunner: @unchecked Sendable {
         guard !isClosed else { return }
         step(readDelta(upTo, bytesMax))
       }
-    case .sendRead(let header): sendRead(header)
+    case .sendRead(let header):
+      sendRead(header)
+      // The connection tells when there is room again, and that is heard after this.
+      if !connection.isWritable { return .writable(false) }
     case .sent: break  // done before the frames left
     case .progress(let progress): service.relayProgress(link, progress)
     case .streaming:
@@ -301,6 +312,7 @@ package final class RelayRunner: @unchecked Sendable {
         return .readFailed(
           ReplicationError(.storeFailed, "file \(number) has \(mapped.count) bytes, not \(entry.bytes)"))
       }
+      readsIndex = entry.kind == .index
       lastRead = UnsafeRawBufferPointer(rebasing: mapped.bytes[Int(offset)..<Int(offset) + bytes])
       return .fileRead(number: number, offset: offset, bytes: bytes)
     } catch {
@@ -311,16 +323,15 @@ package final class RelayRunner: @unchecked Sendable {
   private func sendRead(_ header: FrameHeader) {
     for (part, range) in header.parts() {
       let body = UnsafeRawBufferPointer(rebasing: lastRead[range])
-      let isLog = part.type == .log
       let bytes = connection.send(capacity: FrameHeader.byteCount + body.count) { space in
-        isLog
-          ? compressor.writeFrame(part, body: body, chooser: &logCompression, into: space)
-          : compressor.writeFrame(part, body: body, chooser: &fileCompression.chooser, into: space)
+        switch part.type {
+        case .log: compressor.writeFrame(part, body: body, chooser: &logCompression, into: space)
+        case .fileChunk where readsIndex:
+          compressor.writeFrame(part, body: body, chooser: &indexCompression, into: space)
+        default: compressor.writeFrame(part, body: body, chooser: &recordCompression, into: space)
+        }
       }
       wire.sentBulk(part.type, rawBytes: body.count, bodyBytes: bytes - FrameHeader.byteCount)
-      if !isLog {
-        fileCompression.sent(wireBytes: bytes, linkIsFull: !connection.isWritable, now: host.monotonic)
-      }
       sent(bytes)
     }
   }

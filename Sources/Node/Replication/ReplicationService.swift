@@ -107,6 +107,8 @@ package final class ReplicationService: @unchecked Sendable {
     core.host.stateChanged()
   }
 
+  func slaveHeard(_ slave: NodeID, from sent: Tick) { core.heard(slave, from: sent) }
+
   /// false if that slave has no stream.
   func send(_ order: HandoverOrder, to slave: NodeID) -> Bool {
     guard let runner = runners.withLock({ $0.values.first { $0.slave == slave } }) else { return false }
@@ -178,6 +180,8 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// Off the clients' loops: it writes the registry to disk.
   package func register(_ link: LinkID, _ request: RegisterRequest) -> Result<RegisterReply, ReplicationError> {
+    // A slave that holds more would be told to cut it.
+    if let wanted = core.refetchTo { return .failure(ReplicationError(.syncImpossible, core.refetching(to: wanted))) }
     let facts = masterFacts()
     for action in step(.register(link, request, facts), yields: request.yields) {
       switch action {
@@ -220,7 +224,10 @@ package final class ReplicationService: @unchecked Sendable {
     package let input: PlannerInput
     package let files: SnapshotFiles
     package let store: LogStore
+    let bulkCompression: CompressionChooser
   }
+  /// Below it a link gets the densest compression: the processor has time (200 Mbit/s).
+  private static let slowLinkBytesPerSecond: UInt64 = 25_000_000
 
   /// Measures and plans. Off the clients' loops: it looks at files.
   package func plan(_ request: SyncRequest) throws -> Planned {
@@ -259,17 +266,23 @@ package final class ReplicationService: @unchecked Sendable {
     input.isDeltaNegotiated = slave?.capabilities.contains(.delta) ?? false
     let anySlave = ratios.withLock { $0 }
     input.ratios = slave?.ratios.completed(by: anySlave) ?? anySlave
+    input.rates = reached.withLock { $0 }
+    let capabilities = slave?.capabilities ?? Capabilities()
+    let network = input.rates.networkBytes
+    let bulk = CompressionChooser.bulk(
+      negotiated: capabilities,
+      bytesAreScarce: settings.syncRateBytes > 0 || (network > 0 && network < Self.slowLinkBytesPerSecond))
     if !input.ratios.isComplete {
       let sampled = samples.ratios(
-        files, store, logBytes: input.logBytesAfterFiles, capabilities: slave?.capabilities ?? Capabilities(),
-        isRateLimited: settings.syncRateBytes > 0, now: core.host.monotonic)
+        files, store, logBytes: input.logBytesAfterFiles, capabilities: capabilities, bulk: bulk,
+        now: core.host.monotonic)
       input.ratios = input.ratios.completed(by: sampled)
     }
     input.syncRateBytesMax = settings.syncRateBytes
     input.isRewindNegotiated = slave?.capabilities.contains(.rewind) ?? false
     input.slaveRewindFloor = request.rewindFloor
-    input.rates = reached.withLock { $0 }
-    return Planned(report: SyncPlanner.plan(input), input: input, files: files, store: store)
+    return Planned(
+      report: SyncPlanner.plan(input), input: input, files: files, store: store, bulkCompression: bulk)
   }
 
   /// Takes a plan into the registry: from here on the slave's log is held. nil if the slave is not registered.
@@ -300,7 +313,8 @@ package final class ReplicationService: @unchecked Sendable {
     let runner = RelayRunner(
       link: link, slave: slave.id, plan: plan, estimatedBytes: planned.report.chosenCost?.bytes ?? 0,
       files: plan.manifest == nil ? nil : planned.files,
-      capabilities: slave.capabilities, store: planned.store, config: config, loop: core.host.relayLoop(),
+      capabilities: slave.capabilities, bulkCompression: planned.bulkCompression, store: planned.store, config: config,
+      loop: core.host.relayLoop(),
       connection: connection,
       service: self,
       logger: logger)

@@ -125,6 +125,9 @@ extension NodeReport {
     if let pages = info.integer("unreadable_pages"), pages > 0 {
       return .init("FILES CANNOT BE READ: \(info["unreadable_files"] ?? "")", .bad)
     }
+    if let wanted = info["refetch_to"], wanted != "none" {
+      return .init("FETCHING AGAIN what damage took, up to \(wanted)", .bad)
+    }
     if isMaster {
       let count = slaves.count
       return .init(count == 0 ? "no slaves" : "\(count) slave\(count == 1 ? "" : "s")", count == 0 ? .plain : .good)

@@ -87,14 +87,14 @@ extension ServerCore {
       wanted.append((parameter, value))
     }
     let failure: (name: String, reason: String)? = settings.withLock { settings in
-      var changed = settings
+      var changed = settings.server
       for (parameter, value) in wanted {
         if let reason = parameter.write(value, to: &changed) { return (parameter.name, reason) }
         // The file's word no longer holds, and CONFIG REWRITE is to keep the new one.
         if parameter.name == "requirepass" { changed.passwordFile = nil }
         if parameter.name == "masterauth" { changed.masterPasswordFile = nil }
       }
-      settings = changed
+      settings.server = changed
       return nil
     }
     if let failure { return refuse(failure.name, failure.reason, executor) }
@@ -103,6 +103,7 @@ extension ServerCore {
     LogLevelSwitch.level = settings.logLevel
     store.compression = settings.store.compression
     applyLimits()
+    node.reviewLease()
     logger.notice(
       "configuration changed",
       metadata: ["configuration.names": "\(wanted.map(\.parameter.name).joined(separator: " "))"])

@@ -42,7 +42,7 @@ struct ConfigParameter: Sendable {
     "output-buffer-max",
     "wal-keep", "accept-data-loss", "loglevel", "compaction", "compaction-rate", "garbage-ratio", "compression",
     "scrub-interval", "commit", "sync-timeout", "on-sync-timeout", "unsynced-records", "unsynced-bytes", "min-slaves",
-    "min-slaves-max-lag", "forward-writes",
+    "min-slaves-max-lag", "forward-writes", "read-lease",
   ]
 
   private static func fixed(_ name: String, _ read: @escaping @Sendable (ServerConfiguration) -> String)

@@ -149,6 +149,8 @@ extension ServerCore {
       ("aof_last_write_status", isWritable ? "ok" : "err"), ("module_fork_in_progress", "0"),
       ("durability", durability.rawValue), ("log_writable", isWritable ? "1" : "0"),
       ("log_write_error", store.writeRefusal.map { "\($0)" } ?? ""),
+      ("refetch_to", directory.current.refetchTo.map { "\($0)" } ?? "none"),
+      ("damaged_copies", directory.damagedCopies.joined(separator: ";")),
     ] + node.disk.lines(store, scrubThread.damage, hold: isMaster ? nil : replication.upstream.view.hold)
       + scrubThread.lines
   }

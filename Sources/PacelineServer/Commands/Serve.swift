@@ -86,6 +86,8 @@ extension ServerCore {
     return false
   }
 
+  package func leaseDeadline(now: Tick) -> Tick? { node.leaseDeadline(now: now) }
+
   // MARK: Small ones
 
   private func time(_ executor: Executor) {

@@ -60,6 +60,7 @@ package struct ServerConfiguration: Sendable {
   package var minSlavesMaxLagMilliseconds = 10_000
   package var voter = true
   package var forwardWrites = false
+  package var readLease = true
   /// Commands that took at least so long are kept; 0 = all, negative = none.
   package var slowlogMicroseconds = 10_000
   package var slowlogEntriesMax = 128

@@ -83,8 +83,8 @@ extension Setting {
     Setting(
       "garbage-ratio", "ratio",
       help: """
-        Dead bytes that may stay on disk for every live byte before older log is rewritten, 0.05 to 100. Smaller saves \
-        disk space and costs more rewriting.
+        Bytes on disk beyond the live data, index files and replaced files included, for every live byte: more, and \
+        older log is rewritten, 0.05 to 100. Smaller saves disk space and costs more rewriting.
         """,
       read: { "\($0.garbageRatio)" },
       parse: { configuration, text throws(SettingText.Unreadable) in
@@ -190,6 +190,10 @@ extension Setting {
     yesNo(
       "voter", \.voter,
       "Let this node count for a quorum. No for a copy that is far away or often off."),
+    yesNo(
+      "read-lease", \.readLease,
+      "Where a quorum commits, let reads wait, too, while a majority of the voters is not heard of: another master may have been made. No answers them at once, perhaps with what is old."
+    ),
     yesNo(
       "forward-writes", \.forwardWrites,
       "On a slave, pass writes on to the master, and the reads behind them until this node has caught up, so that a client may talk to any node."

@@ -289,19 +289,18 @@ extension ServerCore {
   }
 
   private func begin(_ planned: ReplicationService.Planned, _ link: LinkID, _ client: ClientHandler) {
+    let connection = ChannelConnection(client.channel)
     guard let reply = planned.report.reply, client.channel.isActive,
-      let runner = replication.startRelay(link, planned, connection: ChannelConnection(client.channel))
+      let runner = replication.startRelay(link, planned, connection: connection)
     else { return client.answerSuspended("NOTREGISTERED register with MS_REGISTER_SLAVE on this connection first") }
     var answer = ReplyBuffer(capacity: 1024)
     answer.array(reply.elements.count)
     for element in reply.elements { answer.bulk(element) }
     var bytes = client.channel.allocator.buffer(capacity: answer.count)
     bytes.writeBytes(answer.bytes)
-    client.channel.setOption(.writeBufferWaterMark, value: .init(low: 1 << 20, high: 4 << 20)).whenFailure { _ in }
     client.handOver(
       answer: bytes,
-      to: ConnectionHandler(
-        RelayInput(runner: runner, service: replication), connection: ChannelConnection(client.channel)))
+      to: ConnectionHandler(RelayInput(runner: runner, service: replication), connection: connection))
   }
 
   // MARK: MS_PLAN, MS_SLAVES

@@ -107,6 +107,11 @@ extension ServerCore {
   }
 
   /// When writes are good, and what keeps them from it.
+  private var leaseState: String {
+    let end = node.readLease.load(ordering: .relaxed)
+    return end == .max ? "none" : Clocks.monotonic.milliseconds < end ? "held" : "ended"
+  }
+
   private var commitLines: [(String, String)] {
     let settings = configuration
     let positions = store.positions
@@ -120,7 +125,8 @@ extension ServerCore {
       ("commit_level", Setting.named("commit")?.read(settings) ?? ""),
       ("commit_degraded", node.commitment.isDegraded ? "1" : "0"),
       ("commit_pending_records", String(pending)), ("commit_pending_bytes", String(pendingBytes)),
-      ("voter", settings.voter ? "1" : "0"), ("voters", voters.map(\.description).joined(separator: ";")),
+      ("read_lease", leaseState), ("voter", settings.voter ? "1" : "0"),
+      ("voters", voters.map(\.description).joined(separator: ";")),
       ("rewinds", String(node.rewinds.load(ordering: .relaxed))),
       ("lost_records", String(node.lostRecords.load(ordering: .relaxed))),
     ]

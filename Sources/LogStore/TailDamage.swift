@@ -1,0 +1,161 @@
+// Raw memory: searches mapped segment files for what can still be recognized in them.
+import Core
+
+/// Damage in the part of a log that is not sealed: something that was synced cannot be read.
+public struct TailDamage: Equatable, Sendable, CustomStringConvertible {
+  /// Where the first record that cannot be read begins.
+  public var file: String
+  public var offset: Int
+  public var reason: String
+  /// The log ends here once the damage is cut out of it: the end of the last whole unit before it.
+  public var cutTo: LSN
+  /// No record that this log held and that may have been acknowledged is newer. Where not even the number of the
+  /// unreadable records can be told, it may be too high, never too low.
+  public var reached: Position
+  /// Names of the files that lose something with a cut, oldest first.
+  public var files: [String]
+  /// What is left would not be the log up to `cutTo`: files before it lack records that later ones had replaced, or end in
+  /// the middle of a unit.
+  public var needsNewStore: Bool
+
+  public var description: String {
+    "\(file) is damaged at offset \(offset), \(reason). LSNs \(cutTo.next) to \(reached.lsn) cannot be used"
+  }
+}
+
+/// What a scan of the unsealed files could not get past.
+struct UnreadableRecord: Error {
+  let file: String
+  let offset: Int
+  /// The last good record.
+  let after: LSN
+  let reason: String
+  /// What stands before it in the same file.
+  let tail: Recovery.Tail?
+}
+
+/// Finds the newest record behind damage.
+///
+/// Headers count also where the content behind them is damaged. What a value holds could look like a record: an LSN must fit
+/// to its place in the file.
+struct TailSearch {
+  private(set) var last: Position
+  /// The newest that the node knows of: an unreadable record may be the first of it.
+  let newestTerm: Term
+
+  init(after last: Position, newestTerm: Term) {
+    self.last = last
+    self.newestTerm = newestTerm
+  }
+
+  /// The next file begins behind `lsn`, so all up to there was written.
+  mutating func reach(_ lsn: LSN) { last.lsn = max(last.lsn, lsn) }
+
+  /// - Parameter isLast: the log ended in this file: what cannot be told apart behind the last header counts as records
+  ///   of the smallest size.
+  mutating func look(_ bytes: UnsafeRawBufferPointer, from start: Int, isLast: Bool) {
+    guard let base = bytes.baseAddress else { return }
+    var at = (start + 7) & ~7
+    var known = at
+    var end = Recovery.lastNonZero(bytes, from: min(at, bytes.count))
+    while at + RecordView.headerBytes <= end {
+      let record = RecordView(base + at)
+      let most = last.lsn.value + UInt64((at - known) / RecordView.headerBytes) + 1
+      if record.lsn > last.lsn.value, record.lsn <= most, record.term >= last.term.value,
+        hasGoodHeader(record, available: bytes.count - at)
+      {
+        last = Position(term: Term(record.term), lsn: LSN(record.lsn))
+        at += record.recordBytes
+        known = at
+      } else {
+        at += 8
+      }
+    }
+    guard isLast else { return }
+    // The last mark stands behind the last record.
+    if end >= TailMark.bytes {
+      for mark in stride(from: (end - 1) & ~7, through: max(known, end - TailMark.bytes), by: -8)
+      where TailMark.synced(bytes, at: mark) != nil {
+        end = mark
+        break
+      }
+    }
+    guard end > known else { return }
+    let records = (end - known + RecordView.headerBytes - 1) / RecordView.headerBytes
+    last = Position(term: max(last.term, newestTerm), lsn: LSN(last.lsn.value + UInt64(records)))
+  }
+
+  private func hasGoodHeader(_ record: RecordView, available: Int) -> Bool {
+    guard available >= RecordView.headerBytes, RecordKind(rawValue: record.kind) != nil,
+      record.flags & ~RecordFlag.known == 0, record.recordBytes <= available
+    else { return false }
+    // The checksum of a compressed record covers all of it.
+    return record.isCompressed
+      ? record.verify(available: available) == .good : record.expectedChecksum == record.checksum
+  }
+}
+
+extension Recovery {
+  /// - Parameter position: of the damaged file among the unsealed ones.
+  func describe(_ found: UnreadableRecord, position: Int) -> TailDamage {
+    let vote = generation.vote
+    var newest = max(generation.terms.last?.term ?? .none, lastTerm)
+    if vote.candidate == generation.node { newest = max(newest, vote.term) }
+    let term = max(lastTerm, generation.terms.term(of: found.after) ?? .none)
+    var search = TailSearch(after: Position(term: term, lsn: found.after), newestTerm: newest)
+    for (later, lsn) in unsealed.enumerated() where later >= position {
+      if later > position || found.tail == nil { search.reach(lsn.previous) }
+      guard let mapping = try? store.fileSystem.map(path(lsn, SegmentFormat.fileSuffix)) else { continue }
+      search.look(
+        mapping.bytes,
+        from: later == position ? max(found.offset, SegmentFormat.headerBytes) : SegmentFormat.headerBytes,
+        isLast: later == unsealed.count - 1)
+    }
+    // A good record may go, too: the unit that it belongs to is not whole.
+    let first = whole.tail < tails.count && whole.end < tails[whole.tail].end ? whole.tail : position
+    return TailDamage(
+      file: found.file, offset: found.offset, reason: found.reason, cutTo: whole.lsn, reached: search.last,
+      files: unsealed.dropFirst(first).map { SegmentFormat.name($0, suffix: SegmentFormat.fileSuffix) },
+      needsNewStore: whole.lsn < generation.rewindFloor || endsInsideSealedUnit)
+  }
+}
+
+extension TailDamage {
+  /// Copies the files with the damage to `damaged-<file>` in another directory, on disk when this returns. A file of that
+  /// name with other content is left alone: then the name ends with `-2` and so on. Zeros at the end are left out.
+  ///
+  /// - Returns: the paths of the copies.
+  public func copyFiles(
+    of directory: String, to target: String, _ fileSystem: any FileSystem
+  ) throws(FileError) -> [String] {
+    var copies: [String] = []
+    for name in files where fileSystem.exists("\(directory)/\(name)") {
+      let stem = "\(target)/damaged-\(name.dropLast(SegmentFormat.fileSuffix.utf8.count))"
+      let temporary = "\(stem)\(SegmentFormat.fileSuffix).tmp"
+      do throws(FileError) {
+        try Self.copy("\(directory)/\(name)", to: temporary, fileSystem)
+        copies.append(try fileSystem.settleName(temporary, stem: stem, suffix: SegmentFormat.fileSuffix))
+      } catch {
+        if fileSystem.exists(temporary) { try? fileSystem.unlink(temporary) }
+        throw error
+      }
+    }
+    try fileSystem.syncDirectory(target)
+    return copies
+  }
+
+  /// From the mapping: pages that the disk does not give any more are zeros in it.
+  private static func copy(_ from: String, to path: String, _ fileSystem: any FileSystem) throws(FileError) {
+    let mapping = try fileSystem.map(from)
+    let file = try fileSystem.open(path, .create)
+    defer { file.close() }
+    let end = Recovery.lastNonZero(mapping.bytes, from: 0)
+    var at = 0
+    while at < end {
+      let piece = UnsafeRawBufferPointer(rebasing: mapping.bytes[at..<min(end, at + 1 << 20)])
+      try file.write(piece, at: UInt64(at))
+      at += piece.count
+    }
+    try file.sync()
+  }
+}
