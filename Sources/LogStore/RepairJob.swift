@@ -166,6 +166,20 @@ public final class RepairJob {
     try search(from: segment.firstLSN, to: positions.applied)
   }
 
+  /// Those of the hashes of which this piece or an older one has a put: a start would find it alive without its deletion.
+  private func putsUpToHere(_ wanted: Set<UInt64>) throws(RepairFailure) -> Set<UInt64> {
+    var found: Set<UInt64> = []
+    guard !wanted.isEmpty else { return found }
+    for piece in store.segmentList.withLock({ $0 }) where piece.firstLSN <= segment.firstLSN {
+      guard let index = store.indexFile(of: piece) else { throw .noIndex }
+      for i in 0..<index.count {
+        let entry = index.entry(i)
+        if entry.kind == RecordKind.put.rawValue, wanted.contains(entry.hash) { found.insert(entry.hash) }
+      }
+    }
+    return found
+  }
+
   private func discard() {
     writer?.discard()
     writer = nil
@@ -175,8 +189,8 @@ public final class RepairJob {
   /// log's index files in the place of the key, which nobody can read any more.
   private func leaveOut(_ lost: [IndexFile.Entry], neededFrom: LSN, upTo last: LSN) throws(RepairFailure) -> [LSN] {
     guard !lost.isEmpty else { return [] }
-    let olderCleanUpTo =
-      store.segmentList.withLock { $0 }.prefix { $0 !== segment }.map(\.cleanUpTo).min() ?? LSN(.max)
+    let deleted = Set(lost.filter { $0.kind == RecordKind.delete.rawValue }.map(\.hash))
+    let written = try putsUpToHere(deleted)
     try search(from: segment.firstLSN, to: last, also: Set(lost.map { $0.hash >> 30 }))
     var missing: [LSN] = []
     for entry in lost {
@@ -193,7 +207,8 @@ public final class RepairJob {
               from: from, offset: 0, bytes: bytes, newBytes: 0, table: entry.table, hash: entry.hash, expires: false,
               isCatalog: false), lsn: lsn.value, contentHash: entry.contentHash))
       case .delete where isReplaced: break
-      case .delete where newest[place]?.lsn == lsn.value && lsn <= min(settled, olderCleanUpTo) && lsn < neededFrom:
+      case .delete
+      where newest[place]?.lsn == lsn.value && lsn <= settled && lsn < neededFrom && !written.contains(entry.hash):
         droppedTombstone = max(droppedTombstone, lsn)
       case .catalog where lsn.value < store.newestCatalogLSN && store.newestCatalogLSN <= settled.value: break
       case .put, .delete, .catalog, .noop, nil: missing.append(lsn)

@@ -43,13 +43,7 @@ extension LogStore {
       if segment.state == .sealed, hasNoDead, segment.lastLSN <= bounds.settled {
         segment.cleanUpTo = max(segment.cleanUpTo, bounds.settled)
       }
-      #if PACELINE_PLANTED_BUGS
-        let isForgotten = PlantedBug.dropTombstones.isPlanted
-      #else
-        let isForgotten = false
-      #endif
-      let tombstonesMayGo =
-        segment.lastLSN <= oldestUnclean && segment.lastLSN < bounds.neededFrom || isForgotten
+      let tombstonesMayGo = segment.lastLSN <= oldestUnclean && segment.lastLSN < bounds.neededFrom
       pieces.append(
         CompactionPlanner.Piece(
           bytes: bytes, liveBytes: live, keptBytes: kept, tombstonesMayGo: tombstonesMayGo,
@@ -62,7 +56,12 @@ extension LogStore {
       garbageRatio: garbageRatio, fileBytesMax: fileBytesMax,
       overheadBytes: overheadBytes(pieces, liveRecords: records) + 2 * fileBytesMax, forced: forced)
     guard let run = CompactionPlanner.choose(pieces, policy) else { return nil }
-    let older = segments[..<run.lowerBound].map(\.cleanUpTo).min() ?? LSN(.max)
+    let cleanUpTo = segments[..<run.lowerBound].map(\.cleanUpTo).min() ?? LSN(.max)
+    #if PACELINE_PLANTED_BUGS
+      let older = PlantedBug.dropTombstones.isPlanted ? LSN(.max) : cleanUpTo
+    #else
+      let older = cleanUpTo
+    #endif
     return CompactionJob(
       store: self, sources: Array(segments[run]), olderCleanUpTo: older, bounds: bounds, waitsToSettle: waitsToSettle)
   }

@@ -43,15 +43,20 @@ extension LogStore {
   public func locate(_ table: TableReference, _ hash: IndexHash, _ key: UnsafeRawBufferPointer) -> WriteTarget {
     table.pointee.index._withUnsafeGuaranteedRef { index in
       var cursor = index.cursor(hash)
+      var inTheWay: WriteTarget?
       while true {
         let entry = cursor.next()
         if entry == .empty {
-          return WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: false)
+          return inTheWay
+            ?? WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: false)
         }
         let (record, mapped) = record(entry)
         if mapped, !isIntact(record, entry) {
+          // Perhaps of this key, and older than what stands behind it: that is the one to replace. Of two good records of a
+          // key a compaction would drop one, and leave its place in the index.
           noteDamage(entry)
-          return WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: true)
+          inTheWay = WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: true)
+          continue
         }
         if record.hasKey(key.baseAddress!, count: key.count) {
           return WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: record, damaged: false)

@@ -50,6 +50,9 @@ package struct FaultPlan: Equatable, Sendable {
     case restartAlone(downFor: Int)
     /// A bit of a sealed file turns over, on disk and in what is mapped of it. `pick` chooses file and place.
     case flipBit(node: Int, pick: Int, isIndex: Bool)
+
+    /// Its name, without what it is about.
+    package var kind: String { String("\(self)".prefix { $0 != "(" }) }
   }
   package enum DiskCall: Equatable, Sendable, CaseIterable { case write, sync, rename, syncDirectory, open, unlink }
   package struct Planned: Equatable, Sendable {
@@ -86,6 +89,8 @@ package struct FaultPlan: Equatable, Sendable {
   package var mixesLevels = false
   /// Many writes have a time to live.
   package var expiresMuch = false
+  /// Many commands delete a key.
+  package var deletesMuch = false
   /// Bits turn over on disk, and nodes look for it: each sealed file once in this time.
   package var flipsBits = false
   package var scrubMilliseconds = 0

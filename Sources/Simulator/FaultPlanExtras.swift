@@ -11,11 +11,13 @@ extension FaultPlan {
     case turnovers
     /// Bits of sealed files turn over.
     case flippedBits
+    /// Many keys that are written seldom and deleted often: old files keep what newer ones say is gone.
+    case manyKeys
   }
 
   package static func extras(of seed: UInt64) -> Set<Extra> {
     switch seed % 8 {
-    case 1: return [.levels]
+    case 1: return seed % 16 == 1 ? [.levels] : [.manyKeys]
     case 3: return [.turnovers]
     case 5: return [.flippedBits]
     case 0:
@@ -30,13 +32,14 @@ extension FaultPlan {
     guard !extras.isEmpty else { return }
     var random = SplitMix64(seed: seed ^ 0x6D6F_7265)
     if extras.contains(.levels), nodes > 1, durability == .fsync { mixesLevels = true }
+    if extras.contains(.manyKeys) { planManyKeys(&random) }
     if extras.contains(.turnovers) { planTurnovers(&random) }
     if extras.contains(.flippedBits), nodes > 1 { planFlips(&random) }
     faults.sort { $0.at < $1.at }
   }
 
   private mutating func planTurnovers(_ random: inout SplitMix64) {
-    nodes = max(nodes, 3)
+    nodes = max(nodes, [3, 3, 4, 5][random.below(4)])
     durability = .fsync
     level = random.chance(75) ? .quorum : .fullsync
     // Segments fill up all the time, and a disk is often behind.
@@ -44,22 +47,43 @@ extension FaultPlan {
     syncMicroseconds = random.chance(50) ? 5000...60_000 : syncMicroseconds
     expiresMuch = random.chance(50)
     keys = max(keys, 5)
+    milliseconds = max(milliseconds, 6000)
     faults.removeAll { _ in random.chance(50) }
     var at = 300 + random.below(600)
     while at < milliseconds {
       switch random.below(4) {
       case 0: faults.append(Planned(at: at, fault: .powerCut(downFor: 1 + random.below(300), apart: random.below(400))))
       case 1:
+        // Who has heard of the master in the last seconds elects no other, but for one who has forgotten by a restart. And
+        // it takes a while to learn that somebody does not answer.
+        let losesPower = random.chance(60)
+        let promoteAfter = (losesPower ? 50 : 3000) + random.below(600)
+        let cutFor = promoteAfter + 2000 + random.below(1500)
         faults.append(
           Planned(
             at: at,
             fault: .turnover(
-              losesPower: random.chance(60), cutFor: 300 + random.below(2000), promoteAfter: 20 + random.below(400),
-              areRivals: random.chance(50))))
+              losesPower: losesPower, cutFor: cutFor, promoteAfter: promoteAfter, areRivals: random.chance(60))))
+        at += random.below(cutFor)
       case 2: faults.append(Planned(at: at, fault: .powerLossOfMaster(downFor: 1 + random.below(500))))
       default: faults.append(Planned(at: at, fault: .restartAlone(downFor: 100 + random.below(900))))
       }
       at += 200 + random.below(1200)
+    }
+  }
+
+  private mutating func planManyKeys(_ random: inout SplitMix64) {
+    keys = 100 + random.below(300)
+    deletesMuch = true
+    valueBytesMax = min(valueBytesMax, 400)
+    segmentBytes = 4096
+    opsBufferBytes = 0
+    walKeepBytes = 0
+    compactionIntervalMilliseconds = 100
+    readPercent = 40
+    for _ in 0..<2 + random.below(4) {
+      let at = milliseconds / 3 + random.below(milliseconds / 2)
+      faults.append(Planned(at: at, fault: .kill(node: random.below(nodes), downFor: 20 + random.below(200))))
     }
   }
 

@@ -163,6 +163,7 @@ final class SimulatedClient {
     if plan.expiresMuch, random.chance(30) {
       return [ClientCommand(.setExpiring, [expiringKey()], [value()], sentAt: now)]
     }
+    if plan.deletesMuch, random.chance(25) { return [ClientCommand(.delete, [key()], sentAt: now)] }
     switch random.below(20) {
     case 0: return [ClientCommand(.setExpiring, [expiringKey()], [value()], sentAt: now)]
     case 1, 2, 3: return [ClientCommand(.delete, [key()], sentAt: now)]

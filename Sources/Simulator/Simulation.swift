@@ -15,6 +15,13 @@ package struct SimulationResult: Sendable {
   package var fullSyncs = 0
   package var deltaSyncs = 0
   package var partialSyncs = 0
+  /// How many full syncs went by which rule of the planner.
+  package var fullSyncRules: [String: Int] = [:]
+  /// How often what went wrong.
+  package var faults: [String: Int] = [:]
+  /// Bits of sealed files that turned over, and files that were repaired from other nodes.
+  package var flippedBits = 0
+  package var repairedFiles = 0
   /// Of everything that happened, in order: the same seed gives the same number.
   package var fingerprint: UInt64 = 0
   /// Overlapping commands that the search for an order gave up on.
@@ -56,10 +63,6 @@ package final class Simulation: @unchecked Sendable {
   var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
   /// How many values were written, and how many connections made.
   private var values = 0
-  var flippedBits = 0
-  private var repairedFiles = 0
-  /// How many full syncs went by which rule.
-  var fullSyncs: [FullSyncChecker.Rule: Int] = [:]
   private var lines = 0
   /// How far the master of a term has its log on disk: nothing else may be visible on slaves.
   private var safe: [Term: LSN] = [:]
@@ -104,7 +107,10 @@ package final class Simulation: @unchecked Sendable {
       let next = queue.now + 200_000
       while result.violations.isEmpty, queue.runNext(until: next) {}
       restartFailed()
-      if queue.now > begin + Self.patienceMicroseconds { attachStragglers() }
+      if queue.now > begin + Self.patienceMicroseconds {
+        attachStragglers()
+        if plan.flipsBits { compactDamaged() }
+      }
       unhealed = whatIsMissing()
     }
     if let unhealed, result.violations.isEmpty { report(Violation("does not heal", unhealed)) }
@@ -154,6 +160,11 @@ package final class Simulation: @unchecked Sendable {
         life.core.remember(.slave(of: master))
       }
     }
+  }
+
+  /// A tombstone that nobody else has any more goes when what is older has been cleaned: by COMPACT.
+  private func compactDamaged() {
+    for node in nodes where node.isAlive && node.life?.remainingDamage != nil { node.life?.compact(isForced: true) }
   }
 
   private func whatIsMissing() -> String? {
@@ -379,7 +390,7 @@ package final class Simulation: @unchecked Sendable {
     }
   }
 
-  func repaired() { repairedFiles += 1 }
+  func repaired() { result.repairedFiles += 1 }
 
   func permit(_ loss: PermittedLoss) {
     trace("what term \(loss.term) wrote after LSN \(loss.keptUpTo) may be lost")
@@ -419,11 +430,14 @@ package final class Simulation: @unchecked Sendable {
   // MARK: The operator
 
   /// PROMOTE on a slave.
-  func promote(_ number: Int) {
+  ///
+  /// - Parameter knowsRowOfOld: also one that has not heard of its master since it was started, but knows the others.
+  func promote(_ number: Int, knowsRowOfOld: Bool = false) {
     let node = nodes[number]
     // One that never had data has nothing to be master of, and knows of nobody to be told.
     guard node.isAlive, !node.isPaused, let life = node.life, !life.core.isMaster,
-      life.store.positions.applied > .none, life.core.replication.upstream.view.slaves != nil
+      life.store.positions.applied > .none,
+      life.core.replication.upstream.view.slaves != nil || knowsRowOfOld && !life.core.replication.slaves.isEmpty
     else { return }
     life.core.succession.promote(force: plan.level == .async && random.chance(50)) { reason in
       node.log(reason.map { "was not promoted: \($0)" } ?? "was promoted")

@@ -7,6 +7,7 @@ extension Simulation {
   /// Makes one thing of the plan go wrong.
   func apply(_ fault: FaultPlan.Fault) {
     trace("fault: \(fault)")
+    result.faults[fault.kind, default: 0] += 1
     switch fault {
     case .kill(let node, let milliseconds):
       nodes[node].kill()
@@ -67,6 +68,7 @@ extension Simulation {
   private func turnOver(losesPower: Bool, cutFor: Int, promoteAfter: Int, areRivals: Bool) {
     let master = masterNumber
     isolate(master, fromClients: false, cutFor)
+    network.dropConnections(of: master)
     let others = nodes.filter { $0.number != master }
     if losesPower {
       for node in others {
@@ -75,7 +77,7 @@ extension Simulation {
       }
     }
     after(promoteAfter) { simulation in
-      for node in areRivals ? others : Array(others.prefix(1)) { simulation.promote(node.number) }
+      for node in others.prefix(areRivals ? 2 : 1) { simulation.promote(node.number, knowsRowOfOld: true) }
     }
   }
 
@@ -123,7 +125,7 @@ extension Simulation {
     guard isIndex || bit / 8 >= SegmentFormat.headerBytes else { return trace("a header is left alone") }
     trace("a bit of \(path) turns over at \(bit / 8)")
     node.disk.flipBitWhereMapped(path, offset: bit / 8, bit: bit % 8)
-    flippedBits += 1
+    result.flippedBits += 1
   }
 }
 

@@ -28,7 +28,7 @@ extension Simulation {
         Violation(
           "full sync without a reason", "node \(master.number) to \(slave.site.number): \(planned.report.summary)"))
     }
-    fullSyncs[rule, default: 0] += 1
+    result.fullSyncRules[rule.rawValue, default: 0] += 1
     master.log("full sync by rule: \(rule)")
   }
 }

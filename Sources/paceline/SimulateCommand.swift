@@ -55,14 +55,15 @@ struct SimulateCommand: ParsableCommand {
       }
       if summary.runs % 100 == 0, summary.runs < count { Terminal.write(summary.line(since: began)) }
     }
-    Terminal.write(summary.line(since: began))
+    Terminal.write(summary.totals + summary.line(since: began))
     if summary.failed > 0 { throw ExitCode(1) }
   }
 
   #if PACELINE_PLANTED_BUGS
     private func find(_ name: String, _ seeds: Range<UInt64>) throws {
       guard let bug = PlantedBug(rawValue: name) else { throw ValidationError("no such mistake: \(name)") }
-      for seed in seeds {
+      // Damage on disk has ways of its own to make runs differ.
+      for seed in seeds where !FaultPlan(seed: seed).flipsBits {
         PlantedBug.planted = nil
         guard Simulation(seed: seed).run().violations.isEmpty else { continue }
         PlantedBug.planted = bug
@@ -93,7 +94,31 @@ struct SimulateCommand: ParsableCommand {
       total.deltaSyncs += result.deltaSyncs
       total.partialSyncs += result.partialSyncs
       total.undecided += result.undecided
+      total.flippedBits += result.flippedBits
+      total.repairedFiles += result.repairedFiles
+      total.fullSyncRules.merge(result.fullSyncRules, uniquingKeysWith: +)
+      total.faults.merge(result.faults, uniquingKeysWith: +)
       total.fingerprint = total.fingerprint &* 31 &+ result.fingerprint
+    }
+
+    /// Printed once, at the end.
+    var totals: String {
+      func list(_ counts: [String: Int]) -> String {
+        counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { "\($0.key) \($0.value)" }.joined(
+          separator: ", ")
+      }
+      let hours = Double(total.simulatedMilliseconds / 36_000) / 100
+      return """
+        simulated hours  \(hours)
+        steps            \(total.steps)
+        starts of nodes  \(total.starts)
+        commands         \(total.commands), \(total.acknowledged) records acknowledged
+        faults           \(list(total.faults))
+        syncs            \(total.fullSyncs) full, \(total.deltaSyncs) delta, \(total.partialSyncs) partial
+        full syncs       \(list(total.fullSyncRules))
+        flipped bits     \(total.flippedBits), \(total.repairedFiles) files repaired
+
+        """
     }
 
     func line(since began: ContinuousClock.Instant) -> String {

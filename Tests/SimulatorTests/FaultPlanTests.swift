@@ -24,7 +24,7 @@ import Testing
     var kinds: Set<String> = []
     for seed in UInt64(0)..<500 {
       for planned in FaultPlan(seed: seed).faults {
-        kinds.insert(String("\(planned.fault)".prefix { $0 != "(" }))
+        kinds.insert(planned.fault.kind)
       }
     }
     #expect(kinds.count == 20)
