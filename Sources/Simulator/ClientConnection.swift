@@ -185,6 +185,20 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
     if held.isEmpty, session.closing { connection.close() }
   }
 
+  /// The node goes over to another log: what is good by now leaves, the rest is answered with an error, because what it
+  /// tells of may be gone.
+  func endHeld(good: Gate) {
+    for reply in held {
+      if reply.gate.isPassed(good) {
+        connection.send(reply.bytes)
+      } else {
+        for _ in 0..<reply.replies { connection.send(Array("-UNCERTAIN this node took over another log\r\n".utf8)) }
+      }
+    }
+    held = []
+    session.gate = Gate()
+  }
+
   /// Answers replies that have waited for slaves too long: their writes may still become good.
   private func timeOut(_ good: Gate) {
     let most = node.configuration.sync.timeoutMilliseconds * 1000

@@ -222,7 +222,13 @@ extension NodeProcess: NodeHost {
     scheduleCommit()
   }
 
-  package func moveReaders(to store: LogStore) { for worker in workers { worker.executor.use(store) } }
+  package func moveReaders(to store: LogStore) {
+    for worker in workers {
+      let good = worker.good
+      for id in worker.clients.keys.sorted() { worker.clients[id]?.endHeld(good: good) }
+      worker.executor.use(store)
+    }
+  }
   package func takesWrites(_ yes: Bool) { for worker in workers { worker.takesWrites = yes } }
   package func commitAdvanced() { for worker in workers { worker.askForRelease() } }
   package func stateChanged() { for worker in workers { worker.askForRelease() } }
