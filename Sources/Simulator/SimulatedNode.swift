@@ -23,6 +23,7 @@ package final class SimulatedNode: @unchecked Sendable {
   private(set) var directory: DataDirectory?
   /// Of the catalog records that were the newest here at some time.
   var catalogLSNs: Set<LSN> = []
+  var isDamagedForGood = false
   /// Pieces of the log of which a bit was turned over, in the records or in the index.
   var spoiled: Set<String> = []
   /// Its start is over: it knows its role.

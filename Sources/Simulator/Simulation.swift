@@ -22,6 +22,8 @@ package struct SimulationResult: Sendable {
   /// Bits of sealed files that turned over, and files that were repaired from other nodes.
   package var flippedBits = 0
   package var repairedFiles = 0
+  /// Nodes with a damaged record in the end that no other node had any more.
+  package var unrepairedNodes = 0
   /// Of everything that happened, in order: the same seed gives the same number.
   package var fingerprint: UInt64 = 0
   /// Overlapping commands that the search for an order gave up on.
@@ -48,6 +50,7 @@ package final class Simulation: @unchecked Sendable {
   /// The history that the node that reigns began its reign with.
   private var newestBranch = TermHistory()
   private(set) var isHealing = false
+  private var healingSince: UInt64 = 0
   private var random: SplitMix64
   private let output: ((String) -> Void)?
 
@@ -130,6 +133,7 @@ package final class Simulation: @unchecked Sendable {
   private func heal() {
     trace("healing")
     isHealing = true
+    healingSince = queue.now
     for client in clients { client.stop() }
     network.healAll()
     network.settings.lossPerMillion = 0
@@ -179,7 +183,14 @@ package final class Simulation: @unchecked Sendable {
       else { return node.row }
     }
     if plan.flipsBits {
-      for node in nodes { if let damage = node.life?.remainingDamage { return "node \(node.number): \(damage)" } }
+      for node in nodes where !node.isDamagedForGood {
+        guard let damage = node.life?.remainingDamage else { continue }
+        guard queue.now > healingSince + Self.healingMicroseconds / 2, node.life?.isDamagedForGood == true else {
+          return "node \(node.number): \(damage)"
+        }
+        node.isDamagedForGood = true
+        result.unrepairedNodes += 1
+      }
     }
     return nil
   }

@@ -77,7 +77,10 @@ extension Simulation {
       }
     }
     after(promoteAfter) { simulation in
-      for node in others.prefix(areRivals ? 2 : 1) { simulation.promote(node.number, knowsRowOfOld: true) }
+      // A good operator takes those that hold most of the log.
+      let last = others.map { $0.life?.store.positions.durable ?? .none }
+      let order = others.indices.sorted { (last[$1], $0) < (last[$0], $1) }
+      for i in order.prefix(areRivals ? 2 : 1) { simulation.promote(others[i].number, knowsRowOfOld: true) }
     }
   }
 

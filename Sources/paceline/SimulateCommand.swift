@@ -96,6 +96,7 @@ struct SimulateCommand: ParsableCommand {
       total.undecided += result.undecided
       total.flippedBits += result.flippedBits
       total.repairedFiles += result.repairedFiles
+      total.unrepairedNodes += result.unrepairedNodes
       total.fullSyncRules.merge(result.fullSyncRules, uniquingKeysWith: +)
       total.faults.merge(result.faults, uniquingKeysWith: +)
       total.fingerprint = total.fingerprint &* 31 &+ result.fingerprint
@@ -116,7 +117,7 @@ struct SimulateCommand: ParsableCommand {
         faults           \(list(total.faults))
         syncs            \(total.fullSyncs) full, \(total.deltaSyncs) delta, \(total.partialSyncs) partial
         full syncs       \(list(total.fullSyncRules))
-        flipped bits     \(total.flippedBits), \(total.repairedFiles) files repaired
+        flipped bits     \(total.flippedBits), \(total.repairedFiles) files repaired, \(total.unrepairedNodes) nodes left with a record that nobody has
 
         """
     }
