@@ -126,7 +126,7 @@ extension NodeCore {
     if let wanted = refetchTo { return done(OpenError(refetching(to: wanted))) }
     replication.upstream.detach { [self] in
       do {
-        try beginReign()
+        try beginReign(succession.nextTerm(above: knownTerm))
         remember(.master)
         replication.upstreamChanged([])
         logger.notice("this node is a master now", metadata: ["term": "\(term)"])

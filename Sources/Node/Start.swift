@@ -58,13 +58,11 @@ extension Succession {
       return done(nil)
     }
     let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
-    let next = Term(max(highest, own).value + 1)
-    guard case .quorum(let voters) = promotionFacts(force: false, handover: nil).level, voters.count > 1 else {
-      return reign(next, done)
-    }
+    let known = max(highest, own)
+    guard isQuorum else { return reign(nextTerm(above: known), done) }
     core.stepDown(for: core.ownAddress)
     logger.notice("a majority of the voters is asked before this node takes writes")
-    askVoters(next)
+    askVoters(Term(known.value + 1))
     done(nil)
   }
 
@@ -77,8 +75,14 @@ extension Succession {
     }
   }
 
+  /// Where a majority of several voters makes the master.
+  var isQuorum: Bool {
+    guard case .quorum(let voters) = promotionFacts(force: false, handover: nil).level else { return false }
+    return voters.count > 1
+  }
+
   /// Until a majority votes for this node, or it hears of another master.
-  private func askVoters(_ term: Term) {
+  func askVoters(_ term: Term) {
     guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
     if !isPromoting {
       var facts = promotionFacts(force: false, handover: max(term, Term(core.knownTerm.value + 1)))

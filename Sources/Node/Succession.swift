@@ -33,7 +33,7 @@ package final class Succession: @unchecked Sendable {
   var host: any NodeHost { core.host }
   var logger: Logger { core.logger }
   static let callMilliseconds: UInt64 = 2000
-  private static let termsLeftForRestarts: UInt32 = 9
+  private static let termsPerNode: UInt32 = 10
 
   init(core: NodeCore) {
     self.core = core
@@ -131,11 +131,24 @@ package final class Succession: @unchecked Sendable {
     let now = host.monotonic
     facts.promisedUntil = now.advanced(by: core.promiseLeft(now: now))
     facts.refetchTo = refetchTo
-    // The old master may be started again and again, cut off from all others: its terms are to stay below.
-    if term == nil, strictest < .quorum {
-      facts.knownTerm = Term(facts.knownTerm.value + Self.termsLeftForRestarts)
-    }
+    if term == nil, strictest < .quorum { facts.termsLeftOut = termsLeftOut }
     return facts
+  }
+
+  /// Where no majority votes, two nodes that cannot hear each other may both begin a reign, and of one term they would
+  /// write two logs. So the terms that follow the newest one are shared out: the first are for its own master, which may
+  /// be started again and again, cut off from all others; then every node of the row has some, in the order of the ids.
+  private var termsLeftOut: UInt32 {
+    let own = core.directory.node
+    let before = knownNodes.count { $0.id < own }
+    return Self.termsPerNode * UInt32(before + 1) - 1
+  }
+
+  /// For a reign that begins without votes.
+  func nextTerm(above known: Term) -> Term {
+    let vote = core.directory.current.vote
+    let isOwn = known == .none || (vote.term == known && vote.candidate == core.directory.node)
+    return Term(known.value + (isOwn ? 0 : termsLeftOut) + 1)
   }
 
   func step(promotion event: PromotionEvent) {

@@ -151,18 +151,47 @@ extension Succession {
   /// - Parameter yields: it was master of that term itself and was told to follow this node.
   func newerTermSeen(_ term: Term, at address: NodeAddress, yields: Bool) {
     loop.execute { [self] in
-      guard core.isMaster, term > core.knownTerm || core.term < term else { return }
+      guard core.isMaster else { return passOn(term, yields: yields) }
+      guard term > core.knownTerm || core.term < term else { return }
       if yields {
         logger.notice(
           "a former master follows this node: a newer term begins", metadata: ["replication.term": "\(term)"])
-        _ = try? core.beginReign(Term(term.value + 1))
-        return
+        return beginAbove(term)
       }
       logger.error(
         "THIS NODE IS NO MASTER ANY MORE: another one was made in a newer term",
         metadata: ["replication.term": "\(term)", "replication.told.by": "\(address)"])
       core.stepDown(for: address)
       findMaster([address] + knownNodes.map(\.address), term: term)
+    }
+  }
+
+  /// This node goes on as master, in a term above `term`.
+  private func beginAbove(_ term: Term) {
+    let known = max(term, core.knownTerm)
+    guard isQuorum else {
+      do {
+        try core.beginReign(nextTerm(above: known))
+      } catch {
+        logger.error("the new term could not be begun", metadata: ["error": "\(error)"])
+      }
+      return
+    }
+    // The voters may be about to elect another one in that very term. A handover that is under way has its own vote.
+    guard !handover.isUnderWay else { return }
+    core.stepDown(for: core.ownAddress)
+    askVoters(Term(known.value + 1))
+  }
+
+  /// A slave of this node knows of a newer term than this node's master: that one is to hear of it, at the registration
+  /// that follows. Until then this node could not pass on its log.
+  private func passOn(_ term: Term, yields: Bool) {
+    guard term > core.knownTerm, core.replication.upstream.view.master != nil else { return }
+    do {
+      try core.directory.change { $0.vote = .init(term: term, candidate: yields ? $0.node : nil) }
+      core.replication.upstream.voted(term)
+    } catch {
+      logger.error("the new term cannot be written down", metadata: ["error": "\(error)"])
     }
   }
 

@@ -106,7 +106,7 @@ package struct Promotion: Sendable {
       guard isComplete || now >= until else { return [] }
       if !facts.isForced, let obstacle = missingAnswers(facts) { return refuse(obstacle) }
       guard facts.isForced || now >= facts.promisedUntil else { return [] }
-      return vote(Term(highestTerm(facts).value &+ 1), now)
+      return vote(nextTerm(facts), now)
     case .voting(let term, let until):
       // It counts as silent until it has answered anew.
       let due = asked.filter { again[$0.id].map { now >= $0 } ?? false }
@@ -207,6 +207,8 @@ package struct Promotion: Sendable {
     return term
   }
 
+  private func nextTerm(_ facts: PromotionFacts) -> Term { Term(highestTerm(facts).value &+ facts.termsLeftOut &+ 1) }
+
   // MARK: voting
 
   private mutating func vote(_ term: Term, _ now: Tick) -> [PromotionAction] {
@@ -239,11 +241,10 @@ package struct Promotion: Sendable {
       guard facts.isForced else { return obstacle.isFinal ? refuse(obstacle.text) : [] }
       guard isComplete || isOver else { return [] }
       // The one thing that FORCE does not pass over: two masters of one term could not be told apart.
-      let highest = highestTerm(facts)
       let isTaken = asked.contains { votes[$0.id].map { !$0.isGranted && $0.term >= term } ?? false }
       rounds += isTaken ? 1 : 0
       guard rounds <= config.forcedRoundsMax else { return refuse("\(obstacle.text) (\(rounds) terms were taken)") }
-      if isTaken { return vote(Term(highest.value &+ 1), now) }
+      if isTaken { return vote(nextTerm(facts), now) }
     }
     state = .beginning(term)
     return [.becomeMaster(term)]

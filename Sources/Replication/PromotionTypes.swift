@@ -66,6 +66,8 @@ package struct PromotionFacts: Hashable, Sendable {
   package var handoverTerm: Term?
   /// The old master itself gave the order, and its lease up.
   package var isOrdered = false
+  /// How many terms after the newest one are left to others; see `Succession`.
+  package var termsLeftOut: UInt32 = 0
   /// Until when this node has promised its old master not to vote for another, itself included; see `ReadLease`.
   package var promisedUntil = Tick(milliseconds: 0)
 
