@@ -135,6 +135,7 @@ package final class SimulatedNode: @unchecked Sendable {
     process?.kill()
     network.processEnded(at: number)
     disk.killProcess()
+    life?.dismantle()
     life = nil
     process = nil
   }
@@ -151,6 +152,7 @@ package final class SimulatedNode: @unchecked Sendable {
     process?.kill()
     network.powerLost(at: number)
     disk.crash()
+    life?.dismantle()
     life = nil
     process = nil
   }
