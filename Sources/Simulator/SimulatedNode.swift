@@ -137,6 +137,7 @@ package final class SimulatedNode: @unchecked Sendable {
     process?.kill()
     network.processEnded(at: number)
     disk.killProcess()
+    life?.dismantle()
     life = nil
     process = nil
   }
@@ -153,6 +154,7 @@ package final class SimulatedNode: @unchecked Sendable {
     process?.kill()
     network.powerLost(at: number)
     disk.crash()
+    life?.dismantle()
     life = nil
     process = nil
   }

@@ -123,6 +123,7 @@ package final class Simulation: @unchecked Sendable {
     result.starts = nodes.reduce(0) { $0 + $1.starts }
     result.acknowledged = acknowledged.acknowledgedCount
     for node in nodes { node.kill() }
+    for client in clients { client.end() }
     queue.removeAll()
     return result
   }

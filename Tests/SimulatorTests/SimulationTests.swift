@@ -32,6 +32,9 @@ import Testing
     (2571, "a master fell in its first moment, before its role was written down; nobody held as much as it"),
     (2784, "a promotion ended when a newer master had begun: the checkers knew of one master only"),
     (3040, "a master lost its tail twice; its voters had voted for it between and denied it their votes"),
+    (2645, "the checkers took a command that a transaction refused, because of damage, for one that had written"),
+    (5029, "the same as 2645, where all of the transaction was refused"),
+    (8771, "a start removed the store that the generation before its own named, and lost its own with the power"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
