@@ -153,6 +153,46 @@ import Testing
       ])
   }
 
+  /// A master that has just begun its reign knows of nothing that is committed: its barrier lies before what this node
+  /// holds, and a majority may count on that.
+  @Test func aNewCopyWaitsUntilItHoldsWhatItReplaces() {
+    let begin = SyncBegin(
+      mode: .full, snapshot: SnapshotID(5), startLSN: LSN(1), barrierLSN: .none, lineage: node(9), fileCount: 0,
+      fileBytes: 0, history: terms((1, 1), (2, 15)))
+    func swaps(_ actions: [ApplierAction]) -> Bool {
+      actions.contains { if case .swapIn = $0 { true } else { false } }
+    }
+    func applier(lineage: NodeID) -> Applier {
+      var applier = Applier()
+      _ = applier.step(.attach(place(7400)), now: at(0))
+      _ = applier.step(.connected(Self.facts { $0.lineage = lineage }), now: at(0))
+      _ = applier.step(.registerReply(Self.master()), now: at(0))
+      _ = applier.step(.syncReply(Self.reply(begin)), now: at(0))
+      _ = applier.step(Self.frame(.syncBegin, .syncBegin(begin), term: 2), now: at(0))
+      let manifest = FileManifest(snapshot: SnapshotID(5), files: [])
+      _ = applier.step(Self.frame(.fileManifest, .fileManifest(manifest)), now: at(0))
+      _ = applier.step(Self.log(1, 6), now: at(1))
+      return applier
+    }
+    let end = Self.frame(.syncEnd, .syncEnd(SyncEnd(snapshot: SnapshotID(5), barrierLSN: .none)))
+
+    var own = applier(lineage: node(9))
+    #expect(!swaps(own.step(end, now: at(2))))
+    #expect(!swaps(own.step(.durableAdvanced(LSN(6)), now: at(3))))
+    _ = own.step(Self.log(7, 10), now: at(4))
+    #expect(swaps(own.step(.durableAdvanced(LSN(10)), now: at(5))))
+
+    // Nothing of another data set is worth waiting for.
+    var other = applier(lineage: node(8))
+    #expect(swaps(other.step(end, now: at(2))))
+
+    // Before the new copy is in place, nothing counts as held here that the old log does not hold.
+    var early = applier(lineage: node(9))
+    _ = early.step(Self.log(7, 14), now: at(2))
+    let actions = early.step(.durableAdvanced(LSN(14)), now: at(3))
+    #expect(actions.contains { if case .sendAck(let ack) = $0 { ack.durableLSN == LSN(10) } else { false } })
+  }
+
   /// Whatever a master sends: a named error, the link closed, a retry planned, and nothing written before.
   func refusal(_ applier: Applier, _ event: ApplierEvent) -> ReplicationError.Code? {
     var applier = applier

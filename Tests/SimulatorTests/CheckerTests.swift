@@ -9,6 +9,17 @@ import Testing
     TermHistory(entries.map { .init(term: Term($0.0), firstLSN: LSN($0.1)) }) ?? TermHistory()
   }
 
+  // MARK: What a transaction wrote
+
+  @Test func whatATransactionRefusedWroteNothing() {
+    let command = ClientCommand(.exec, ["a", "b"], ["1:", "2:"], sentAt: 0)
+    command.leaveOut(refused: [.error("CORRUPT"), .status("OK")])
+    #expect(command.keys == ["b"] && command.values == ["2:"])
+    #expect(command.records == 1 && !command.mayChangeNothing)
+    command.leaveOut(refused: [.error("CORRUPT")])
+    #expect(command.records == 0 && command.mayChangeNothing)
+  }
+
   // MARK: AcknowledgedChecker
 
   @Test func whatIsKeptIsFine() {
