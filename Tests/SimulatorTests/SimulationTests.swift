@@ -32,6 +32,18 @@ import Testing
     (2571, "a master fell in its first moment, before its role was written down; nobody held as much as it"),
     (2784, "a promotion ended when a newer master had begun: the checkers knew of one master only"),
     (3040, "a master lost its tail twice; its voters had voted for it between and denied it their votes"),
+    (5537, "the checkers took a late word of slaves to a master that was replaced for none"),
+    (
+      6331,
+      "replies that waited when a node went over to another log were released by that one's LSNs, in the simulator"
+    ),
+    (6353, "the same as 5537, with votes on their way for long"),
+    (6488, "a full sync sealed what was not good yet, and a start of the slave showed it"),
+    (6509, "the checkers took the first record of a reign that failed as it began for something to see"),
+    (6580, "the checkers missed what a master called good as it stepped down"),
+    (6815, "the same as 6509, after a restart"),
+    (8418, "the same as 6509, on a node that voted for another one later"),
+    (9147, "the same as 6331, for a write"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
