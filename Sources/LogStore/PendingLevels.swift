@@ -93,6 +93,17 @@ package struct PendingLevels: Sendable {
     return good
   }
 
+  /// How far other nodes may have the log before this disk does: up to the next `async` record behind `durable`. That one is
+  /// good by being on this disk, and whoever holds it takes it for good after a restart. O(closed runs).
+  package func sendable(last: LSN, durable: LSN) -> LSN {
+    var end = durable
+    for run in closed[first...] where run.upTo > end {
+      guard run.level > .async else { return end }
+      end = run.upTo
+    }
+    return level > .async ? max(end, last) : end
+  }
+
   /// The highest level of a record that is not good; `async` if there is none. O(1).
   package func strictest(last: LSN) -> RecordLevel {
     let open = last > openAfter ? level : .async

@@ -48,6 +48,10 @@ extension LogStore {
     levels.committable(last: LSN(lastLSN), durable: durable, fullsync: fullsync, quorum: quorum)
   }
 
+  /// How far the log may leave a master that has it on disk up to `durable`: a record that waits for other nodes may be there
+  /// first, an `async` one not.
+  public func sendable(durable: LSN) -> LSN { levels.sendable(last: LSN(lastLSN), durable: durable) }
+
   /// The highest level that a record of the log waits for, since the last `committable`; `async` if there is none.
   public var strictestPending: RecordLevel { levels.strictest(last: LSN(lastLSN)) }
 

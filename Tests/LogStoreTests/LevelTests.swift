@@ -40,6 +40,9 @@ import Testing
         #expect(pending.committable(last: last, durable: durable, fullsync: fullsync, quorum: quorum) == good)
       }
       let open = records[Int(good.value - start.value)...]
+      let durable = LSN(good.value + UInt64(random.below(Int(last.value - good.value) + 1)))
+      let early = records[Int(durable.value - start.value)...].prefix { $0 > .async }.count
+      #expect(pending.sendable(last: last, durable: durable) == LSN(durable.value + UInt64(early)), "seed \(seed)")
       #expect(pending.strictest(last: last) == (open.max() ?? .async), "seed \(seed)")
       #expect(pending.runs.count <= open.count)
       for (a, b) in zip(pending.runs, pending.runs.dropFirst()) { #expect(a.upTo < b.upTo && a.level != b.level) }

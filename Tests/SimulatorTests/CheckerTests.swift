@@ -54,6 +54,34 @@ import Testing
       ])
   }
 
+  // MARK: VisibilityChecker
+
+  @Test func whatNoMasterCalledGoodIsShownTooEarly() {
+    var checker = VisibilityChecker()
+    let history = branch((1, 1), (2, 8))
+    checker.isGood(upTo: LSN(5), in: branch((1, 1)))
+    #expect(checker.tooEarly(LSN(5), in: history) { _ in false } == nil)
+    #expect(checker.tooEarly(LSN(6), in: history) { _ in false } == at(1, 6))
+    #expect(checker.tooEarly(LSN(6), in: history) { $0 == at(1, 6) } == nil)
+    // A master of another history called another record good.
+    checker.isGood(upTo: LSN(9), in: branch((1, 1), (3, 6)))
+    #expect(checker.tooEarly(LSN(6), in: history) { _ in false } == at(1, 6))
+    checker.isGood(upTo: LSN(9), in: history)
+    #expect(checker.tooEarly(LSN(7), in: history) { _ in false } == nil)
+    #expect(checker.tooEarly(LSN(10), in: history) { _ in false } == at(2, 10))
+  }
+
+  @Test func theFirstRecordOfATermShowsNothingButWhatStandsBeforeItDoes() {
+    var checker = VisibilityChecker()
+    let history = branch((1, 1), (2, 8), (3, 9))
+    checker.isGood(upTo: LSN(6), in: history)
+    #expect(checker.tooEarly(LSN(9), in: history) { _ in false } == at(1, 7))
+    checker.isGood(upTo: LSN(7), in: history)
+    #expect(checker.tooEarly(LSN(9), in: history) { _ in false } == nil)
+    #expect(checker.tooEarly(LSN(10), in: history) { _ in false } == at(3, 10))
+    #expect(VisibilityChecker().tooEarly(LSN(1), in: history) { _ in false } == nil)
+  }
+
   // MARK: WrittenHistory, PrefixChecker
 
   private var history: WrittenHistory {

@@ -35,6 +35,18 @@ import Testing
     (2645, "the checkers took a command that a transaction refused, because of damage, for one that had written"),
     (5029, "the same as 2645, where all of the transaction was refused"),
     (8771, "a start removed the store that the generation before its own named, and lost its own with the power"),
+    (5537, "the checkers took a late word of slaves to a master that was replaced for none"),
+    (
+      6331,
+      "replies that waited when a node went over to another log were released by that one's LSNs, in the simulator"
+    ),
+    (6353, "the same as 5537, with votes on their way for long"),
+    (6488, "a full sync sealed what was not good yet, and a start of the slave showed it"),
+    (6509, "the checkers took the first record of a reign that failed as it began for something to see"),
+    (6580, "the checkers missed what a master called good as it stepped down"),
+    (6815, "the same as 6509, after a restart"),
+    (8418, "the same as 6509, on a node that voted for another one later"),
+    (9147, "the same as 6331, for a write"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()

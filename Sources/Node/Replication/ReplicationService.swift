@@ -62,13 +62,26 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// Up to where records may leave this node, and what slaves may show.
   func sendable(_ store: LogStore) -> (last: LSN, committed: LSN, term: Term) {
-    let committed = store.positions.committed
+    guard store.isGated, !store.isReplica else { return sendable(store, upTo: held(store)) }
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    return sendableLocked(store)
+  }
+
+  /// Under the write lock.
+  private func sendableLocked(_ store: LogStore) -> (last: LSN, committed: LSN, term: Term) {
     // Where a write waits for slaves, they get it while this node's disk is busy with it; nothing of it is shown there
     // before it is good.
-    let last =
-      store.isGated && !store.isReplica
-      ? store.positions.appended : core.durability == .fsync ? store.positions.durable : store.positions.written
-    return (last, min(committed, last), core.term)
+    let isEarly = store.isGated && !store.isReplica
+    return sendable(store, upTo: isEarly ? store.sendable(durable: held(store)) : held(store))
+  }
+
+  private func held(_ store: LogStore) -> LSN {
+    core.durability == .fsync ? store.positions.durable : store.positions.written
+  }
+
+  private func sendable(_ store: LogStore, upTo last: LSN) -> (last: LSN, committed: LSN, term: Term) {
+    (last, min(store.positions.committed, last), core.term)
   }
 
   var masterClock: WallClock { core.clock }
@@ -246,8 +259,8 @@ package final class ReplicationService: @unchecked Sendable {
     store.writeLock.lock()
     input.masterTerm = core.term
     input.masterHistory = store.terms
-    input.masterLast = sendable(store).last
-    input.masterCommitted = sendable(store).committed
+    let sendable = sendableLocked(store)
+    (input.masterLast, input.masterCommitted) = (sendable.last, sendable.committed)
     input.logRawFrom = store.logStart
     input.logAfterFilesFrom = files.logFrom
     let common = SyncPlanner.commonLSN(

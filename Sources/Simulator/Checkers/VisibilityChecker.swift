@@ -20,7 +20,8 @@ package struct VisibilityChecker: Sendable {
 
   /// - Returns: the record that was shown too early, nil if there is none.
   package func tooEarly(_ shown: LSN, in history: TermHistory, mayBeLost: (Position) -> Bool) -> Position? {
-    guard let position = Self.newestContent(upTo: shown, in: history), position.lsn > safe[position.term, default: .none],
+    guard let position = Self.newestContent(upTo: shown, in: history),
+      position.lsn > safe[position.term, default: .none],
       !mayBeLost(position)
     else { return nil }
     return position
