@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import handover
 import others
 from servers import ROOT, free_port
 from syncs import OneWriter, SyncProbe, percentile
@@ -22,7 +23,7 @@ OPTIONS = (
     ("--commit-clients", dict(type=int, default=256, help="connections of commit (default %(default)s)")),
     ("--commit-rounds", dict(type=int, default=25, help="interleaved rounds of commit (default %(default)s; --quick: 2)")),
     ("--commit-seconds", dict(type=float, default=2.0, help="seconds of one load in commit (default %(default)s)")),
-    ("--commit-parts", dict(default="levels,slow,single,others", help="parts of commit (default %(default)s)")),
+    ("--commit-parts", dict(default="levels,slow,single,handover,others", help="parts of commit (default %(default)s)")),
     ("--commit-others", dict(default="redis,etcd,postgresql,mariadb", help="who else is measured; installed if missing (default %(default)s)")),
 )
 LEVELS = ("async", "fullsync:1", "fullsync:2", "quorum")
@@ -223,6 +224,22 @@ class Commit:
         writer.end()
         probe.end()
         self.stop(rows)
+        self.tables.append(table)
+
+    def handover(self):
+        table = [["write pause of FAILOVER, ms", "median", "least", "most", "times"]]
+        self.results["handover"] = {}
+        for level in ("async", "quorum"):
+            rows = self.started({level: PacelineRow(self.comparison, level)})
+            for clients in (1, 8):
+                found = handover.pauses(rows[level].ports, clients, 3 if self.options.quick else 20)
+                self.results["handover"][f"{level}, {clients}"] = found
+                middle_one = statistics.median(found)
+                title = f"--commit {level}, {clients} client{'s' if clients > 1 else ''}"
+                table.append([title, *(f"{value:.0f}" for value in (middle_one, min(found), max(found))), str(len(found))])
+                self.checks.append((f"FAILOVER stops writes for less than 50 ms, {title} (median)", middle_one < 50, f"{middle_one:.0f}"))
+                self.progress(f"handover, {title}: {middle_one:.0f} ms")
+            self.stop(rows)
         self.tables.append(table)
 
     def others(self):

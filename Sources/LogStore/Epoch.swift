@@ -33,10 +33,18 @@ public final class EpochDomain: @unchecked Sendable {
   }
 
   deinit {
-    let left = state.withLock { $0.retired }
-    for item in left { item.free() }
+    freeAll()
     words.deallocate()
     global.deallocate()
+  }
+
+  /// Frees what is left, at the end of what the readers read. Some of it (an index) holds this domain in turn.
+  func freeAll() {
+    let left = state.withLock { state in
+      defer { state.retired = [] }
+      return state.retired
+    }
+    for item in left { item.free() }
   }
 
   /// Takes one of 2048 places; nil when all are taken.

@@ -211,6 +211,7 @@ public final class LogStore: @unchecked Sendable {
   }
 
   deinit {
+    epochs.freeAll()
     for db in 0..<configuration.databases {
       TableReference(bitPattern: databaseTables[db].load(ordering: .relaxed))?.deallocate()
     }

@@ -82,6 +82,9 @@ package final class DataDirectory: Sendable {
       }
     }
     if let newest = readable.first {
+      // The process before may have ended between the rename and the sync. What the newest generation no longer names is
+      // removed below: a power cut must not bring back the one before it.
+      try fileSystem.syncDirectory(path)
       let directory = DataDirectory(
         fileSystem: fileSystem, path: path, current: newest, older: Array(readable.dropFirst()))
       // A number is never used twice, also when the newest generation is damaged.
@@ -137,6 +140,7 @@ package final class DataDirectory: Sendable {
       } catch {
         // It may stand there all the same, unsynced: a start must not find what this process does not go by.
         try? fileSystem.unlink("\(path)/\(DirectoryFile.name(next.generation))")
+        try? fileSystem.syncDirectory(path)
         failure = error
       }
     }

@@ -114,4 +114,7 @@ package final class NodeCore: @unchecked Sendable {
     succession.stop()
     replication.stop()
   }
+
+  /// Its loops run nothing any more, and what holds each other lets go. For a host whose process does not end with it.
+  package func dismantle() { replication.forgetStreams() }
 }

@@ -240,6 +240,28 @@ package struct Applier: Sendable {
     local?.lineage = lineage
   }
 
+  // MARK: a full sync in place of a log
+
+  /// What the master's log has in common with the one that a full sync replaces: a majority may count on it here. The
+  /// barrier may lie before it, because a master that has just begun its reign does not know what is committed.
+  private func heldInCommon(with begin: SyncBegin) -> LSN {
+    guard let local, local.lineage == begin.lineage else { return .none }
+    return begin.history.lastCommonLSN(endingAt: LSN(.max), with: local.history, endingAt: local.durableLSN)
+  }
+
+  /// The new copy has all of that. A record of a newer term says so too: its master was elected with all that counts.
+  func holdsOwn(_ log: LogReception) -> Bool {
+    guard log.durableLSN < heldInCommon(with: log.begin) else { return true }
+    return log.durableLSN.next == log.check.nextLSN && log.check.term > local?.position.term ?? .none
+  }
+
+  /// What the master may count as held here while the new copy is not in place: not more than the log that it replaces
+  /// holds too. Where there is a barrier, the master counts nothing before it is visible here.
+  func countable(_ log: LogReception) -> LSN {
+    guard log.begin.barrierLSN == .none else { return log.durableLSN }
+    return min(log.durableLSN, heldInCommon(with: log.begin))
+  }
+
   // MARK: time and failure
 
   /// A connection exists or is being made.

@@ -408,7 +408,7 @@ extension Applier {
       noteStaged(log)
       reception = log
       let barrier = log.begin.barrierLSN
-      guard log.isEndSeen, log.durableLSN >= barrier, log.committedLSN >= barrier else { return }
+      guard log.isEndSeen, log.durableLSN >= barrier, log.committedLSN >= barrier, holdsOwn(log) else { return }
       log.applyingLSN = min(log.durableLSN, log.committedLSN)
       state = .swapping(log)
       actions.append(
@@ -473,7 +473,7 @@ extension Applier {
         ack = Ack(
           durableLSN: log.durableLSN, appliedLSN: log.appliedLSN, appliedClock: clocks.applied, fileBytes: fileBytes)
       case .staged:
-        let durable = areFilesVerified(log) ? log.durableLSN : .none
+        let durable = areFilesVerified(log) ? countable(log) : .none
         ack = Ack(durableLSN: durable, appliedLSN: .none, fileBytes: fileBytes)
       }
     }

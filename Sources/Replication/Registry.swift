@@ -327,9 +327,14 @@ package struct Registry: Sendable {
     var isChanged = false
     for node in nodes {
       if let index = slaves.firstIndex(where: { $0.id == node.id }) {
-        guard slaves[index].state.link == nil,
-          slaves[index].address != node.address || slaves[index].isVoter != node.isVoter
-        else { continue }
+        guard slaves[index].state.link == nil else { continue }
+        // Who was a slave of this node and gets its log there needs none from here.
+        let isElsewhere = node.isMaster || row.slaves.contains { $0.id == node.id && $0.state != .disconnected }
+        if isElsewhere, slaves[index].pin != nil {
+          slaves[index].pin = nil
+          isChanged = true
+        }
+        guard slaves[index].address != node.address || slaves[index].isVoter != node.isVoter else { continue }
         slaves[index].address = node.address
         slaves[index].isVoter = node.isVoter
       } else {

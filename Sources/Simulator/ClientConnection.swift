@@ -56,7 +56,7 @@ final class SimulatedWorker: @unchecked Sendable {
 /// Who a client is, for the checkers: the other side of its connection sees it without a byte on the wire.
 protocol CommandObserver: AnyObject {
   /// The next command of the connection ran on this node.
-  func executed(on node: NodeProcess, appendedBefore: UInt64, appendedAfter: UInt64)
+  func executed(on node: NodeProcess, appendedBefore: UInt64, appendedAfter: UInt64, reply: [UInt8])
 }
 
 /// The server's side of a connection: bytes in, commands executed, replies out when they are good. Later perhaps a
@@ -134,7 +134,11 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
           break loop
         }
         if executor.reply.count > begin { replies += 1 }
-        observer?.executed(on: node, appendedBefore: before, appendedAfter: executor.store.lastAppended)
+        if let observer {
+          observer.executed(
+            on: node, appendedBefore: before, appendedAfter: executor.store.lastAppended,
+            reply: Array(executor.reply.bytes.dropFirst(begin)))
+        }
         at += consumed
         if case .suspended(let why) = outcome {
           suspension = why

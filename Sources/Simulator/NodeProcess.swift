@@ -74,6 +74,13 @@ package final class NodeProcess: @unchecked Sendable {
 
   var store: LogStore { core.store }
 
+  /// The process ended: what holds each other lets go, so that its memory is given back.
+  func dismantle() {
+    workers = []
+    compaction = nil
+    core.dismantle()
+  }
+
   static let inTurn: ParallelRunner = { count, body in for i in 0..<count { body(i) } }
 
   /// Takes the role that it had last, or that it is started with; `done` is called when clients may come in.

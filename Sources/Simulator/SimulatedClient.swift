@@ -14,8 +14,8 @@ final class ClientCommand {
     case select, setLevel, setTableLevel
   }
   let kind: Kind
-  let keys: [String]
-  let values: [String]
+  private(set) var keys: [String]
+  private(set) var values: [String]
   let sentAt: UInt64
   /// The connection, and the place among all that was sent.
   var line = 0
@@ -56,6 +56,13 @@ final class ClientCommand {
     case .setTableLevel: ["TABLE", "SET", values[0], "COMMIT", values[1]]
     }
   }
+  /// EXEC: a command of the transaction that answered an error (its record was damaged) wrote nothing, the others did.
+  func leaveOut(refused replies: [RESPText.Reply]) {
+    guard replies.count == keys.count else { return }
+    let done = replies.indices.filter { if case .error = replies[$0] { false } else { true } }
+    (keys, values) = (done.map { keys[$0] }, done.map { values[$0] })
+  }
+
   var writes: Bool {
     switch kind {
     case .get, .getMany, .multi, .queuedSet, .select, .setLevel: false
@@ -71,7 +78,7 @@ final class ClientCommand {
     }
   }
   /// Done although nothing was appended.
-  var mayChangeNothing: Bool { kind == .delete || kind == .setTableLevel }
+  var mayChangeNothing: Bool { kind == .delete || kind == .setTableLevel || kind == .exec && keys.isEmpty }
 }
 
 /// Keys of the second database begin with `b`, those with a time to live have an `x`.
@@ -107,6 +114,11 @@ final class SimulatedClient {
 
   func start() { think() }
   func stop() { isStopped = true }
+  /// Nothing of it runs any more; connections and their ends let go of each other.
+  func end() {
+    loop.process.kill()
+    links = [:]
+  }
 
   private func think() {
     let pause = random.chance(80) ? random.below(25_000) : random.below(300_000)
@@ -268,12 +280,13 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
     return at
   }
 
-  func executed(on node: NodeProcess, appendedBefore: UInt64, appendedAfter: UInt64) {
+  func executed(on node: NodeProcess, appendedBefore: UInt64, appendedAfter: UInt64, reply: [UInt8]) {
     guard ranCount < commands.count else { return }
     let command = commands[ranCount]
     ranCount += 1
     if command.kind == .setLevel { level = RecordLevel(text: command.values[0]) }
     command.level = level
+    if command.kind == .exec, case .array(let parts)? = RESPText.reply(reply, 0)?.0 { command.leaveOut(refused: parts) }
     simulation.ran(command, on: node, appendedBefore: appendedBefore, appendedAfter: appendedAfter)
   }
 }

@@ -40,6 +40,7 @@ package final class SimulatedConnection: NodeConnection, @unchecked Sendable {
     self.site = site
     self.peerSite = peerSite
     self.loop = loop
+    loop.process.ended.append { [weak self] in self?.forgetReceiver() }
   }
 
   var isOpen: Bool { state == .open }
@@ -199,6 +200,12 @@ package final class SimulatedConnection: NodeConnection, @unchecked Sendable {
       end.discard()
       end.tellClosed(reason)
     }
+  }
+
+  /// Its process ended: nobody reads any more. Receivers hold their connections too.
+  private func forgetReceiver() {
+    receiver = nil
+    tag = nil
   }
 
   /// The machine is gone: what had not arrived never will, and the other end learns it when it sends to a machine that

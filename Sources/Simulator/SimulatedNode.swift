@@ -30,6 +30,8 @@ package final class SimulatedNode: @unchecked Sendable {
   private(set) var isServing = false
   /// The store that the checkers saw last.
   weak var lookedAt: LogStore?
+  /// Whether that store was a master's at the end of the last step.
+  var reigned = false
   private var random: SplitMix64
 
   init(number: Int, simulation: Simulation) {
@@ -135,6 +137,7 @@ package final class SimulatedNode: @unchecked Sendable {
     process?.kill()
     network.processEnded(at: number)
     disk.killProcess()
+    life?.dismantle()
     life = nil
     process = nil
   }
@@ -151,6 +154,7 @@ package final class SimulatedNode: @unchecked Sendable {
     process?.kill()
     network.powerLost(at: number)
     disk.crash()
+    life?.dismantle()
     life = nil
     process = nil
   }

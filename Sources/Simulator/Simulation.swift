@@ -67,8 +67,7 @@ package final class Simulation: @unchecked Sendable {
   /// How many values were written, and how many connections made.
   private var values = 0
   private var lines = 0
-  /// How far the master of a term has its log on disk: nothing else may be visible on slaves.
-  private var safe: [Term: LSN] = [:]
+  private var visibility = VisibilityChecker()
   var open: [ClientCommand] = []
   var result: SimulationResult
 
@@ -125,6 +124,7 @@ package final class Simulation: @unchecked Sendable {
     result.starts = nodes.reduce(0) { $0 + $1.starts }
     result.acknowledged = acknowledged.acknowledgedCount
     for node in nodes { node.kill() }
+    for client in clients { client.end() }
     queue.removeAll()
     return result
   }
@@ -338,10 +338,14 @@ package final class Simulation: @unchecked Sendable {
     permit(PermittedLoss(from: reign.term, term: reign.term, keptUpTo: reign.firstLSN.previous))
   }
 
-  /// A reign that ended before it was seen: at `async` its master shows what it has on disk, as after every start.
-  private func isOwn(_ position: Position, _ life: NodeProcess) -> Bool {
-    let vote = life.core.directory.current.vote
-    return plan.level == .async && vote.term == position.term && vote.candidate == life.core.directory.node
+  /// A master, or one that stepped down in this step, calls everything up to `lsn` good.
+  private func noteGood(_ lsn: LSN, _ node: SimulatedNode, _ history: TermHistory) {
+    guard let reign = history.last else { return }
+    let reigns = reign == newestReign && node.number == masterNumber || lateReigns.contains(reign)
+    // One that was replaced may hear late of slaves that hold its records: no new promise, where the newest master began
+    // with the same records. What it has of its own beside that is not good any more.
+    let kept = reigns ? lsn : newestBranch.lastCommonLSN(endingAt: LSN(.max), with: history, endingAt: lsn)
+    visibility.isGood(upTo: kept, in: history)
   }
 
   /// After every step of a node.
@@ -362,7 +366,10 @@ package final class Simulation: @unchecked Sendable {
     if node.lookedAt !== store {
       prefixes.restarted(node.number)
       node.lookedAt = store
+      node.reigned = false
     }
+    let stepsDown = store.isReplica && node.reigned
+    node.reigned = !store.isReplica
     // What a master, or one that was, has of its own is held back until it is good.
     let shown = store.isReplica && !store.isGated ? applied : min(applied, positions.committed)
     if let term = store.terms.term(of: shown) {
@@ -370,10 +377,11 @@ package final class Simulation: @unchecked Sendable {
       if let violation = prefixes.visible(position, node: node.number, mayGoBack: { acknowledged.isPermitted($0) }) {
         report(violation)
       }
-      if !life.core.isMaster, store.isReplica, shown > safe[term, default: .none], !acknowledged.isPermitted(position),
-        !isOwn(position, life)
+      if stepsDown { noteGood(positions.committed, node, store.terms) }
+      if !life.core.isMaster, store.isReplica,
+        let early = visibility.tooEarly(shown, in: store.terms, mayBeLost: { acknowledged.isPermitted($0) })
       {
-        report(Violation("visible before it was safe", node.row))
+        report(Violation("visible before it was safe", "\(early) on \(node.row)"))
       }
     }
     if !store.isReplica, let reign = store.terms.last {
@@ -382,12 +390,7 @@ package final class Simulation: @unchecked Sendable {
       }
       if reign.term > newestReign?.term ?? .none { reignBegan(reign, store.terms, node) }
       noteLate(reign)
-      let reigns = reign == newestReign && node.number == masterNumber || lateReigns.contains(reign)
-      var end = reigns ? positions.committed : .none
-      for entry in store.terms.entries.reversed() {
-        if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
-        end = min(end, entry.firstLSN.previous)
-      }
+      noteGood(positions.committed, node, store.terms)
     }
     if output != nil { traceRow(node) }
   }

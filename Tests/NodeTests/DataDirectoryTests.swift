@@ -238,6 +238,28 @@ import Testing
 
   // MARK: Stores
 
+  /// A process that ended between the renaming of a generation and the sync: the next one removes what that generation no
+  /// longer names, so it must not go with the power.
+  @Test(arguments: 0..<20 as Range<UInt64>)
+  func whatAStartWentByNoPowerCutTakesBack(seed: UInt64) throws {
+    for call in 1...6 {
+      let files = SimulatedFileSystem(seed: seed &* 10 &+ UInt64(call))
+      let directory = try Self.open(files).directory
+      for number in UInt32(1)...2 {
+        try files.makeDirectory(directory.storePath(number))
+        files.setContents("\(directory.storePath(number))/file", [1])
+      }
+      files.stopProcess(atCall: call) {}
+      try? directory.change { $0.storeNumber = 2 }
+      files.killProcess()
+      let started = try Self.open(files).directory.current
+      files.crash()
+      let again = try Self.open(files).directory
+      #expect(again.current == started)
+      #expect(files.exists(again.storePath(again.current.storeNumber)))
+    }
+  }
+
   @Test func abandonedStoresAreRemovedButForTheNextOne() throws {
     let files = SimulatedFileSystem()
     let first = try Self.open(files).directory

@@ -6,6 +6,7 @@ import Testing
 @Suite struct RegistryTests {
   static let a = LinkID(1)
   static let b = LinkID(2)
+  static let c = LinkID(3)
   var registry = Registry(config: Self.config(), now: at(0))
 
   static func config(_ change: (inout RegistryConfig) -> Void = { _ in }) -> RegistryConfig {
@@ -75,6 +76,25 @@ import Testing
     let moved = SlaveList(revision: 3, master: master, slaves: [entry(4, port: 7444)])
     #expect(registry.step(.met(moved), now: at(7)) == [.persist])
     #expect(registry.slave(node(4))?.address == place(7444))
+  }
+
+  @Test func aFormerMasterHoldsNoLogForWhoFollowsTheNewOne() {
+    var registry = registry
+    for (link, n) in [(Self.a, 1), (Self.b, 2), (Self.c, 3)] as [(LinkID, UInt8)] {
+      _ = registry.step(.register(link, Self.request(n), Self.master()), now: at(1))
+      _ = registry.step(.planned(link, Self.plan(), pinFrom: LSN(901)), now: at(1))
+      _ = registry.step(.linkClosed(link), now: at(2))
+    }
+    func entry(_ n: UInt8, _ state: SlaveList.State) -> SlaveList.Entry {
+      SlaveList.Entry(id: node(n), address: place(7400), state: state, durableLSN: LSN(5), appliedLSN: LSN(5))
+    }
+    // Node 1 is the master now, 2 follows it, 3 is away from it, too: nobody else may hold the log for it.
+    let row = SlaveList(
+      revision: 1, master: SlaveList.Master(id: node(1), address: place(7401)),
+      slaves: [entry(2, .streaming), entry(3, .disconnected)])
+    #expect(registry.step(.met(row), now: at(3)) == [.persist])
+    #expect(registry.slaves.filter { $0.pin != nil }.map(\.id) == [node(3)])
+    #expect(registry.holdsForAbsent(now: at(4)))
   }
 
   @Test func aFinishedSyncIsKeptOverReconnectionsAndRatiosAddUp() {

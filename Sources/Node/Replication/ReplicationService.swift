@@ -55,6 +55,9 @@ package final class ReplicationService: @unchecked Sendable {
     for runner in streams { runner.end() }
   }
 
+  /// Streams know the service, and it knows them.
+  func forgetStreams() { runners.withLock { $0 = [:] } }
+
   // MARK: What relays may send
 
   /// Up to where records may leave this node, and what slaves may show.

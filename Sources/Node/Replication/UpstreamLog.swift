@@ -16,11 +16,13 @@ extension UpstreamLink {
       core.host.wakeCommit()
       return nil
     case .staged:
-      let store = try stagedStore().opened()
+      let staged = try stagedStore()
+      let store = try staged.opened()
       try appendBody(to: store)
       let result = store.commit(sync: true)
       if let refusal = store.writeRefusal { throw LogRefused(refusal: refusal) }
-      _ = store.maintain(neededFrom: .none)
+      // What is sealed is shown at a start. The store is swapped in when the barrier is good; what follows may not be.
+      _ = store.maintain(neededFrom: .none, sealUpTo: staged.begin.barrierLSN)
       return .durableAdvanced(result.durable)
     }
   }

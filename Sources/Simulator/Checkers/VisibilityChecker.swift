@@ -1,0 +1,40 @@
+import Core
+
+/// A slave shows nothing before a master called it good.
+///
+/// It looks at the nodes' own logs: what masters say is committed, and what slaves have applied.
+package struct VisibilityChecker: Sendable {
+  /// By term: the highest LSN of its records that a master called good.
+  private var safe: [Term: LSN] = [:]
+
+  package init() {}
+
+  /// A master calls everything up to `lsn` of its history good.
+  package mutating func isGood(upTo lsn: LSN, in history: TermHistory) {
+    var end = lsn
+    for entry in history.entries.reversed() {
+      if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
+      end = min(end, entry.firstLSN.previous)
+    }
+  }
+
+  /// - Returns: the record that was shown too early, nil if there is none.
+  package func tooEarly(_ shown: LSN, in history: TermHistory, mayBeLost: (Position) -> Bool) -> Position? {
+    guard let position = Self.newestContent(upTo: shown, in: history), position.lsn > safe[position.term, default: .none],
+      !mayBeLost(position)
+    else { return nil }
+    return position
+  }
+
+  /// The newest record up to `lsn` that is not the first of its term. That one is a no-op: whether it is visible or cut
+  /// again, nobody can tell, and a reign that fails as it begins (its generation cannot be written) leaves it behind in the
+  /// log of a slave. What stands before it counts all the same.
+  package static func newestContent(upTo lsn: LSN, in history: TermHistory) -> Position? {
+    var lsn = lsn
+    while let entry = history.entries.last(where: { $0.firstLSN <= lsn }) {
+      guard entry.firstLSN == lsn else { return Position(term: entry.term, lsn: lsn) }
+      lsn = lsn.previous
+    }
+    return nil
+  }
+}
