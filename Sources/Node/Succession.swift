@@ -144,10 +144,10 @@ package final class Succession: @unchecked Sendable {
     return Self.termsPerNode * UInt32(before + 1) - 1
   }
 
-  /// For a reign that begins without votes.
+  /// For a reign that begins without votes. A slave's vote for itself says too little: it may be one that it passes on.
   func nextTerm(above known: Term) -> Term {
     let vote = core.directory.current.vote
-    let isOwn = known == .none || (vote.term == known && vote.candidate == core.directory.node)
+    let isOwn = known == .none || (core.isMaster && vote.term == known && vote.candidate == core.directory.node)
     return Term(known.value + (isOwn ? 0 : termsLeftOut) + 1)
   }
 

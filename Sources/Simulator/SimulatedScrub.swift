@@ -146,6 +146,26 @@ final class SimulatedScrub {
   }
 }
 
+extension Simulation {
+  /// A record that only the master held, and cannot read any more, keeps off every slave that needs it. One that is in sync
+  /// needs nothing: the operator hands over to it.
+  func replaceDamagedMaster() {
+    guard let master = nodes[masterNumber].life, nodes[masterNumber].isServing, master.remainingDamage != nil else {
+      return
+    }
+    let last = master.store.positions.appended
+    let slaves = nodes.filter { $0.number != masterNumber && $0.isAlive }
+    func isInSync(_ node: SimulatedNode) -> Bool {
+      guard let life = node.life else { return false }
+      return life.core.replication.upstream.view.isInSync && life.store.positions.durable == last
+    }
+    guard slaves.contains(where: { !isInSync($0) }),
+      let target = slaves.first(where: { isInSync($0) && $0.life?.remainingDamage == nil })
+    else { return }
+    handOver(to: target.number)
+  }
+}
+
 extension NodeProcess {
   /// What is not as it was written in the sealed files; index files that can be are made anew. nil: nothing.
   var remainingDamage: String? {

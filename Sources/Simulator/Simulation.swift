@@ -113,6 +113,7 @@ package final class Simulation: @unchecked Sendable {
         attachStragglers()
         if plan.flipsBits { compactDamaged() }
       }
+      if plan.flipsBits, queue.now > begin + 3 * Self.patienceMicroseconds { replaceDamagedMaster() }
       unhealed = whatIsMissing()
     }
     if let unhealed, result.violations.isEmpty { report(Violation("does not heal", unhealed)) }

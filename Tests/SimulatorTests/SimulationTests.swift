@@ -31,9 +31,13 @@ import Testing
     (2343, "the file of a segment that could not be made came back with a power cut and stopped the start"),
     (2571, "a master fell in its first moment, before its role was written down; nobody held as much as it"),
     (2784, "a promotion ended when a newer master had begun: the checkers knew of one master only"),
+    (2085, "only the master had held what was damaged, and a slave that needed it waited for ever"),
     (3040, "a master lost its tail twice; its voters had voted for it between and denied it their votes"),
     (2645, "the checkers took a command that a transaction refused, because of damage, for one that had written"),
     (5029, "the same as 2645, where all of the transaction was refused"),
+    (6155, "where a quorum commits, a master that a candidate followed began a newer term without votes"),
+    (6876, "a slave knew of a newer term than its master, and a node between them did not pass it on"),
+    (6881, "a former master and its successor were started at once and took the same term"),
     (8771, "a start removed the store that the generation before its own named, and lost its own with the power"),
     (5537, "the checkers took a late word of slaves to a master that was replaced for none"),
     (
