@@ -186,9 +186,12 @@ extension Succession {
   /// A slave of this node knows of a newer term than this node's master: that one is to hear of it, at the registration
   /// that follows. Until then this node could not pass on its log.
   private func passOn(_ term: Term, yields: Bool) {
-    guard term > core.knownTerm, core.replication.upstream.view.master != nil else { return }
+    guard term >= core.knownTerm, core.replication.upstream.view.master != nil else { return }
     do {
-      try core.directory.change { $0.vote = .init(term: term, candidate: yields ? $0.node : nil) }
+      // It may know the term itself, from a promotion that failed, and have followed on as before.
+      if term > core.knownTerm {
+        try core.directory.change { $0.vote = .init(term: term, candidate: yields ? $0.node : nil) }
+      }
       core.replication.upstream.voted(term)
     } catch {
       logger.error("the new term cannot be written down", metadata: ["error": "\(error)"])

@@ -38,6 +38,7 @@ import Testing
     (6155, "where a quorum commits, a master that a candidate followed began a newer term without votes"),
     (6876, "a slave knew of a newer term than its master, and a node between them did not pass it on"),
     (6881, "a former master and its successor were started at once and took the same term"),
+    (12114, "the same as 6876, where the node between knew the term itself"),
     (8771, "a start removed the store that the generation before its own named, and lost its own with the power"),
     (5537, "the checkers took a late word of slaves to a master that was replaced for none"),
     (
