@@ -27,7 +27,8 @@ extension Succession {
   func startAsMaster(_ done: @escaping @Sendable ((any Error)?) -> Void) {
     loop.execute { [self] in
       let nodes = knownNodes
-      guard !nodes.isEmpty else { return reign(Term(core.knownTerm.value + 1), done) }
+      // Where the log names other voters, nobody to ask is no majority.
+      guard !nodes.isEmpty || isQuorum else { return reign(Term(core.knownTerm.value + 1), done) }
       let round = StartRound(nodes: nodes.count)
       for node in nodes {
         ask(node.address) { [self] result in
