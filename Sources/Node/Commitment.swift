@@ -213,6 +213,13 @@ extension NodeCore {
 
   package func reviewLease() {
     let store = self.store
+    // One at a time: who looked before the reign was given up must not write after who did so then.
+    let isHeldAgain = reviewingLease.withLock { _ in setLease(store) }
+    if isHeldAgain { host.stateChanged() }
+  }
+
+  /// Returns true if what waited may go on.
+  private func setLease(_ store: LogStore) -> Bool {
     let now = host.monotonic.milliseconds
     let before = readLease.load(ordering: .acquiring)
     let until: UInt64
@@ -224,7 +231,7 @@ extension NodeCore {
       until = commitment.leaseEnd?.milliseconds ?? .max
     }
     readLease.store(until, ordering: .releasing)
-    if before <= now, until > now { host.stateChanged() }
+    return before <= now && until > now
   }
 
   /// Until when a command may wait for the lease, nil if it ran out so long ago.

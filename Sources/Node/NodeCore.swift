@@ -40,6 +40,7 @@ package final class NodeCore: @unchecked Sendable {
   /// From this tick on nothing may be shown before a majority of the voters is heard of; the highest number where none is
   /// asked.
   package let readLease = Atomic<UInt64>(.max)
+  let reviewingLease = Mutex<Void>(())
   let startedAt: Tick
   /// Before it ended it may have promised its master something.
   let startedAsSlave = Atomic<Bool>(false)

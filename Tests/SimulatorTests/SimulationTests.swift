@@ -27,20 +27,16 @@ import Testing
     (928, "a promotion that failed after its first record left a role behind"),
     (1086, "a master refused its slave because it had followed that one before"),
     (1154, "a start took what a failed sync had left in memory for written, and lost it with the power"),
+    (2085, "only the master had held what was damaged, and a slave that needed it waited for ever"),
     (2172, "a master whose first record could not be written was followed, and followed its follower after a restart"),
     (2343, "the file of a segment that could not be made came back with a power cut and stopped the start"),
     (2571, "a master fell in its first moment, before its role was written down; nobody held as much as it"),
-    (2784, "a promotion ended when a newer master had begun: the checkers knew of one master only"),
-    (2085, "only the master had held what was damaged, and a slave that needed it waited for ever"),
-    (3040, "a master lost its tail twice; its voters had voted for it between and denied it their votes"),
     (2645, "the checkers took a command that a transaction refused, because of damage, for one that had written"),
+    (2784, "a promotion ended when a newer master had begun: the checkers knew of one master only"),
+    (3040, "a master lost its tail twice; its voters had voted for it between and denied it their votes"),
     (5029, "the same as 2645, where all of the transaction was refused"),
-    (6155, "where a quorum commits, a master that a candidate followed began a newer term without votes"),
-    (6876, "a slave knew of a newer term than its master, and a node between them did not pass it on"),
-    (6881, "a former master and its successor were started at once and took the same term"),
-    (12114, "the same as 6876, where the node between knew the term itself"),
-    (8771, "a start removed the store that the generation before its own named, and lost its own with the power"),
     (5537, "the checkers took a late word of slaves to a master that was replaced for none"),
+    (6155, "where a quorum commits, a master that a candidate followed began a newer term without votes"),
     (
       6331,
       "replies that waited when a node went over to another log were released by that one's LSNs, in the simulator"
@@ -50,8 +46,12 @@ import Testing
     (6509, "the checkers took the first record of a reign that failed as it began for something to see"),
     (6580, "the checkers missed what a master called good as it stepped down"),
     (6815, "the same as 6509, after a restart"),
+    (6876, "a slave knew of a newer term than its master, and a node between them did not pass it on"),
+    (6881, "a former master and its successor were started at once and took the same term"),
     (8418, "the same as 6509, on a node that voted for another one later"),
+    (8771, "a start removed the store that the generation before its own named, and lost its own with the power"),
     (9147, "the same as 6331, for a write"),
+    (12114, "the same as 6876, where the node between knew the term itself"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
