@@ -68,15 +68,21 @@ public final class CompactionJob {
     var isCatalog: Bool
   }
 
-  /// nil when no reader place is free. The sources must be neighbours; they are pinned until the job ends.
+  /// nil when no reader place is free, or a source has gone since it was chosen. The sources must be neighbours; they are
+  /// pinned until the job ends.
   init?(store: LogStore, sources: [Segment], olderCleanUpTo: LSN, bounds: CompactionBounds, waitsToSettle: Bool) {
     guard let participant = store.epochs.join() else { return nil }
+    store.writeLock.lock()
+    guard store.isStillThere(sources) else {
+      store.writeLock.unlock()
+      store.epochs.resign(participant)
+      return nil
+    }
     self.participant = participant
     self.store = store
     self.sources = sources
     self.bounds = bounds
     recoder = ValueRecoder(store.compression, sources: sources)
-    store.writeLock.lock()
     for source in sources {
       source.pins += 1
       source.rewriters += 1

@@ -66,6 +66,16 @@ extension LogStore {
       store: self, sources: Array(segments[run]), olderCleanUpTo: older, bounds: bounds, waitsToSettle: waitsToSettle)
   }
 
+  /// Whether a run of neighbours is part of the log and in nobody's hands: what is dead as a whole goes at any time.
+  /// Under the write lock.
+  func isStillThere(_ run: [Segment]) -> Bool {
+    let segments = segmentList.withLock { $0 }
+    guard let start = segments.firstIndex(where: { $0 === run.first }), segments.count - start >= run.count else {
+      return false
+    }
+    return zip(segments[start...], run).allSatisfy { $0 === $1 && $1.pins == 0 }
+  }
+
   /// What the disk holds besides the log: an index entry for every record, live or dead, and reserved space of two segments.
   private func overheadBytes(_ pieces: [CompactionPlanner.Piece], liveRecords: Int) -> Int {
     let total = pieces.reduce(0) { $0 + $1.bytes }
