@@ -131,7 +131,8 @@ package final class Succession: @unchecked Sendable {
     let now = host.monotonic
     facts.promisedUntil = now.advanced(by: core.promiseLeft(now: now))
     facts.refetchTo = refetchTo
-    if term == nil, strictest < .quorum { facts.termsLeftOut = termsLeftOut }
+    // Without other voters nobody's votes keep two nodes from one term.
+    if term == nil, strictest < .quorum || voters.count < 2 { facts.termsLeftOut = termsLeftOut }
     return facts
   }
 
