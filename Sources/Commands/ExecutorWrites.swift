@@ -71,10 +71,14 @@ extension Executor {
   /// The record at a target as it is stored, nil if it has expired. `liveValue` is for those who look at the value.
   @inline(__always)
   func live(_ target: WriteTarget) -> RecordView? {
-    guard let old = target.old else { return nil }
-    if _slowPath(old.flags & RecordFlag.expiry != 0), old.expiry <= now { return nil }
-    // A reply that tells of it waits until it is good.
+    // A reply that tells of it, or that there is nothing, waits until that is good.
+    guard let old = target.old else {
+      let removal = store.lastRemoval(target)
+      if _slowPath(removal > settled) { see(removal) }
+      return nil
+    }
     if _slowPath(old.lsn > settled) { see(old.lsn, old.level) }
+    if _slowPath(old.flags & RecordFlag.expiry != 0), old.expiry <= now { return nil }
     return old
   }
 

@@ -65,6 +65,14 @@ extension LogStore {
     }
   }
 
+  /// No key of this one's partition was removed by a newer record than this.
+  @inlinable @inline(__always)
+  public func lastRemoval(_ target: WriteTarget) -> UInt64 {
+    target.table.pointee.index._withUnsafeGuaranteedRef {
+      $0.partitions[target.hash.partition].lastRemoval.load(ordering: .acquiring)
+    }
+  }
+
   /// Why writes are refused at present, nil if they are taken. Cheap: one load.
   @inlinable @inline(__always) public var isWritable: Bool { refusal.load(ordering: .relaxed) == 0 }
   /// A write or sync failed; only opening the store again ends it.
