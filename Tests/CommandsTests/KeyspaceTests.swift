@@ -209,6 +209,21 @@ import Testing
     #expect(harness.session.gate.durable >= removal)
   }
 
+  @Test(arguments: ["GETSET a w", "SET a w NX", "SET a w GET", "SETNX a w", "APPEND a w", "INCR a", "MSETNX a w"])
+  func aWriteThatTellsOfARemovalWaitsUntilThatIsGoodAtItsLevel(_ command: String) {
+    let harness = CommandHarness()
+    harness.run("SET a v")
+    harness.good = harness.records
+    harness.run("COMMIT LEVEL quorum")
+    harness.run("DEL a")
+    let removal = harness.records
+    harness.run("COMMIT LEVEL default")
+    harness.session.gate = Gate()
+    harness.run(command)
+    #expect(harness.records > removal)
+    #expect(harness.session.gate.committed >= removal, "the write itself is good with this node's disk alone")
+  }
+
   @Test func aReadThroughASwappedDatabaseWaitsForTheSwap() {
     let harness = CommandHarness()
     harness.run("SET a v")

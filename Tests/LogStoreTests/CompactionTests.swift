@@ -120,27 +120,6 @@ import Testing
     #expect(again.get("key14") == .missing && again.get("key15") != .missing)
   }
 
-  /// What is dead as a whole goes at any time, also between the choice of a piece and the work on it.
-  @Test func aPieceThatWentAfterItWasChosenIsLeftAlone() throws {
-    let disk = TestDisk(segmentBytes: 4096, opsBufferBytes: 0)
-    let store = try disk.create()
-    for i in 0..<200 { store.put("key\(i)", String(repeating: "v", count: 60)) }
-    try disk.settle(store)
-    let pieces = store.segmentList.withLock { $0 }.filter { $0.state == .sealed }
-    #expect(pieces.count > 2)
-    func job(_ sources: [Segment]) -> CompactionJob? {
-      CompactionJob(
-        store: store, sources: sources, olderCleanUpTo: LSN(.max),
-        bounds: store.compactionBounds(neededFrom: LSN(.max)), waitsToSettle: false)
-    }
-    #expect(job(Array(pieces[0..<2])) != nil)
-    store.writeLock.lock()
-    store.remove([pieces[1]], replacement: nil)
-    store.writeLock.unlock()
-    #expect(job(Array(pieces[0..<2])) == nil && job([pieces[1]]) == nil)
-    #expect(job([pieces[0]]) != nil && pieces[0].pins == 0)
-  }
-
   @Test func aTombstoneStaysWhileAnOlderRecordOfItsKeyIsOnDisk() throws {
     let disk = TestDisk(segmentBytes: 4096, opsBufferBytes: 0)
     let store = try disk.create()
