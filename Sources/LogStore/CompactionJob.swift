@@ -87,7 +87,8 @@ public final class CompactionJob {
       source.pins += 1
       source.rewriters += 1
     }
-    let last = LSN(store.lastLSN)
+    // A slave has records that the index does not know yet: what they replace is not seen as dead.
+    let last = min(LSN(store.lastLSN), store.positions.applied)
     name = LogFileName(firstLSN: sources[0].firstLSN, revision: store.nextRevision)
     store.nextRevision += 1
     store.writeLock.unlock()
