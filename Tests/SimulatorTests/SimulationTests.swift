@@ -51,11 +51,11 @@ import Testing
     (8418, "the same as 6509, on a node that voted for another one later"),
     (8771, "a start removed the store that the generation before its own named, and lost its own with the power"),
     (9147, "the same as 6331, for a write"),
+    (12114, "the same as 6876, where the node between knew the term itself"),
     (
       65353,
       "a slave's compaction called a file clean up to records that were not applied yet, and a deleted key came back"
     ),
-    (12114, "the same as 6876, where the node between knew the term itself"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
