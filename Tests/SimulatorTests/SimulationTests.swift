@@ -56,6 +56,7 @@ import Testing
       65353,
       "a slave's compaction called a file clean up to records that were not applied yet, and a deleted key came back"
     ),
+    (104083, "a slave forgot that what it got was cleaned up to the barrier, where no file came before the log"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
