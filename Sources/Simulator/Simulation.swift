@@ -454,7 +454,9 @@ package final class Simulation: @unchecked Sendable {
       life.store.positions.applied > .none,
       life.core.replication.upstream.view.slaves != nil || knowsRowOfOld && !life.core.replication.slaves.isEmpty
     else { return }
-    life.core.succession.promote(force: plan.level == .async && random.chance(50)) { reason in
+    // By force an operator gives up what a quorum acknowledged, and says so at each node that holds it.
+    let isForced = plan.level == .async && random.chance(50) && !plan.mixesLevels
+    life.core.succession.promote(force: isForced) { reason in
       node.log(reason.map { "was not promoted: \($0)" } ?? "was promoted")
     }
   }
