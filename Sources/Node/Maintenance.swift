@@ -49,6 +49,7 @@ extension NodeCore {
   /// - Parameter sealsAll: also what is not committed yet.
   package func maintainStore(sealsAll: Bool = false) {
     noteRefetched()
+    if lostFiles.withLock({ !$0.isEmpty }) { noteLostFiles() }
     maintaining.withLock { _ in
       let store = self.store
       guard store.directory == directory.storePath(directory.current.storeNumber) else { return }
@@ -58,6 +59,11 @@ extension NodeCore {
       if result.segmentsChanged { generationIsDue.store(true, ordering: .relaxed) }
       if generationIsDue.load(ordering: .relaxed) { writeGeneration(store) }
     }
+  }
+
+  func noteLostFiles() {
+    let names = directory.lostFiles
+    lostFiles.withLock { $0 = names }
   }
 
   private func writeGeneration(_ store: LogStore) {

@@ -264,6 +264,7 @@ class TestWaits:
         wait_until(lambda: fresh(master, "SET", "k", "1") == b"OK")
         first.kill()
         wait_until(lambda: is_error(fresh(master, "SET", "k", "2"), "NOREPLICAS"))
+        assert master.info()["writes_refused"] == "min-slaves"
         assert fresh(master, "GET", "k") is not None
         first.start()
         wait_until(lambda: fresh(master, "SET", "k", "3") == b"OK")
