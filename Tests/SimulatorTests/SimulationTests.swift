@@ -56,6 +56,7 @@ import Testing
       "a slave's compaction called a file clean up to records that were not applied yet, and a deleted key came back"
     ),
     (12114, "the same as 6876, where the node between knew the term itself"),
+    (12149, "the same as 21344, in a file of which the slave needed only what stood behind the damage"),
     (
       21344,
       "a damaged record, dead on all other nodes, stood in the way of a slave whose pin kept it from being left out"
@@ -64,6 +65,7 @@ import Testing
       50872,
       "a master that started cut off never asked the silent nodes again, and stayed beside the one of a newer term"
     ),
+    (100588, "a stream was planned on a log that was replaced before it began, and read that one for ever"),
     (101701, "a damaged version byte of an index file was taken for a newer version's"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
