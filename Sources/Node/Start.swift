@@ -51,8 +51,10 @@ extension Succession {
       follow(newer.address, term: newer.term, candidate: newer.id)
       return done(nil)
     }
-    let led = round.states.first {
-      $0.term > own && $0.isStreaming && $0.master != nil && $0.master != core.ownAddress
+    // Not one that streams from a node that is no master any more: it may follow this very node.
+    let led = round.states.first { state in
+      state.term > own && state.isStreaming && state.master != nil && state.master != core.ownAddress
+        && !round.states.contains { $0.id == state.masterID && $0.role != .master }
     }
     if let led, let master = led.master {
       follow(master, term: led.term, candidate: led.masterID)
