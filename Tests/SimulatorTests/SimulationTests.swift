@@ -66,6 +66,7 @@ import Testing
       "a master that started cut off never asked the silent nodes again, and stayed beside the one of a newer term"
     ),
     (51997, "a former master looking for the new one followed its own slave, and each waited for the other"),
+    (61080, "the operator of the simulation left the voters below another slave, where they do not count"),
     (100588, "a stream was planned on a log that was replaced before it began, and read that one for ever"),
     (101701, "a damaged version byte of an index file was taken for a newer version's"),
   ])
