@@ -230,17 +230,25 @@ extension Succession {
   private static let roundsBeforeReturn = 6
 
   func findMasterOnce(_ addresses: [NodeAddress], term: Term) {
-    for address in addresses {
-      ask(address) { [self] result in
-        guard case .success(let state) = result, !core.isMaster, state.lineage == core.directory.lineage,
-          core.replication.upstream.view.master == nil
-        else { return }
-        if state.role == .master, state.term >= term {
-          follow(state.address, term: state.term, candidate: state.id)
-        } else if let master = state.master, master != core.ownAddress, state.isStreaming {
-          follow(master, term: state.term, candidate: state.masterID)
-        }
+    for address in addresses { askForMaster(address, term: term, hopsLeft: Self.hopsMax) }
+  }
+
+  /// Where a node streams from somebody, that one is asked: it may be a slave of this very node, and two nodes that follow
+  /// each other would wait for ever.
+  ///
+  /// - Parameter term: nil when somebody streams from there, whatever its term.
+  private func askForMaster(_ address: NodeAddress, term: Term?, hopsLeft: Int) {
+    ask(address) { [self] result in
+      guard case .success(let state) = result, !core.isMaster, state.lineage == core.directory.lineage,
+        core.replication.upstream.view.master == nil
+      else { return }
+      if state.role == .master {
+        if state.term >= term ?? .none { follow(state.address, term: state.term, candidate: state.id) }
+      } else if let master = state.master, master != core.ownAddress, state.isStreaming, hopsLeft > 0 {
+        askForMaster(master, term: nil, hopsLeft: hopsLeft - 1)
       }
     }
   }
+  /// A longer row of slaves below slaves is looked at from further up.
+  private static let hopsMax = 4
 }

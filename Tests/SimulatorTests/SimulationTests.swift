@@ -52,10 +52,23 @@ import Testing
     (8771, "a start removed the store that the generation before its own named, and lost its own with the power"),
     (9147, "the same as 6331, for a write"),
     (12114, "the same as 6876, where the node between knew the term itself"),
+    (12149, "the same as 21344, in a file of which the slave needed only what stood behind the damage"),
+    (
+      21344,
+      "a damaged record, dead on all other nodes, stood in the way of a slave whose pin kept it from being left out"
+    ),
+    (
+      50872,
+      "a master that started cut off never asked the silent nodes again, and stayed beside the one of a newer term"
+    ),
+    (51997, "a former master looking for the new one followed its own slave, and each waited for the other"),
+    (61080, "the operator of the simulation left the voters below another slave, where they do not count"),
     (
       65353,
       "a slave's compaction called a file clean up to records that were not applied yet, and a deleted key came back"
     ),
+    (100588, "a stream was planned on a log that was replaced before it began, and read that one for ever"),
+    (101701, "a damaged version byte of an index file was taken for a newer version's"),
     (104083, "a slave forgot that what it got was cleaned up to the barrier, where no file came before the log"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
