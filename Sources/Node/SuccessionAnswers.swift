@@ -21,9 +21,11 @@ extension Succession {
     // What it may have acknowledged counts: nobody is to be preferred to this node who does not hold that.
     let last = max(Position(term: store.terms.term(of: durable) ?? .none, lsn: durable), refetchTo ?? .none)
     store.writeLock.unlock()
+    // A master that voted in a newer term, to hand over or to come back, is not that term's.
+    let term = core.isMaster ? min(core.term, core.knownTerm) : core.knownTerm
     var state = NodeState(
       id: core.directory.node, address: core.ownAddress, role: core.isMaster ? .master : .slave,
-      lineage: core.directory.lineage, term: core.knownTerm, votedTerm: vote.term, last: last,
+      lineage: core.directory.lineage, term: term, votedTerm: vote.term, last: last,
       committedLSN: store.positions.committed, appliedLSN: store.positions.applied, isVoter: core.configuration.isVoter)
     state.refetchTo = refetchTo
     if case .slave(let master) = core.role {

@@ -70,6 +70,10 @@ import Testing
     (100588, "a stream was planned on a log that was replaced before it began, and read that one for ever"),
     (101701, "a damaged version byte of an index file was taken for a newer version's"),
     (104083, "a slave forgot that what it got was cleaned up to the barrier, where no file came before the log"),
+    (
+      112801,
+      "a master that was handing over called itself the master of its successor's term, and that one followed it"
+    ),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
