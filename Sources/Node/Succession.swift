@@ -91,6 +91,14 @@ package final class Succession: @unchecked Sendable {
   }
 
   func begin(_ facts: PromotionFacts) {
+    logger.info(
+      "asking to be master",
+      metadata: [
+        "replication.last": "\(facts.last)", "replication.term.known": "\(facts.knownTerm)",
+        "commit.level": "\(facts.level)", "replication.forced": "\(facts.isForced)",
+        "replication.nodes":
+          "\(facts.nodes.map { $0.isMaster ? "\($0.address) (master)" : "\($0.address)" }.joined(separator: ", "))",
+      ])
     startTicking()
     step(promotion: .start(facts))
   }

@@ -74,6 +74,10 @@ import Testing
       112801,
       "a master that was handing over called itself the master of its successor's term, and that one followed it"
     ),
+    (
+      200523,
+      "a slave that had not heard of the voters yet was promoted without the master's answer, where a quorum commits"
+    ),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
