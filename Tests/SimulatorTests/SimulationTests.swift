@@ -56,6 +56,16 @@ import Testing
       "a slave's compaction called a file clean up to records that were not applied yet, and a deleted key came back"
     ),
     (12114, "the same as 6876, where the node between knew the term itself"),
+    (
+      50152,
+      "a repair raised the rewind floor to what waited for other nodes, and a start took that for good"
+    ),
+    (50752, "an empty slave was sent ten times the bytes of a delta to save a few milliseconds"),
+    (52125, "the same as 50152, where the records were on all disks"),
+    (63854, "the planner counted log that may not leave its node yet, but for a delta"),
+    (64760, "the same as 50152, after a kill"),
+    (101244, "the same as 63854"),
+    (101541, "the same as 63854, in a chain"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
