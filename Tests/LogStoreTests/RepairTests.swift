@@ -238,13 +238,23 @@ import Testing
   }
 
   /// A start takes everything up to the rewind floor for good.
-  @Test func aRepairCallsNothingGoodThatWaitsForOtherNodes() throws {
+  @Test(arguments: [false, true]) func aRepairCallsNothingGoodThatWaitsForOtherNodes(endsThere: Bool) throws {
     let (disk, _) = try disk(compacted: false)
+    if endsThere {
+      // What was settled ends with the damaged record: where its unit ends, nobody can read.
+      let store = try disk.open()
+      store.writeLock.lock()
+      store.closeActiveSegment()
+      store.writeLock.unlock()
+      try disk.settle(store)
+      disk.files.killProcess()
+    }
     let peer = try TestDisk(copying: disk, files: disk.files.copy()).open()
     let sealed = try #require(disk.generations.last?.segments.last)
     disk.files.flipBit(disk.directory + "/" + sealed.name.records, offset: Int(sealed.bytes) - 12)
     let store = try disk.open()
     let committed = store.positions.committed
+    #expect((committed == sealed.lastLSN) == endsThere)
     store.setLevel(.quorum)
     for n in 0..<5 { store.put("late-\(n)", "not yet") }
     let last = store.commit(sync: true).durable
