@@ -21,9 +21,11 @@ extension Succession {
     // What it may have acknowledged counts: nobody is to be preferred to this node who does not hold that.
     let last = max(Position(term: store.terms.term(of: durable) ?? .none, lsn: durable), refetchTo ?? .none)
     store.writeLock.unlock()
+    // A master that voted in a newer term, to hand over or to come back, is not that term's.
+    let term = core.isMaster ? min(core.term, core.knownTerm) : core.knownTerm
     var state = NodeState(
       id: core.directory.node, address: core.ownAddress, role: core.isMaster ? .master : .slave,
-      lineage: core.directory.lineage, term: core.knownTerm, votedTerm: vote.term, last: last,
+      lineage: core.directory.lineage, term: term, votedTerm: vote.term, last: last,
       committedLSN: store.positions.committed, appliedLSN: store.positions.applied, isVoter: core.configuration.isVoter)
     state.refetchTo = refetchTo
     if case .slave(let master) = core.role {
@@ -230,17 +232,25 @@ extension Succession {
   private static let roundsBeforeReturn = 6
 
   func findMasterOnce(_ addresses: [NodeAddress], term: Term) {
-    for address in addresses {
-      ask(address) { [self] result in
-        guard case .success(let state) = result, !core.isMaster, state.lineage == core.directory.lineage,
-          core.replication.upstream.view.master == nil
-        else { return }
-        if state.role == .master, state.term >= term {
-          follow(state.address, term: state.term, candidate: state.id)
-        } else if let master = state.master, master != core.ownAddress, state.isStreaming {
-          follow(master, term: state.term, candidate: state.masterID)
-        }
+    for address in addresses { askForMaster(address, term: term, hopsLeft: Self.hopsMax) }
+  }
+
+  /// Where a node streams from somebody, that one is asked: it may be a slave of this very node, and two nodes that follow
+  /// each other would wait for ever.
+  ///
+  /// - Parameter term: nil when somebody streams from there, whatever its term.
+  private func askForMaster(_ address: NodeAddress, term: Term?, hopsLeft: Int) {
+    ask(address) { [self] result in
+      guard case .success(let state) = result, !core.isMaster, state.lineage == core.directory.lineage,
+        core.replication.upstream.view.master == nil
+      else { return }
+      if state.role == .master {
+        if state.term >= term ?? .none { follow(state.address, term: state.term, candidate: state.id) }
+      } else if let master = state.master, master != core.ownAddress, state.isStreaming, hopsLeft > 0 {
+        askForMaster(master, term: nil, hopsLeft: hopsLeft - 1)
       }
     }
   }
+  /// A longer row of slaves below slaves is looked at from further up.
+  private static let hopsMax = 4
 }

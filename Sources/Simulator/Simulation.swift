@@ -154,12 +154,21 @@ package final class Simulation: @unchecked Sendable {
   }
 
   /// Masters that nobody could tell of the newest reign (those that told did not know of them) are attached by the
-  /// operator.
+  /// operator. So are voters that follow another slave, when commits stand still: only a master's own slaves vouch for
+  /// what they hold.
   private func attachStragglers() {
+    let master = SimulatedNode.address(masterNumber)
+    let waiting = nodes[masterNumber].life.flatMap {
+      $0.store.positions.committed < $0.store.positions.appended ? $0 : nil
+    }
+    let voters = waiting?.core.commitment.voters.ids ?? []
     for node in nodes where node.isAlive && node.number != masterNumber {
-      guard let life = node.life, life.core.isMaster, plan.level != .quorum else { continue }
+      guard let life = node.life else { continue }
+      let isStraggler = life.core.isMaster && plan.level != .quorum
+      let isVoterBelow =
+        !life.core.isMaster && life.core.role != .slave(of: master) && voters.contains(life.core.directory.node)
+      guard isStraggler || isVoterBelow else { continue }
       node.log("is told by the operator")
-      let master = SimulatedNode.address(masterNumber)
       life.admin.run {
         life.core.becomeSlave(of: master)
         life.core.remember(.slave(of: master))
@@ -454,7 +463,9 @@ package final class Simulation: @unchecked Sendable {
       life.store.positions.applied > .none,
       life.core.replication.upstream.view.slaves != nil || knowsRowOfOld && !life.core.replication.slaves.isEmpty
     else { return }
-    life.core.succession.promote(force: plan.level == .async && random.chance(50)) { reason in
+    // By force an operator gives up what a quorum acknowledged, and says so at each node that holds it.
+    let isForced = plan.level == .async && random.chance(50) && !plan.mixesLevels
+    life.core.succession.promote(force: isForced) { reason in
       node.log(reason.map { "was not promoted: \($0)" } ?? "was promoted")
     }
   }

@@ -92,8 +92,9 @@ package final class ReplicationService: @unchecked Sendable {
   }
 
   /// A relay read something damaged.
-  func damageMet(in file: String, of store: LogStore) {
+  func damageMet(_ why: String, in file: String, of store: LogStore, for link: LinkID) {
     guard store === core.store else { return }
+    step(.unreadable(link, why))
     core.host.damageMet(in: file, of: store)
   }
 
@@ -338,7 +339,12 @@ package final class ReplicationService: @unchecked Sendable {
       service: self,
       logger: logger)
     runners.withLock { $0[link] = runner }
-    runner.start(plan)
+    // From here on `restartRelays` knows the stream; what was replaced before is looked at once.
+    if core.store === planned.store {
+      runner.start(plan)
+    } else {
+      runner.close(ReplicationError(.needPlan, "the data of this node was replaced"))
+    }
     return runner
   }
 
