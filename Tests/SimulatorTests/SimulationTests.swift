@@ -58,16 +58,26 @@ import Testing
       "a damaged record, dead on all other nodes, stood in the way of a slave whose pin kept it from being left out"
     ),
     (
+      50152,
+      "a repair raised the rewind floor to what waited for other nodes, and a start took that for good"
+    ),
+    (50752, "an empty slave was sent ten times the bytes of a delta to save a few milliseconds"),
+    (
       50872,
       "a master that started cut off never asked the silent nodes again, and stayed beside the one of a newer term"
     ),
     (51997, "a former master looking for the new one followed its own slave, and each waited for the other"),
+    (52125, "the same as 50152, where the records were on all disks"),
     (61080, "the operator of the simulation left the voters below another slave, where they do not count"),
+    (63854, "the planner counted log that may not leave its node yet, but for a delta"),
+    (64760, "the same as 50152, after a kill"),
     (
       65353,
       "a slave's compaction called a file clean up to records that were not applied yet, and a deleted key came back"
     ),
     (100588, "a stream was planned on a log that was replaced before it began, and read that one for ever"),
+    (101244, "the same as 63854"),
+    (101541, "the same as 63854, in a chain"),
     (101701, "a damaged version byte of an index file was taken for a newer version's"),
     (104083, "a slave forgot that what it got was cleaned up to the barrier, where no file came before the log"),
     (
