@@ -62,6 +62,12 @@ extension Succession {
     }
     let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
     let known = max(highest, own)
+    if !isQuorum, gaveItsReignAway {
+      core.stepDown(for: core.ownAddress)
+      logger.notice("this node had made way for another master when it was stopped: that one is looked for")
+      findMaster(knownNodes.map(\.address), term: own)
+      return done(nil)
+    }
     guard isQuorum else {
       reign(nextTerm(above: known), done)
       let silent = knownNodes.map(\.address).filter { address in !round.states.contains { $0.address == address } }
@@ -71,6 +77,13 @@ extension Succession {
     logger.notice("a majority of the voters is asked before this node takes writes")
     askVoters(Term(known.value + 1))
     done(nil)
+  }
+
+  /// It voted for another node after all that it wrote itself. A term above that one's would undo what is written there.
+  private var gaveItsReignAway: Bool {
+    let vote = core.directory.current.vote
+    guard let candidate = vote.candidate, candidate != core.directory.node else { return false }
+    return vote.term > core.store.newestTerm ?? .none
   }
 
   private func reign(_ term: Term, _ done: @escaping @Sendable ((any Error)?) -> Void) {

@@ -84,6 +84,7 @@ import Testing
       112801,
       "a master that was handing over called itself the master of its successor's term, and that one followed it"
     ),
+    (114818, "a master that had handed over and was started again, cut off, began a term above its successor's"),
     (
       200523,
       "a slave that had not heard of the voters yet was promoted without the master's answer, where a quorum commits"
