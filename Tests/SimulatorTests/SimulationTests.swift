@@ -69,6 +69,9 @@ import Testing
     ),
     (100588, "a stream was planned on a log that was replaced before it began, and read that one for ever"),
     (101701, "a damaged version byte of an index file was taken for a newer version's"),
+    (
+      307137, "after a handover that failed, the target held more than the master, which asked it for its vote for ever"
+    ),
     (320909, "nobody in the simulation allowed a slave to follow a master that had lost its first writes"),
     (104083, "a slave forgot that what it got was cleaned up to the barrier, where no file came before the log"),
     (
