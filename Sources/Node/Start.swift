@@ -62,6 +62,14 @@ extension Succession {
     }
     let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
     let known = max(highest, own)
+    if !isQuorum, madeWay {
+      core.stepDown(for: core.ownAddress)
+      logger.notice(
+        "this node made way for another master before it ended: it is looked for",
+        metadata: ["replication.term": "\(own)"])
+      findMaster(knownNodes.map(\.address), term: own)
+      return done(nil)
+    }
     guard isQuorum else {
       reign(nextTerm(above: known), done)
       let silent = knownNodes.map(\.address).filter { address in !round.states.contains { $0.address == address } }
@@ -71,6 +79,14 @@ extension Succession {
     logger.notice("a majority of the voters is asked before this node takes writes")
     askVoters(Term(known.value + 1))
     done(nil)
+  }
+
+  /// As a master, this node voted for another one, or gave its reign to it, and did not follow before it ended. Another
+  /// reign of its own would stand beside that one's.
+  private var madeWay: Bool {
+    let vote = core.directory.current.vote
+    return core.rememberedRole == .master && vote.candidate != core.directory.node
+      && vote.term > core.store.newestTerm ?? .none
   }
 
   private func reign(_ term: Term, _ done: @escaping @Sendable ((any Error)?) -> Void) {

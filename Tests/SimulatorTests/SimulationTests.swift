@@ -72,6 +72,10 @@ import Testing
     (
       307137, "after a handover that failed, the target held more than the master, which asked it for its vote for ever"
     ),
+    (
+      308417,
+      "a master that had handed over, and was started again before it followed, began a reign beside its successor's"
+    ),
     (320909, "nobody in the simulation allowed a slave to follow a master that had lost its first writes"),
     (104083, "a slave forgot that what it got was cleaned up to the barrier, where no file came before the log"),
     (
