@@ -62,9 +62,11 @@ extension Succession {
     }
     let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
     let known = max(highest, own)
-    if !isQuorum, gaveItsReignAway {
+    if !isQuorum, madeWay {
       core.stepDown(for: core.ownAddress)
-      logger.notice("this node had made way for another master when it was stopped: that one is looked for")
+      logger.notice(
+        "this node made way for another master before it ended: it is looked for",
+        metadata: ["replication.term": "\(own)"])
       findMaster(knownNodes.map(\.address), term: own)
       return done(nil)
     }
@@ -79,11 +81,12 @@ extension Succession {
     done(nil)
   }
 
-  /// It voted for another node after all that it wrote itself. A term above that one's would undo what is written there.
-  private var gaveItsReignAway: Bool {
+  /// As a master, this node voted for another one, or gave its reign to it, and did not follow before it ended. Another
+  /// reign of its own would stand beside that one's.
+  private var madeWay: Bool {
     let vote = core.directory.current.vote
-    guard let candidate = vote.candidate, candidate != core.directory.node else { return false }
-    return vote.term > core.store.newestTerm ?? .none
+    return core.rememberedRole == .master && vote.candidate != core.directory.node
+      && vote.term > core.store.newestTerm ?? .none
   }
 
   private func reign(_ term: Term, _ done: @escaping @Sendable ((any Error)?) -> Void) {

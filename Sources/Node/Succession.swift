@@ -353,6 +353,8 @@ package final class Succession: @unchecked Sendable {
     case .beginReign(let term):
       var facts = promotionFacts(force: false, handover: term)
       facts.isMaster = false
+      // The target may hold more by now, the first record of its own term, and is to stand then: it alone gets the votes.
+      facts.isReturn = isQuorum
       promotionDone.append { [self] failure in
         loop.execute { [self] in
           step(handover: failure.map { .reignRefused($0) } ?? .reigns)

@@ -34,6 +34,9 @@ extension Succession {
       state.isStreaming = view.isLinkUp && view.isInSync
       state.heardMilliseconds = view.lastHeard.milliseconds == 0 ? nil : host.monotonic.since(view.lastHeard)
       if view.master == nil { state.role = .detached }
+    } else if handover.seeksReign, isQuorum {
+      // Who holds more of the log and stands must not take this node for the master that it was.
+      state.role = .detached
     }
     return state
   }

@@ -111,6 +111,7 @@ package final class Simulation: @unchecked Sendable {
       restartFailed()
       if queue.now > begin + Self.patienceMicroseconds {
         attachStragglers()
+        acceptEmptyMaster()
         if plan.flipsBits { compactDamaged() }
       }
       if plan.flipsBits, queue.now > begin + 3 * Self.patienceMicroseconds { replaceDamagedMaster() }

@@ -89,6 +89,14 @@ import Testing
       200523,
       "a slave that had not heard of the voters yet was promoted without the master's answer, where a quorum commits"
     ),
+    (
+      307137, "after a handover that failed, the target held more than the master, which asked it for its vote for ever"
+    ),
+    (
+      308417,
+      "a master that had handed over, and was started again before it followed, began a reign beside its successor's"
+    ),
+    (320909, "nobody in the simulation allowed a slave to follow a master that had lost its first writes"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
