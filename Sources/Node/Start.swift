@@ -44,22 +44,22 @@ extension Succession {
   private func decide(_ round: StartRound, _ done: @escaping @Sendable ((any Error)?) -> Void) {
     guard !round.isDecided else { return }
     round.isDecided = true
-    let own = core.knownTerm
-    let masters = round.states.filter { $0.role == .master && $0.term >= own }
-    if let newer = masters.max(by: { $0.term < $1.term }) {
+    let own = core.knownReign
+    let masters = round.states.filter { $0.role == .master && $0.reign >= own }
+    if let newer = masters.max(by: { $0.reign < $1.reign }) {
       logger.notice("another node is the master now", metadata: ["replication.master": "\(newer.address)"])
       follow(newer.address, term: newer.term, candidate: newer.id)
       return done(nil)
     }
     let led = round.states.first {
-      $0.term > own && $0.isStreaming && $0.master != nil && $0.master != core.ownAddress
+      $0.reign > own && $0.isStreaming && $0.master != nil && $0.master != core.ownAddress
     }
     if let led, let master = led.master {
       follow(master, term: led.term, candidate: led.masterID)
       return done(nil)
     }
     let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
-    let known = max(highest, own)
+    let known = max(highest, own.term)
     guard isQuorum else { return reign(nextTerm(above: known), done) }
     core.stepDown(for: core.ownAddress)
     logger.notice("a majority of the voters is asked before this node takes writes")
@@ -90,7 +90,7 @@ extension Succession {
       facts.isReturn = true
       begin(facts)
     }
-    findMasterOnce(knownNodes.map(\.address), term: term)
+    findMasterOnce(knownNodes.map(\.address), reign: Reign(term: term, owner: .unknown))
     loop.schedule(afterMilliseconds: 1000) { [self] in askVoters(term) }
   }
 }
