@@ -81,9 +81,9 @@ package struct KeyValueArguments: Sendable {
     return Term(term32)
   }
 
-  /// A reign in two keys; a missing owner is unknown, a missing term 0.
+  /// A reign in two keys; a missing owner is unknown.
   func reign(_ key: String, owner ownerKey: String) throws(ReplicationError) -> Reign {
-    Reign(term: try optionalTerm(key), owner: try optionalNodeID(ownerKey) ?? .unknown)
+    Reign(term: try term(key), owner: try optionalNodeID(ownerKey) ?? .unknown)
   }
   static func text(owner: NodeID) -> String { owner == .unknown ? "none" : owner.description }
 

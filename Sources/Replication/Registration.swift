@@ -90,7 +90,7 @@ package struct RegisterRequest: Hashable, Sendable {
     chain = try pairs.nodeIDs("chain", max: ChainLimits.idsMax)
     lineage = try pairs.optionalNodeID("lineage")
     acceptDataLoss = try pairs.flag("accept-data-loss")
-    knownReign = try pairs.reign("known-term", owner: "known-owner")
+    knownReign = pairs.text("known-term") == nil ? .none : try pairs.reign("known-term", owner: "known-owner")
     isVoter = try pairs.flag("voter")
     yields = try pairs.flag("yields")
   }

@@ -17,7 +17,7 @@ import Testing
   private func disk() throws -> TestDisk {
     let disk = TestDisk(databases: 2)
     let store = try disk.create()
-    _ = store.beginTerm(Term(1))
+    _ = store.beginTerm(reign(1))
     for i in 0..<30 { store.put("key\(i)", String(repeating: "v", count: 300), expiry: i % 5 == 0 ? 99_000 : 0) }
     store.remove("key3")
     store.put("odd\n\"\u{1b}[31m\\", "x")

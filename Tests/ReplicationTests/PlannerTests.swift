@@ -473,6 +473,15 @@ import Testing
 }
 
 @Suite struct TermHistoryUseTests {
+  /// Both wrote in term 2, each its own: the slave's records of it go.
+  @Test func twoMastersOfOneTermLeaveEachOtherWhereItBegan() {
+    let slave = TermHistory([.init(reign(1), firstLSN: LSN(1)), .init(reign(2, of: 3), firstLSN: LSN(50))])!
+    let found = SyncPlanner.commonLSN(
+      slavePosition: position(2, 80, of: 3), slaveHistory: slave, slaveLineage: node(1), masterLast: LSN(100),
+      masterHistory: terms((1, 1), (2, 50)), masterLineage: node(1))
+    #expect(found == LSN(49))
+  }
+
   @Test(
     arguments: [
       // own end, other's history, other's end, common
@@ -483,7 +492,7 @@ import Testing
     ] as [(UInt64, [(UInt32, UInt64)], UInt64, UInt64)])
   func theLastCommonRecord(own: UInt64, other: [(UInt32, UInt64)], otherEnd: UInt64, common: UInt64) {
     var entries: [TermHistory.Entry] = []
-    for (term, lsn) in other { entries.append(TermHistory.Entry(term: Term(term), firstLSN: LSN(lsn))) }
+    for (term, lsn) in other { entries.append(TermHistory.Entry(reign(term), firstLSN: LSN(lsn))) }
     let history = TermHistory(entries)!
     let found = SyncPlanner.commonLSN(
       slavePosition: position(1, otherEnd), slaveHistory: history, slaveLineage: node(1), masterLast: LSN(own),
