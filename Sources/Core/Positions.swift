@@ -35,7 +35,7 @@ public struct Reign: Comparable, Hashable, Sendable, CustomStringConvertible {
   }
   public static let none = Reign(term: .none, owner: .unknown)
   public static func < (a: Reign, b: Reign) -> Bool { a.term == b.term ? a.owner < b.owner : a.term < b.term }
-  public var description: String { "term \(term) of \(owner)" }
+  public var description: String { owner == .unknown ? "term \(term)" : "term \(term) of \(owner)" }
 }
 
 /// A place in the replicated history. Two nodes that share a position share every record up to it.

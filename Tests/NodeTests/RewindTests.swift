@@ -161,7 +161,8 @@ import Testing
     let report = try node.rewind(to: LSN(UInt64(point)))
     try node.check("cut", point: point, lost: report.lost)
     #expect(node.directory.current.cut?.reign == reign(7, of: 1))
-    try node.goOn(term: 7, of: 2)
+    node.term(7, of: 2)
+    for i in 0..<12 { node.step(.put(db: 0, key: "new\(i)", value: "of the other")) }
     let terms = node.store.terms
     _ = node.store.commit(sync: true)
     for _ in 0..<2 {

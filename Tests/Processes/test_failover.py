@@ -317,6 +317,43 @@ class TestOldMaster:
         same_state(master, first, second)
 
 
+class TestTwoMastersOfOneTerm:
+    """Both slaves are promoted where neither knows of the other: they take the same term, at the same LSN."""
+
+    @pytest.mark.parametrize("larger_wins", [True, False])
+    def test_the_one_that_gives_way_cuts_what_it_wrote_and_nothing_differs(self, cluster, larger_wins):
+        nodes = row(cluster)
+        fill(nodes[0], 500)
+        in_sync(*nodes)
+        for node in nodes:
+            node.kill()
+        rivals = nodes[1:]
+        for node in rivals:
+            node.start()
+        for node in rivals:
+            promoted(node)
+        beginnings = {(node.info()["term"], node.last_lsn()) for node in rivals}
+        assert len(beginnings) == 1, "the same term begins at the same LSN"
+        rivals.sort(key=lambda node: node.info()["node_id"], reverse=larger_wins)
+        winner, loser = rivals
+        for node in rivals:
+            for i in range(20):
+                assert node.call("SET", f"both:{i}", f"{node.name} {i}") == b"OK"
+        assert len({node.last_lsn() for node in rivals}) == 1
+        loser.call("REPLICAOF", "127.0.0.1", winner.port)
+        follow(winner, loser)
+        same_state(winner, loser)
+        assert winner.call("GET", "both:7") == loser.call("GET", "both:7") == f"{winner.name} 7".encode()
+        (lost,) = loser.directory.rglob("lost-*.resp")
+        assert b"%s 19" % loser.name.encode() in lost.read_bytes()
+        assert not list(winner.directory.rglob("lost-*.resp")) and full_syncs(winner, loser) == 0
+        # The old master comes back as a slave of neither and learns of the winner.
+        nodes[0].start()
+        nodes[0].call("REPLICAOF", "127.0.0.1", winner.port)
+        follow(winner, nodes[0], loser)
+        same_state(winner, loser, nodes[0])
+
+
 class TestStarts:
     def test_nodes_go_on_in_their_last_role(self, cluster):
         nodes = row(cluster)

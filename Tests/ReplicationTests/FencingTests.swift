@@ -97,4 +97,13 @@ extension FencingTests {
     #expect(Self.refusal(applier.step(ApplierTests.frame(.heartbeat, .empty, term: 2), now: at(1))) == nil)
     #expect(Self.refusal(applier.step(.voted(unowned(3)), now: at(2))) == .staleTerm)
   }
+
+  /// Both wrote in term 2, each its own: the slave's records of it go.
+  @Test func twoMastersOfOneTermLeaveEachOtherWhereItBegan() {
+    let slave = TermHistory([.init(reign(1), firstLSN: LSN(1)), .init(reign(2, of: 3), firstLSN: LSN(50))])!
+    let found = SyncPlanner.commonLSN(
+      slavePosition: position(2, 80, of: 3), slaveHistory: slave, slaveLineage: node(1), masterLast: LSN(100),
+      masterHistory: terms((1, 1), (2, 50)), masterLineage: node(1))
+    #expect(found == LSN(49))
+  }
 }

@@ -133,7 +133,7 @@ import Testing
     }
     #expect(throws: FrameError.self) { try PartitionSums(decoding: sums.encoded() + [0]) }
     var huge = list.encoded()
-    huge.replaceSubrange(17..<21, with: [255, 255, 255, 255])
+    huge.replaceSubrange(37..<41, with: [255, 255, 255, 255])
     #expect(throws: FrameError.self) { try PartitionListing(decoding: huge) }
   }
 }

@@ -473,15 +473,6 @@ import Testing
 }
 
 @Suite struct TermHistoryUseTests {
-  /// Both wrote in term 2, each its own: the slave's records of it go.
-  @Test func twoMastersOfOneTermLeaveEachOtherWhereItBegan() {
-    let slave = TermHistory([.init(reign(1), firstLSN: LSN(1)), .init(reign(2, of: 3), firstLSN: LSN(50))])!
-    let found = SyncPlanner.commonLSN(
-      slavePosition: position(2, 80, of: 3), slaveHistory: slave, slaveLineage: node(1), masterLast: LSN(100),
-      masterHistory: terms((1, 1), (2, 50)), masterLineage: node(1))
-    #expect(found == LSN(49))
-  }
-
   @Test(
     arguments: [
       // own end, other's history, other's end, common
