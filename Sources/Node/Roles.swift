@@ -69,7 +69,8 @@ extension NodeCore {
     let store = self.store
     let next = term ?? Term(knownTerm.value + 1)
     let vote = directory.current.vote
-    guard next > store.newestReign?.term ?? .none, next > vote.term || vote == .init(term: next, candidate: directory.node)
+    guard next > store.newestReign?.term ?? .none,
+      next > vote.term || vote == .init(term: next, candidate: directory.node)
     else {
       throw OpenError("term \(next) is over: this node knows of term \(knownTerm)")
     }

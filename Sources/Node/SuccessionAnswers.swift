@@ -76,7 +76,9 @@ extension Succession {
           // The winner tells, unless it is gone before.
           if stepsDown {
             let addresses = knownNodes.map(\.address)
-            loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, reign: Reign(term: vote.term, owner: .unknown)) }
+            loop.schedule(afterMilliseconds: 1000) { [self] in
+              findMaster(addresses, reign: Reign(term: vote.term, owner: .unknown))
+            }
           }
           step(promotion: .termSeen(vote.term))
         }

@@ -136,7 +136,8 @@ package struct KeyValueArguments: Sendable {
     for item in value.split(
       separator: ",", maxSplits: BodyCoding.historyEntriesMax, omittingEmptySubsequences: false)
     {
-      guard entries.count < BodyCoding.historyEntriesMax, let position = Self.position(item, missingOwner: entries.last?.owner ?? .unknown)
+      guard entries.count < BodyCoding.historyEntriesMax,
+        let position = Self.position(item, missingOwner: entries.last?.owner ?? .unknown)
       else { throw bad(key, String(item), "term:LSN@owner,term:LSN@owner,...") }
       entries.append(TermHistory.Entry(position.reign, firstLSN: position.lsn))
     }

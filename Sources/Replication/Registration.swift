@@ -99,7 +99,8 @@ package struct RegisterRequest: Hashable, Sendable {
     [
       String(KeyValueArguments.protocolVersion), "node-id", id.description, "addr", address.host, "port",
       String(address.port), "capabilities", capabilities.description, "has-data", KeyValueArguments.text(hasData),
-      "last", KeyValueArguments.text(last), "chain", KeyValueArguments.text(chain), "lineage", lineage?.description ?? "none",
+      "last", KeyValueArguments.text(last), "chain", KeyValueArguments.text(chain), "lineage",
+      lineage?.description ?? "none",
       "accept-data-loss", KeyValueArguments.text(acceptDataLoss), "known-term",
       knownReign.term.description, "known-owner", KeyValueArguments.text(owner: knownReign.owner), "voter",
       KeyValueArguments.text(isVoter), "yields", KeyValueArguments.text(yields),
@@ -129,7 +130,8 @@ package struct RegisterReply: Hashable, Sendable {
   package var slaves: [Slave]
 
   package init(
-    id: NodeID, address: NodeAddress, reign: Reign, last: Position, history: TermHistory, lineage: NodeID, hasData: Bool,
+    id: NodeID, address: NodeAddress, reign: Reign, last: Position, history: TermHistory, lineage: NodeID,
+    hasData: Bool,
     capabilities: Capabilities, upstream: [NodeID] = [], slaves: [Slave] = []
   ) {
     self.id = id

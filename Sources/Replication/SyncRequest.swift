@@ -115,7 +115,8 @@ package struct SyncRequest: Hashable, Sendable {
 
   package var arguments: [String] {
     [
-      String(KeyValueArguments.protocolVersion), "node-id", id.description, "position", KeyValueArguments.text(position), "history",
+      String(KeyValueArguments.protocolVersion), "node-id", id.description, "position",
+      KeyValueArguments.text(position), "history",
       KeyValueArguments.text(history), "lineage", lineage?.description ?? "none", "mode", mode.rawValue, "resume",
       resume?.text ?? "none", "rewind-floor", rewindFloor?.description ?? "none",
     ]

@@ -63,7 +63,8 @@ package struct VoteRequest: Hashable, Sendable {
   package var arguments: [String] {
     [
       String(KeyValueArguments.protocolVersion), "term", term.description, "candidate", candidate.description, "addr",
-      address.host, "port", String(address.port), "last", KeyValueArguments.text(last), "lineage", lineage.description, "pre-vote",
+      address.host, "port", String(address.port), "last", KeyValueArguments.text(last), "lineage", lineage.description,
+      "pre-vote",
       KeyValueArguments.text(isPreVote), "forced", KeyValueArguments.text(isForced), "return",
       KeyValueArguments.text(isReturn), "passes-promise", KeyValueArguments.text(passesPromise),
     ]
@@ -203,10 +204,12 @@ package struct NodeState: Hashable, Sendable {
     [
       String(KeyValueArguments.protocolVersion), "node-id", id.description, "addr", address.host, "port",
       String(address.port), "role", role.rawValue, "lineage", lineage?.description ?? "none", "term", term.description,
-      "owner", KeyValueArguments.text(owner: reign.owner), "voted-term", votedTerm.description, "last", KeyValueArguments.text(last), "committed", committedLSN.description, "applied",
+      "owner", KeyValueArguments.text(owner: reign.owner), "voted-term", votedTerm.description, "last",
+      KeyValueArguments.text(last), "committed", committedLSN.description, "applied",
       appliedLSN.description, "voter", KeyValueArguments.text(isVoter), "master-id", masterID?.description ?? "none",
       "master", master.map { "\($0.host)/\($0.port)" } ?? "none", "streaming", KeyValueArguments.text(isStreaming),
-      "heard-ms", heardMilliseconds.map(String.init) ?? "none", "refetch", refetchTo.map(KeyValueArguments.text) ?? "none",
+      "heard-ms", heardMilliseconds.map(String.init) ?? "none", "refetch",
+      refetchTo.map(KeyValueArguments.text) ?? "none",
     ]
   }
 }

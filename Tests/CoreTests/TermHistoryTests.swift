@@ -71,7 +71,8 @@ import Testing
   /// A newer term counts more than any owner, the owner more than any LSN; every node orders them alike.
   @Test func reignsAndPositionsHaveOneOrder() {
     let rising = [
-      Position.none, Position(Reign(term: Term(1), owner: .unknown), lsn: LSN(500)), Position(reign(1, of: 1), lsn: LSN(9)),
+      Position.none, Position(Reign(term: Term(1), owner: .unknown), lsn: LSN(500)),
+      Position(reign(1, of: 1), lsn: LSN(9)),
       Position(reign(1, of: 1), lsn: LSN(10)), Position(reign(1, of: 2), lsn: LSN(1)),
       Position(Reign(term: Term(1), owner: .largest), lsn: LSN(1)), Position(reign(2, of: 1), lsn: LSN(1)),
     ]

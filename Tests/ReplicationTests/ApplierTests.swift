@@ -302,7 +302,8 @@ import Testing
     #expect(code(Self.partial) { $0.lineage = node(8) } == .otherLineage)
     #expect(code(Self.partial) { $0.history = terms((2, 1)) } == .planMismatch)
     // The same term at the same LSN, of another owner.
-    #expect(code(Self.partial) { $0.history = TermHistory([.init(reign(1, of: 4), firstLSN: LSN(1))])! } == .planMismatch)
+    #expect(
+      code(Self.partial) { $0.history = TermHistory([.init(reign(1, of: 4), firstLSN: LSN(1))])! } == .planMismatch)
     #expect(code(Self.partial) { $0.startLSN = LSN(12) } == .planMismatch)
     #expect(code(Self.partial) { $0.startLSN = LSN(5) } == .planMismatch)
     #expect(code(Self.partial) { $0.barrierLSN = LSN(5) } == .planMismatch)

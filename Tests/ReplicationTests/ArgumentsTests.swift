@@ -21,7 +21,8 @@ import Testing
     let reply = RegisterReply(
       id: node(4), address: NodeAddress(host: "::1", port: 7400)!, reign: reign(5, of: 4), last: position(5, 200),
       history: TermHistory([
-        .init(reign(1), firstLSN: LSN(1)), .init(reign(3), firstLSN: LSN(7)), .init(reign(5, of: 4), firstLSN: LSN(150)),
+        .init(reign(1), firstLSN: LSN(1)), .init(reign(3), firstLSN: LSN(7)),
+        .init(reign(5, of: 4), firstLSN: LSN(150)),
       ])!, lineage: node(9), hasData: true, capabilities: .all, upstream: [node(6)],
       slaves: [
         .init(id: node(1), address: place(7401)),
@@ -40,7 +41,8 @@ import Testing
       Self.register.arguments == [
         "2", "node-id", node(1).description, "addr", "10.0.0.1", "port", "7401", "capabilities", "lz4,files",
         "has-data", "yes",
-        "last", "3:99@\(node(1))", "chain", "\(node(2)),\(node(3))", "lineage", node(9).description, "accept-data-loss", "yes",
+        "last", "3:99@\(node(1))", "chain", "\(node(2)),\(node(3))", "lineage", node(9).description, "accept-data-loss",
+        "yes",
         "known-term", "4", "known-owner", node(5).description, "voter", "yes", "yields", "no",
       ])
     #expect(
@@ -117,7 +119,8 @@ import Testing
   @Test(arguments: [
     ("position", "3:49"), ("position", "2:99"), ("history", "1:1,1:2"), ("history", "2:5,3:4"), ("history", "0:1"),
     ("history", "1:0"),
-    ("history", "1:1,,3:50"), ("history", "1:1@,3:50"), ("history", "1:1@\(node(1))@,3:50"), ("mode", "fast"), ("resume", "x"), ("resume", "0000000000000000:0:"),
+    ("history", "1:1,,3:50"), ("history", "1:1@,3:50"), ("history", "1:1@\(node(1))@,3:50"), ("mode", "fast"),
+    ("resume", "x"), ("resume", "0000000000000000:0:"),
     ("resume", "0000000000000001:0:1"),
     ("resume", "0000000000000001:0:1=2,1=3"), ("resume", "0000000000000001:0:../escape=3"),
     ("resume", "0000000000000001:0:1=-1"),

@@ -13,7 +13,9 @@ func terms(_ entries: (UInt32, UInt64)...) -> TermHistory {
 func reign(_ term: UInt32, of n: UInt8 = 1) -> Reign { Reign(term: Term(term), owner: node(n)) }
 /// Of a term that a node only voted in.
 func unowned(_ term: UInt32) -> Reign { Reign(term: Term(term), owner: .unknown) }
-func position(_ term: UInt32, _ lsn: UInt64, of n: UInt8 = 1) -> Position { Position(reign(term, of: n), lsn: LSN(lsn)) }
+func position(_ term: UInt32, _ lsn: UInt64, of n: UInt8 = 1) -> Position {
+  Position(reign(term, of: n), lsn: LSN(lsn))
+}
 
 /// SplitMix64: the same numbers on every machine.
 struct Seeded: RandomNumberGenerator {

@@ -16,7 +16,8 @@ import Testing
   }
   static func master(_ change: (inout MasterFacts) -> Void = { _ in }) -> MasterFacts {
     var facts = MasterFacts(
-      address: place(7400), reign: reign(2), last: position(2, 1000), history: terms((1, 1), (2, 500)), lineage: node(9),
+      address: place(7400), reign: reign(2), last: position(2, 1000), history: terms((1, 1), (2, 500)),
+      lineage: node(9),
       hasData: true)
     change(&facts)
     return facts
@@ -42,7 +43,8 @@ import Testing
     guard case .refuse(let refused, let error)? = actions.first else { return nil }
     let isNews = error.code == .staleTerm
     #expect(
-      actions.dropFirst() == (isNews ? [.newerReignSeen(request.knownReign, from: request.id, at: request.address)] : []))
+      actions.dropFirst()
+        == (isNews ? [.newerReignSeen(request.knownReign, from: request.id, at: request.address)] : []))
     #expect(refused == link && registry.slaves == before)
     return error.code
   }

@@ -168,7 +168,8 @@ package final class ReplicationService: @unchecked Sendable {
         logger.error(
           "a slave knows of a newer term than this node",
           metadata: [
-            "replication.term": "\(reign.term)", "replication.slave.id": "\(id)", "replication.slave.address": "\(address)",
+            "replication.term": "\(reign.term)", "replication.slave.id": "\(id)",
+            "replication.slave.address": "\(address)",
           ])
       case .reply, .refuse: break
       }
