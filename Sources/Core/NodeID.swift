@@ -4,6 +4,11 @@ public struct NodeID: Hashable, Sendable, CustomStringConvertible, Comparable {
   public static let byteCount = 20
   public var bytes: [UInt8]
 
+  /// No node's: the bytes of real ones are random. Smaller than every other.
+  public static let unknown = NodeID(random: [UInt8](repeating: 0, count: byteCount))
+  /// No node's either: stands for an unknown one where too large is right and too small is not.
+  public static let largest = NodeID(random: [UInt8](repeating: 0xFF, count: byteCount))
+
   /// - Parameter random: 20 random bytes, from the shell's generator.
   public init(random: [UInt8]) {
     precondition(random.count == NodeID.byteCount, "a node id has \(NodeID.byteCount) bytes, not \(random.count)")

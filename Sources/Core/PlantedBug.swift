@@ -22,6 +22,8 @@
     case dropTombstones = "drop-tombstones"
     /// Terms are not compared when a slave's history is.
     case ignoreTerms = "ignore-terms"
+    /// Nobody owns a term: two masters of one look the same.
+    case ignoreOwners = "ignore-owners"
     /// A vote is not written down.
     case forgetVote = "forget-vote"
     /// A slave acknowledges what it has not synced.

@@ -4,20 +4,21 @@ import Core
 // Little endian; strings and lists are preceded by their length.
 //
 //  offset size name          meaning
-//       0    8 magic         "PLDIR\0\0\5"
+//       0    8 magic         "PLDIR\0\0\6"
 //       8    4 bodyBytes
 //      12    4 checksum      crc32c of the body
 //      16    . body:         generation u64, node id 20, lineage 20, store number u32,
 //                            vote term u32, vote length u8 and node id,
-//                            term history: count u32, then (term u32, first LSN u64) each,
+//                            term history: count u32, then (term u32, owner 20, first LSN u64) each,
 //                            segments: count u32, then (first LSN u64, revision u32, last LSN u64, bytes u64,
 //                            checksum u32, cleaned up to u64) each,
 //                            retained: first LSN from which the raw log is complete u64,
 //                            first LSN from which all tombstones are kept u64, revision of the next data file u32,
 //                            rewind floor u64,
-//                            cut: last LSN that stays u64, term of the record behind it that goes u32, 0 for no cut,
-//                            refetch: LSN u64 and term u32 up to which the log was held before damage was cut, 0 for none
-//                            (since version 5),
+//                            cut: last LSN that stays u64, term u32 and owner 20 of the record behind it that goes,
+//                            0 for no cut,
+//                            refetch: LSN u64, term u32 and owner 20 up to which the log was held before damage was cut,
+//                            0 for none; an owner of which every bit is set is not known,
 //                            keys: count u32, then (table u32, keys u64) each,
 //                            role: two strings, u16 length and bytes each,
 //                            registry: length u32 and bytes (opaque here: the replication registry)
@@ -54,11 +55,11 @@ public struct DirectoryFile: Equatable, Sendable {
   public struct Cut: Equatable, Sendable {
     /// The log ends here.
     public var afterLSN: LSN
-    /// The term of the record behind `afterLSN` that goes; one of another term is new, and stays.
-    public var term: Term
-    public init(afterLSN: LSN, term: Term) {
+    /// The reign of the record behind `afterLSN` that goes; one of another reign is new, and stays.
+    public var reign: Reign
+    public init(afterLSN: LSN, reign: Reign) {
       self.afterLSN = afterLSN
-      self.term = term
+      self.reign = reign
     }
   }
 
@@ -91,21 +92,20 @@ public struct DirectoryFile: Equatable, Sendable {
   public var startRole = ""
 
   /// Orders a cut: nothing that this names lies behind `lsn`, which is not below the rewind floor.
-  public mutating func cutBack(to lsn: LSN, term: Term) {
-    precondition(rewindFloor <= lsn && term > .none, "a cut to LSN \(lsn), below the floor \(rewindFloor)")
+  public mutating func cutBack(to lsn: LSN, reign: Reign) {
+    precondition(rewindFloor <= lsn && reign.term > .none, "a cut to LSN \(lsn), below the floor \(rewindFloor)")
     segments.removeAll { $0.lastLSN > lsn && !$0.name.isData }
     precondition(segments.allSatisfy { $0.lastLSN <= lsn }, "a data file reaches beyond LSN \(lsn)")
     // What a record behind the cut had replaced is alive again.
     for i in segments.indices { segments[i].cleanUpTo = min(segments[i].cleanUpTo, lsn) }
-    terms = TermHistory(terms.entries.filter { $0.firstLSN <= lsn }) ?? TermHistory()
+    terms = terms.upTo(lsn)
     logStart = min(logStart, lsn.next)
     tombstonesFrom = min(tombstonesFrom, lsn.next)
-    cut = Cut(afterLSN: lsn, term: term)
+    cut = Cut(afterLSN: lsn, reign: reign)
   }
 
   public static let suffix = ".dir"
-  public static let magic: UInt64 = 0x0500_0052_4944_4C50  // "PLDIR\0\0\5"
-  private static let magicOfVersion4: UInt64 = 0x0400_0052_4944_4C50
+  public static let magic: UInt64 = 0x0600_0052_4944_4C50  // "PLDIR\0\0\6"
   static let headerBytes = 16
 
   public init(node: NodeID, lineage: NodeID) {
@@ -129,7 +129,7 @@ public struct DirectoryFile: Equatable, Sendable {
     if let candidate = vote.candidate { body.raw(candidate.bytes) }
     body.u32(UInt32(terms.entries.count))
     for entry in terms.entries {
-      body.u32(entry.term.value)
+      Self.write(entry.reign, to: &body)
       body.u64(entry.firstLSN.value)
     }
     body.u32(UInt32(segments.count))
@@ -146,9 +146,9 @@ public struct DirectoryFile: Equatable, Sendable {
     body.u32(nextRevision)
     body.u64(rewindFloor.value)
     body.u64(cut?.afterLSN.value ?? 0)
-    body.u32(cut?.term.value ?? 0)
+    Self.write(cut?.reign ?? .none, to: &body)
     body.u64(refetchTo?.lsn.value ?? 0)
-    body.u32(refetchTo?.term.value ?? 0)
+    Self.write(refetchTo?.reign ?? .none, to: &body)
     body.u32(UInt32(keys.count))
     for (table, count) in keys.sorted(by: { $0.key < $1.key }) {
       body.u32(table)
@@ -168,6 +168,14 @@ public struct DirectoryFile: Equatable, Sendable {
     return file.bytes
   }
 
+  private static func write(_ reign: Reign, to body: inout ByteWriter) {
+    body.u32(reign.term.value)
+    body.raw(reign.owner.bytes)
+  }
+  private static func reign(_ reader: inout ByteReader) throws -> Reign {
+    Reign(term: Term(try reader.u32()), owner: NodeID(random: try reader.raw(NodeID.byteCount)))
+  }
+
   public enum Unreadable: Error, CustomStringConvertible {
     case otherFormat
     case damaged(String)
@@ -183,13 +191,13 @@ public struct DirectoryFile: Equatable, Sendable {
     do {
       var reader = ByteReader(bytes)
       let magic = try reader.u64()
-      guard magic == Self.magic || magic == Self.magicOfVersion4 else { throw Unreadable.otherFormat }
+      guard magic == Self.magic else { throw Unreadable.otherFormat }
       let count = Int(try reader.u32())
       let checksum = try reader.u32()
       let body = try reader.raw(count)
       guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the body") }
       guard CRC32C.checksum(body) == checksum else { throw Unreadable.damaged("the body's checksum is wrong") }
-      self = try Self.decodeBody(body, isVersion4: magic == Self.magicOfVersion4)
+      self = try Self.decodeBody(body)
     } catch let error as Unreadable {
       throw error
     } catch {
@@ -197,7 +205,7 @@ public struct DirectoryFile: Equatable, Sendable {
     }
   }
 
-  private static func decodeBody(_ body: [UInt8], isVersion4: Bool) throws -> DirectoryFile {
+  private static func decodeBody(_ body: [UInt8]) throws -> DirectoryFile {
     var reader = ByteReader(body)
     let generation = try reader.u64()
     var file = DirectoryFile(
@@ -210,7 +218,7 @@ public struct DirectoryFile: Equatable, Sendable {
     if candidate > 0 { file.vote.candidate = NodeID(random: try reader.raw(candidate)) }
     var terms: [TermHistory.Entry] = []
     for _ in 0..<(try reader.u32()) {
-      terms.append(.init(term: Term(try reader.u32()), firstLSN: LSN(try reader.u64())))
+      terms.append(.init(try reign(&reader), firstLSN: LSN(try reader.u64())))
     }
     guard let history = TermHistory(terms) else { throw Unreadable.damaged("the term history does not rise") }
     file.terms = history
@@ -225,13 +233,11 @@ public struct DirectoryFile: Equatable, Sendable {
     file.tombstonesFrom = LSN(try reader.u64())
     file.nextRevision = try reader.u32()
     file.rewindFloor = LSN(try reader.u64())
-    let cut = Cut(afterLSN: LSN(try reader.u64()), term: Term(try reader.u32()))
-    if cut.term > .none { file.cut = cut }
-    if !isVersion4 {
-      let lsn = LSN(try reader.u64())
-      let position = Position(term: Term(try reader.u32()), lsn: lsn)
-      if position > .none { file.refetchTo = position }
-    }
+    let cut = Cut(afterLSN: LSN(try reader.u64()), reign: try reign(&reader))
+    if cut.reign.term > .none { file.cut = cut }
+    let refetchLSN = LSN(try reader.u64())
+    let refetchTo = Position(try reign(&reader), lsn: refetchLSN)
+    if refetchTo > .none { file.refetchTo = refetchTo }
     for _ in 0..<(try reader.u32()) { file.keys[try reader.u32()] = try reader.u64() }
     file.role = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.startRole = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)

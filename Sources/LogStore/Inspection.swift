@@ -147,10 +147,10 @@ public struct Inspection {
     print("  node \(file.node), data set \(file.lineage), store-\(file.storeNumber)")
     let vote = file.vote.candidate.map { "for \($0)" } ?? "for nobody"
     print("  vote: term \(file.vote.term), \(file.vote.term == .none ? "none yet" : vote)")
-    let terms = file.terms.entries.map { "\($0.term) from LSN \($0.firstLSN)" }.joined(separator: ", ")
+    let terms = file.terms.entries.map { "\($0.term) from LSN \($0.firstLSN) of \($0.owner)" }.joined(separator: ", ")
     print("  terms: \(terms.isEmpty ? "none" : terms)")
     if let cut = file.cut {
-      print("  orders a cut behind LSN \(cut.afterLSN), where a record of term \(cut.term) goes")
+      print("  orders a cut behind LSN \(cut.afterLSN), where a record of \(cut.reign) goes")
     }
     if let wanted = file.refetchTo {
       print("  damage was cut out of the log, which had reached \(wanted): it is fetched again from other nodes")

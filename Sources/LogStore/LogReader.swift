@@ -160,11 +160,11 @@ extension LogStore {
     return first
   }
 
-  /// The term of the newest record; nil for an empty log. Any thread.
-  public var newestTerm: Term? {
+  /// In which the newest record was written; nil for an empty log. Any thread.
+  public var newestReign: Reign? {
     writeLock.lock()
     defer { writeLock.unlock() }
-    return terms.last?.term
+    return terms.last?.reign
   }
 
   /// Bytes appended since the store was opened. Under the write lock.

@@ -17,9 +17,9 @@ public struct PartitionRecord: Equatable, Sendable {
 /// What a partition of a key index held at one moment, or the part of it whose tags are in `from..<next`.
 public struct PartitionView: Sendable {
   public let table: UInt32
-  /// The applied LSN, and its term.
+  /// The applied LSN, and its reign.
   public let lsn: LSN
-  public let term: Term
+  public let reign: Reign
   /// The newest record that took a key out of the partition.
   public let lastRemoval: LSN
   /// Where to go on; 0 when the end of the partition is reached.
@@ -74,7 +74,7 @@ extension LogStore {
     let table = table(database)
     let id = table.pointee.id
     let applied = positions.applied
-    let term = terms.term(of: applied) ?? .none
+    let reign = terms.reign(of: applied) ?? .none
     let (lastRemoval, end) = table.pointee.index._withUnsafeGuaranteedRef { index in
       var end = tags
       if let to {
@@ -96,7 +96,7 @@ extension LogStore {
         PartitionRecord(hash: hash(record.key).value, lsn: LSN(record.lsn), contentHash: record.contentHash))
     }
     return PartitionView(
-      table: id, lsn: applied, term: term, lastRemoval: LSN(max(lastRemoval, boundAt)), next: end == tags ? 0 : end,
+      table: id, lsn: applied, reign: reign, lastRemoval: LSN(max(lastRemoval, boundAt)), next: end == tags ? 0 : end,
       records: records)
   }
 

@@ -18,6 +18,8 @@ import Core
 //      32    8 expiry        only with flag bit 0: milliseconds since 1970 on the master's clock
 //       .    . key, value
 //
+// Every term begins with a no-op, without key; its value is the id of the node that began it, 20 bytes.
+//
 // A compressed value is stored as u32 size before compression, then the compressed bytes (lz4: a block; zstd: one frame,
 // which may need the dictionary of its table in its data file). Only puts are compressed.
 //
@@ -87,6 +89,12 @@ public struct RecordView {
   /// The commit level at which it is good.
   @inlinable @inline(__always) public var level: RecordLevel {
     RecordLevel(rawValue: (flags & RecordFlag.commitLevelMask) >> 2) ?? .quorum
+  }
+
+  /// Of the no-op that begins a term: the node that began it. `unknown` for every other record.
+  public var owner: NodeID {
+    guard kind == RecordKind.noop.rawValue, keyBytes == 0, valueBytes == NodeID.byteCount else { return .unknown }
+    return NodeID(random: [UInt8](value))
   }
 
   /// The space that a record takes in the log.

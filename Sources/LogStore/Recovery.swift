@@ -22,8 +22,9 @@ struct Recovery {
   /// show what it had before the one that was dropped.
   private var knownGood: LSN { max(sealedUnitEnd, generation.rewindFloor) }
   private var waits = false
-  /// Of the last good record behind the sealed ones.
+  /// Of the last good record behind the sealed ones, and the owners of the terms that begin there.
   private(set) var lastTerm = Term.none
+  private(set) var owners: [Term: NodeID] = [:]
   private var hasDamage = false
   /// A unit goes on behind the sealed segments, and its end was not found.
   var endsInsideSealedUnit: Bool { sealedUnitEnd == LSN(.max) }
@@ -256,11 +257,7 @@ struct Recovery {
       for i in 0..<index.count {
         let place = IndexEntry(tag: 0, segment: segment.slot, offset: index.entry(i).offset)
         let record = store.record(place).record
-        guard store.isIntact(record, place) else { continue }
-        if record.term > store.currentTerm {
-          store.terms.begin(Term(record.term), at: LSN(record.lsn))
-          store.currentTerm = record.term
-        }
+        if store.isIntact(record, place) { store.noteTerm(record) }
       }
     }
   }
@@ -396,6 +393,7 @@ struct Recovery {
       }
       tail.lastLSN = LSN(record.lsn)
       lastTerm = Term(record.term)
+      if record.kind == RecordKind.noop.rawValue, record.owner != .unknown { owners[lastTerm] = record.owner }
       tail.end += record.recordBytes
       tail.endsInsideUnit = record.unitContinues
       if record.level != .async, tail.lastLSN > knownGood { waits = true }
@@ -454,10 +452,7 @@ struct Recovery {
     var at = SegmentFormat.headerBytes
     while at < used {
       let record = RecordView(UnsafeRawPointer(memory.start) + at)
-      if record.term > store.currentTerm {
-        store.terms.begin(Term(record.term), at: LSN(record.lsn))
-        store.currentTerm = record.term
-      }
+      store.noteTerm(record)
       let level = record.lsn <= knownGood.value ? .async : record.level
       store.levels.change(to: level, after: LSN(record.lsn - 1))
       if record.lsn <= good.value { store.index(record, at: IndexEntry(tag: 0, segment: slot, offset: at)) }
@@ -483,8 +478,8 @@ struct Recovery {
   private func finish() {
     let last = LSN(store.lastLSN)
     // A term that the generation knows and the log lost with its tail has no records.
-    let terms = store.terms.entries.filter { $0.firstLSN <= last }
-    if terms.count < store.terms.entries.count, let known = TermHistory(terms) {
+    let known = store.terms.upTo(last)
+    if known != store.terms {
       store.terms = known
       store.currentTerm = known.last?.term.value ?? 0
     }

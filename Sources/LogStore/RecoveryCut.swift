@@ -3,9 +3,12 @@ import Core
 
 /// Carries out the cut that a generation orders: the log ends with `afterLSN`.
 ///
-/// A (term, LSN) names one record for ever. As long as the record behind `afterLSN` is there with the term that was cut,
-/// the cut is not done, and everything from it on goes; with another term it is the new history, and stays. So it is the
+/// A reign and an LSN name one record for ever. As long as the record behind `afterLSN` is there in the reign that was cut,
+/// the cut is not done, and everything from it on goes; in another reign it is the new history, and stays. So it is the
 /// last thing that goes: a crash in between leaves the order to be carried out once more.
+///
+/// A record in the middle of a reign names only its term. If the old one and the new one have the same, then so has the
+/// record before them, which both logs share, and it is one reign; or both begin it, and name its owner.
 struct RecoveryCut {
   let fileSystem: any FileSystem
   let directory: String
@@ -23,7 +26,7 @@ struct RecoveryCut {
     }
     guard let holder = raw.last(where: { $0.firstLSN <= first }) else { return nil }
     let mapping = try fileSystem.map(path(holder.records))
-    guard let offset = offset(of: first, cut.term, in: mapping) else { return nil }
+    guard let offset = offset(of: first, cut.reign, in: mapping) else { return nil }
     for later in raw.reversed() where later.firstLSN > first {
       try unlinkIfThere(later.index)
       try fileSystem.unlink(path(later.records))
@@ -45,14 +48,17 @@ struct RecoveryCut {
     if fileSystem.exists(path(name)) { try fileSystem.unlink(path(name)) }
   }
 
-  /// Where the record with this LSN and term begins; nil if it is not there.
-  private func offset(of lsn: LSN, _ term: Term, in mapping: MappedFile) -> Int? {
+  /// Where the record of this reign with this LSN begins; nil if it is not there.
+  private func offset(of lsn: LSN, _ reign: Reign, in mapping: MappedFile) -> Int? {
     guard let header = SegmentFormat.readHeader(mapping.bytes), header.firstLSN <= lsn else { return nil }
     var at = header.recordsAt
     while at < mapping.count {
       let record = RecordView(mapping.start + at)
       guard record.verify(available: mapping.count - at) == .good, record.lsn <= lsn.value else { return nil }
-      if record.lsn == lsn.value { return record.term == term.value ? at : nil }
+      if record.lsn == lsn.value {
+        let owner = record.owner
+        return record.term == reign.term.value && (owner == .unknown || owner == reign.owner) ? at : nil
+      }
       at += record.recordBytes
     }
     return nil

@@ -8,12 +8,15 @@ public enum ReplicaRefusal: Error, Equatable, Sendable, CustomStringConvertible 
   case damagedRecord(after: LSN)
   case gap(expected: LSN, got: LSN)
   case termWentBack(from: Term, to: Term)
+  /// A term begins with the record that names its owner.
+  case termWithoutOwner(Term, at: LSN)
   case outOfMemory
   public var description: String {
     switch self {
     case .damagedRecord(let lsn): "a record after LSN \(lsn) is damaged"
     case .gap(let expected, let got): "expected LSN \(expected), got \(got)"
     case .termWentBack(let from, let to): "the term went back from \(from) to \(to)"
+    case .termWithoutOwner(let term, let lsn): "LSN \(lsn) begins term \(term) and does not say whose it is"
     case .outOfMemory: "no memory for another segment"
     }
   }
@@ -34,7 +37,9 @@ extension LogStore {
       let count = record.recordBytes
       guard at + count <= bytes.count else { throw .damagedRecord(after: LSN(lastLSN)) }
       if record.term > currentTerm {
-        terms.begin(Term(record.term), at: LSN(record.lsn))
+        let reign = Reign(term: Term(record.term), owner: record.owner)
+        guard reign.owner != .unknown else { throw .termWithoutOwner(reign.term, at: LSN(record.lsn)) }
+        terms.begin(reign, at: LSN(record.lsn))
         currentTerm = record.term
       }
       if record.flags & RecordFlag.commitLevelMask != levelFlags { setLevel(record.level) }
@@ -47,6 +52,16 @@ extension LogStore {
       activeUsed += count
       at += count
     }
+  }
+
+  /// A record was read from the log at a start. The one that begins a term says more about it than any generation: that
+  /// may know a tail which was lost since. A term that another record begins has no known owner.
+  func noteTerm(_ record: RecordView) {
+    guard record.term > currentTerm || record.kind == RecordKind.noop.rawValue, record.term > 0 else { return }
+    let owner = record.owner
+    guard record.term > currentTerm || owner != .unknown else { return }
+    terms.found(Reign(term: Term(record.term), owner: owner), at: LSN(record.lsn))
+    currentTerm = terms.last?.term.value ?? currentTerm
   }
 
   private func noteVoters(_ record: RecordView) {

@@ -226,11 +226,11 @@ extension LogStore {
 
   /// Begins a new term with its no-op record, at this commit level, which holds until the next `setLevel`. Under the
   /// write lock.
-  public func beginTerm(_ term: Term, level: RecordLevel = .async) -> Bool {
+  public func beginTerm(_ reign: Reign, level: RecordLevel = .async) -> Bool {
     setLevel(level)
-    terms.begin(term, at: LSN(lastLSN + 1))
-    currentTerm = term.value
-    guard appendPlain(.noop, key: [], value: []) else { return false }
+    terms.begin(reign, at: LSN(lastLSN + 1))
+    currentTerm = reign.term.value
+    guard appendPlain(.noop, key: [], value: reign.owner.bytes) else { return false }
     publish()
     return true
   }

@@ -41,11 +41,14 @@ struct UnreadableRecord: Error {
 struct TailSearch {
   private(set) var last: Position
   /// The newest that the node knows of: an unreadable record may be the first of it.
-  let newestTerm: Term
+  let newest: Reign
+  /// The owners of terms, as far as they are known.
+  private var owners: [Term: NodeID]
 
-  init(after last: Position, newestTerm: Term) {
+  init(after last: Position, newest: Reign, owners: [Term: NodeID]) {
     self.last = last
-    self.newestTerm = newestTerm
+    self.newest = newest
+    self.owners = owners
   }
 
   /// The next file begins behind `lsn`, so all up to there was written.
@@ -64,7 +67,7 @@ struct TailSearch {
       if record.lsn > last.lsn.value, record.lsn <= most, record.term >= last.term.value,
         hasGoodHeader(record, available: bytes.count - at)
       {
-        last = Position(term: Term(record.term), lsn: LSN(record.lsn))
+        last = Position(reign(of: record, available: bytes.count - at), lsn: LSN(record.lsn))
         at += record.recordBytes
         known = at
       } else {
@@ -82,7 +85,16 @@ struct TailSearch {
     }
     guard end > known else { return }
     let records = (end - known + RecordView.headerBytes - 1) / RecordView.headerBytes
-    last = Position(term: max(last.term, newestTerm), lsn: LSN(last.lsn.value + UInt64(records)))
+    last = Position(max(last.reign, newest), lsn: LSN(last.lsn.value + UInt64(records)))
+  }
+
+  /// Too large an owner is right where it is not known: nobody is to be taken for one who holds as much.
+  private mutating func reign(of record: RecordView, available: Int) -> Reign {
+    let term = Term(record.term)
+    if record.kind == RecordKind.noop.rawValue, record.verify(available: available) == .good, record.owner != .unknown {
+      owners[term] = record.owner
+    }
+    return Reign(term: term, owner: owners[term] ?? .largest)
   }
 
   private func hasGoodHeader(_ record: RecordView, available: Int) -> Bool {
@@ -99,10 +111,18 @@ extension Recovery {
   /// - Parameter position: of the damaged file among the unsealed ones.
   func describe(_ found: UnreadableRecord, position: Int) -> TailDamage {
     let vote = generation.vote
+    var owners = self.owners
+    for entry in generation.terms.entries { owners[entry.term] = owners[entry.term] ?? entry.owner }
     var newest = max(generation.terms.last?.term ?? .none, lastTerm)
-    if vote.candidate == generation.node { newest = max(newest, vote.term) }
-    let term = max(lastTerm, generation.terms.term(of: found.after) ?? .none)
-    var search = TailSearch(after: Position(term: term, lsn: found.after), newestTerm: newest)
+    if let candidate = vote.candidate {
+      if candidate == generation.node { newest = max(newest, vote.term) }
+      owners[vote.term] = owners[vote.term] ?? candidate
+    }
+    func reign(_ term: Term) -> Reign {
+      term == .none ? .none : Reign(term: term, owner: owners[term] ?? .largest)
+    }
+    let after = Position(reign(max(lastTerm, generation.terms.term(of: found.after) ?? .none)), lsn: found.after)
+    var search = TailSearch(after: after, newest: reign(newest), owners: owners)
     for (later, lsn) in unsealed.enumerated() where later >= position {
       if later > position || found.tail == nil { search.reach(lsn.previous) }
       guard let mapping = try? store.fileSystem.map(path(lsn, SegmentFormat.fileSuffix)) else { continue }

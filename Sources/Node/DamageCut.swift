@@ -80,8 +80,7 @@ extension NodeCore {
     store.writeLock.lock()
     defer { store.writeLock.unlock() }
     let held = durability == .fsync ? store.positions.durable : store.positions.written
-    // With a record of a newer term, the node holds all that its master was elected with.
-    return Position(term: store.terms.term(of: held) ?? .none, lsn: held) < wanted ? wanted : nil
+    return store.terms.position(at: held).reaches(wanted) ? nil : wanted
   }
 
   /// Why the node cannot do what only a whole one can.

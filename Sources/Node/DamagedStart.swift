@@ -29,7 +29,7 @@ extension Succession {
     askAll(addresses) { [self] round in
       guard !isStopped else { return }
       let reached = max(damage.reached, core.directory.current.refetchTo ?? .none)
-      let leader = leader(round.states, than: max(core.knownTerm, reached.term))
+      let leader = leader(round.states, than: max(core.knownReign, Reign(term: reached.term, owner: .unknown)))
       guard leader != nil || holder(of: reached, round.states) != nil else {
         guard host.monotonic >= deadline else {
           return loop.schedule(afterMilliseconds: Self.pauseMilliseconds) { [self] in
@@ -73,7 +73,7 @@ extension Succession {
     let addresses = knownNodes.map(\.address)
     askAll(addresses) { [self] round in
       guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
-      if let leader = leader(round.states, than: core.knownTerm) {
+      if let leader = leader(round.states, than: core.knownReign) {
         follow(leader.address, term: leader.term, candidate: leader.id)
       } else if let holder = holder(of: wanted, round.states) {
         logger.notice(
@@ -98,16 +98,16 @@ extension Succession {
 
   /// The master of the newest term, if that term is not older than what this node knows of.
   private func leader(
-    _ states: [NodeState], than own: Term
+    _ states: [NodeState], than own: Reign
   ) -> (address: NodeAddress, term: Term, id: NodeID?)? {
-    let masters = states.filter { $0.role == .master && $0.term >= own }
-    if let newest = masters.max(by: { $0.term < $1.term }) { return (newest.address, newest.term, newest.id) }
-    let led = states.first { $0.term > own && $0.isStreaming && $0.master != nil && $0.master != core.ownAddress }
+    let masters = states.filter { $0.role == .master && $0.reign >= own }
+    if let newest = masters.max(by: { $0.reign < $1.reign }) { return (newest.address, newest.term, newest.id) }
+    let led = states.first { $0.reign > own && $0.isStreaming && $0.master != nil && $0.master != core.ownAddress }
     return led.flatMap { state in state.master.map { ($0, state.term, state.masterID) } }
   }
 
   private func holder(of reached: Position, _ states: [NodeState]) -> NodeState? {
-    states.filter { $0.refetchTo == nil && $0.last >= reached }.max {
+    states.filter { $0.refetchTo == nil && $0.last.reaches(reached) }.max {
       $0.last != $1.last ? $0.last < $1.last : $1.id < $0.id
     }
   }

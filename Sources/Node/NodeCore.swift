@@ -20,6 +20,8 @@ package final class NodeCore: @unchecked Sendable {
   private let storeBox: Mutex<LogStore>
   let roleBox = Mutex(Role.master)
   let termValue: Atomic<UInt32>
+  /// The newest that another node told of, of which data set.
+  let heardReign = Mutex<(lineage: NodeID, reign: Reign)>((.unknown, .none))
   /// Held by whoever seals, drops, compacts or names files in a generation.
   package let maintaining = Mutex<Void>(())
   /// A generation could not be written and is due.
@@ -59,7 +61,7 @@ package final class NodeCore: @unchecked Sendable {
     lostFiles = Mutex(directory.lostFiles)
     // Until a reign begins: what this node has on disk alone must not count as good.
     store.isReplica = true
-    termValue = Atomic(store.newestTerm?.value ?? 0)
+    termValue = Atomic(store.newestReign?.term.value ?? 0)
     startedAt = host.monotonic
     lastSave = Atomic(host.wall.milliseconds / 1000)
     replication = ReplicationService(core: self)

@@ -35,7 +35,7 @@ extension DataDirectory {
     let last = LSN(store.lastAppended)
     let point = store.rewindPoint(notAfter: lsn)
     let floor = store.rewindFloor
-    let lostTerm = point.flatMap { store.terms.term(of: $0.next) }
+    let lostReign = point.flatMap { store.terms.reign(of: $0.next) }
     store.writeLock.unlock()
     guard store.writeRefusal == nil, durable == last else {
       throw OpenError("the log cannot be cut: \(store.writeRefusal.map { "\($0)" } ?? "it is not on disk")")
@@ -48,13 +48,13 @@ extension DataDirectory {
     var report = RewindReport()
     report.lastLSN = point
     guard point < last else { return (store, report) }
-    guard let lostTerm else { throw OpenError("no term is known for the record behind LSN \(point)") }
+    guard let lostReign else { throw OpenError("no term is known for the record behind LSN \(point)") }
     report.lost = try store.writeLostRecords(after: point, in: path)
     store.retire("the log was cut back to LSN \(point); the node goes on with another store")
     do throws(FileError) {
       try change { generation in
         store.describe(&generation)
-        generation.cutBack(to: point, term: lostTerm)
+        generation.cutBack(to: point, reign: lostReign)
       }
     } catch {
       // Without room nothing was renamed. Otherwise the generation may be on disk or not, and a start will see.

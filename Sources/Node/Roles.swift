@@ -12,12 +12,31 @@ package enum Role: Equatable, Sendable {
 extension NodeCore {
   package var role: Role { roleBox.withLock { $0 } }
   package var isMaster: Bool { role == .master }
-  /// The newest term that this node voted in or has a record of.
-  var knownTerm: Term {
+  /// The newest reign that this node has a record or heard of. A newer term that it only voted in counts too, with an
+  /// unknown owner: whoever won it may reign.
+  var knownReign: Reign {
     let current = directory.current
-    return max(current.vote.term, current.refetchTo?.term ?? .none, store.newestTerm ?? .none)
+    let heard = heardReign.withLock { $0.lineage == current.lineage ? $0.reign : .none }
+    func unowned(_ term: Term) -> Reign { Reign(term: term, owner: .unknown) }
+    return max(
+      unowned(current.vote.term), unowned(current.refetchTo?.term ?? .none), heard, store.newestReign ?? .none)
   }
+  var knownTerm: Term { knownReign.term }
+  /// Another node knows of this reign. Forgotten with the process: who told it will tell it again.
+  func heard(of reign: Reign) {
+    let lineage = directory.lineage
+    heardReign.withLock { $0 = $0.lineage == lineage ? (lineage, max($0.reign, reign)) : (lineage, reign) }
+  }
+  /// Its own as a master, else that of what it has applied last.
   package var term: Term { Term(termValue.load(ordering: .acquiring)) }
+  var reign: Reign {
+    let term = self.term
+    if isMaster { return Reign(term: term, owner: directory.node) }
+    let store = self.store
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    return Reign(term: term, owner: store.terms.owner(of: term))
+  }
 
   var ownAddress: NodeAddress { configuration.address }
 
@@ -50,7 +69,8 @@ extension NodeCore {
     let store = self.store
     let next = term ?? Term(knownTerm.value + 1)
     let vote = directory.current.vote
-    guard next > store.newestTerm ?? .none, next > vote.term || vote == .init(term: next, candidate: directory.node)
+    guard next > store.newestReign?.term ?? .none,
+      next > vote.term || vote == .init(term: next, candidate: directory.node)
     else {
       throw OpenError("term \(next) is over: this node knows of term \(knownTerm)")
     }
@@ -58,6 +78,11 @@ extension NodeCore {
     try directory.change { $0.vote = .init(term: next, candidate: $0.node) }
     // Not under the write lock: generations are written the other way round.
     let own = directory.node
+    #if PACELINE_PLANTED_BUGS
+      let owner = PlantedBug.ignoreOwners.isPlanted ? NodeID.largest : own
+    #else
+      let owner = own
+    #endif
     let settings = configuration
     store.writeLock.lock()
     // What is applied now and is not good yet is not to be shown before it is.
@@ -65,7 +90,7 @@ extension NodeCore {
     let applied = try? store.apply(upTo: store.positions.appended)
     // What this node holds of older terms becomes good with the new term's first record: it has the strictest level.
     let level = max(settings.commit.level, store.strictestPending, store.strictestTableLevel)
-    let began = applied != nil && store.beginTerm(next, level: level)
+    let began = applied != nil && store.beginTerm(Reign(term: next, owner: owner), level: level)
     if began {
       store.isReplica = false
       commitment.beginReign(
@@ -209,9 +234,11 @@ extension NodeCore {
     facts.mode = configuration.syncMode
     facts.acceptDataLoss = configuration.acceptDataLoss
     facts.isVoter = configuration.isVoter
-    facts.knownTerm = knownTerm
+    facts.knownReign = knownReign
     let vote = directory.current.vote
-    facts.yields = vote.term == facts.knownTerm && vote.candidate == facts.id
+    facts.yields =
+      vote.term == facts.knownReign.term && vote.candidate == facts.id
+      && (facts.knownReign.owner == .unknown || facts.knownReign.owner == facts.id)
     facts.resume = resume
     let level = configuration.commit.level
     store.writeLock.lock()
@@ -239,8 +266,8 @@ extension NodeCore {
   /// Records became visible on a slave: its own slaves may have them.
   func applied() {
     let store = self.store
-    if let newest = store.positions.applied.value == 0 ? nil : store.newestTerm {
-      termValue.store(newest.value, ordering: .releasing)
+    if let newest = store.positions.applied.value == 0 ? nil : store.newestReign {
+      termValue.store(newest.term.value, ordering: .releasing)
     }
     replication.logAdvanced()
     host.stateChanged()
@@ -273,7 +300,7 @@ extension NodeCore {
   /// all have: never on a loop that serves clients.
   func replaceStore(with fresh: LogStore, keepingFilesOfOld keep: Bool) {
     let old = swapStore(fresh)
-    termValue.store(fresh.newestTerm?.value ?? 0, ordering: .releasing)
+    termValue.store(fresh.newestReign?.term.value ?? 0, ordering: .releasing)
     host.moveReaders(to: fresh)
     replication.restartRelays("the data of this node was replaced")
     if !keep {

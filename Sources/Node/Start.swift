@@ -44,16 +44,16 @@ extension Succession {
   private func decide(_ round: StartRound, _ done: @escaping @Sendable ((any Error)?) -> Void) {
     guard !round.isDecided else { return }
     round.isDecided = true
-    let own = core.knownTerm
-    let masters = round.states.filter { $0.role == .master && $0.term >= own }
-    if let newer = masters.max(by: { $0.term < $1.term }) {
+    let own = core.knownReign
+    let masters = round.states.filter { $0.role == .master && $0.reign >= own }
+    if let newer = masters.max(by: { $0.reign < $1.reign }) {
       logger.notice("another node is the master now", metadata: ["replication.master": "\(newer.address)"])
       follow(newer.address, term: newer.term, candidate: newer.id)
       return done(nil)
     }
     // Not one that streams from a node that is no master any more: it may follow this very node.
     let led = round.states.first { state in
-      state.term > own && state.isStreaming && state.master != nil && state.master != core.ownAddress
+      state.reign > own && state.isStreaming && state.master != nil && state.master != core.ownAddress
         && !round.states.contains { $0.id == state.masterID && $0.role != .master }
     }
     if let led, let master = led.master {
@@ -61,13 +61,13 @@ extension Succession {
       return done(nil)
     }
     let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
-    let known = max(highest, own)
+    let known = max(highest, own.term)
     if !isQuorum, madeWay {
       core.stepDown(for: core.ownAddress)
       logger.notice(
         "this node made way for another master before it ended: it is looked for",
-        metadata: ["replication.term": "\(own)"])
-      findMaster(knownNodes.map(\.address), term: own)
+        metadata: ["replication.term": "\(own.term)"])
+      findMaster(knownNodes.map(\.address), reign: own)
       return done(nil)
     }
     guard isQuorum else {
@@ -86,7 +86,7 @@ extension Succession {
   private var madeWay: Bool {
     let vote = core.directory.current.vote
     return core.rememberedRole == .master && vote.candidate != core.directory.node
-      && vote.term > core.store.newestTerm ?? .none
+      && vote.term > core.store.newestReign?.term ?? .none
   }
 
   private func reign(_ term: Term, _ done: @escaping @Sendable ((any Error)?) -> Void) {
@@ -110,7 +110,7 @@ extension Succession {
           round.left -= 1
           if case .success(let state) = result, state.lineage == core.directory.lineage {
             round.silent.removeAll { $0 == address }
-            if core.isMaster, !handover.isUnderWay, state.role == .master, state.term > core.knownTerm {
+            if core.isMaster, !handover.isUnderWay, state.role == .master, state.reign > core.knownReign {
               logger.error(
                 "THIS NODE IS NO MASTER ANY MORE: another one was made in a newer term",
                 metadata: ["replication.term": "\(state.term)", "replication.told.by": "\(address)"])
@@ -138,7 +138,7 @@ extension Succession {
       facts.isReturn = true
       begin(facts)
     }
-    findMasterOnce(knownNodes.map(\.address), term: term)
+    findMasterOnce(knownNodes.map(\.address), reign: Reign(term: term, owner: .unknown))
     loop.schedule(afterMilliseconds: 1000) { [self] in askVoters(term) }
   }
 }

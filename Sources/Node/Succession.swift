@@ -121,7 +121,7 @@ package final class Succession: @unchecked Sendable {
     let settings = core.configuration
     store.writeLock.lock()
     let durable = store.positions.durable
-    let last = Position(term: store.terms.term(of: durable) ?? .none, lsn: durable)
+    let last = store.terms.position(at: durable)
     let voters = store.votersInLog
     let strictest = max(settings.commit.level, max(store.strictestTableLevel, store.strictestPending))
     store.writeLock.unlock()
@@ -148,6 +148,7 @@ package final class Succession: @unchecked Sendable {
   /// write two logs. So the terms that follow the newest one are shared out: the first are for its own master, which may
   /// be started again and again, cut off from all others; then every node of the row has some, in the order of the ids.
   private var termsLeftOut: UInt32 {
+    guard core.configuration.sharesOutTerms else { return 0 }
     let own = core.directory.node
     let before = knownNodes.count { $0.id < own }
     return Self.termsPerNode * UInt32(before + 1) - 1
@@ -234,6 +235,20 @@ package final class Succession: @unchecked Sendable {
     untold = nodes
     startTicking()
     tellAgain()
+  }
+
+  /// A master of an older reign said that it is the master: it is to hear of this one.
+  func tell(_ node: KnownNode) {
+    guard core.isMaster, !untold.contains(where: { $0.id == node.id }) else { return }
+    let store = core.store
+    store.writeLock.lock()
+    let first = store.terms.last?.firstLSN ?? .none
+    store.writeLock.unlock()
+    announce(
+      untold + [node],
+      NewMaster(
+        term: core.term, id: core.directory.node, address: core.ownAddress, lineage: core.directory.lineage,
+        firstLSN: first))
   }
 
   /// Who could not be told is told again every second, as long as this node is the master.

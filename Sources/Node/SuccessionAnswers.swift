@@ -19,13 +19,13 @@ extension Succession {
     store.writeLock.lock()
     let durable = store.positions.durable
     // What it may have acknowledged counts: nobody is to be preferred to this node who does not hold that.
-    let last = max(Position(term: store.terms.term(of: durable) ?? .none, lsn: durable), refetchTo ?? .none)
+    let last = max(store.terms.position(at: durable), refetchTo ?? .none)
     store.writeLock.unlock()
     // A master that voted in a newer term, to hand over or to come back, is not that term's.
-    let term = core.isMaster ? min(core.term, core.knownTerm) : core.knownTerm
+    let reign = core.isMaster ? min(core.reign, core.knownReign) : core.knownReign
     var state = NodeState(
       id: core.directory.node, address: core.ownAddress, role: core.isMaster ? .master : .slave,
-      lineage: core.directory.lineage, term: term, votedTerm: vote.term, last: last,
+      lineage: core.directory.lineage, reign: reign, votedTerm: vote.term, last: last,
       committedLSN: store.positions.committed, appliedLSN: store.positions.applied, isVoter: core.configuration.isVoter)
     state.refetchTo = refetchTo
     if case .slave(let master) = core.role {
@@ -58,8 +58,8 @@ extension Succession {
         voter.promiseMilliseconds = core.promiseLeft(now: host.monotonic)
       }
       if own.role == .master {
-        // A log with a newer term than this reign's is proof that the reign is over.
-        if request.last.term <= core.term, hearsMajority { voter.leadership = .isMaster }
+        // A log with a newer reign than this one is proof that this one is over.
+        if request.last.reign <= core.reign, hearsMajority { voter.leadership = .isMaster }
       } else if own.isStreaming, let heard = own.heardMilliseconds,
         !core.replication.upstream.view.upstream.contains(request.candidate)
       {
@@ -77,11 +77,13 @@ extension Succession {
           // Nothing of an older term is taken or acknowledged any more; whom to follow, the winner will tell.
           let stepsDown = own.role == .master && !handover.isUnderWay
           if stepsDown { core.stepDown(for: request.address) }
-          core.replication.upstream.voted(vote.term)
+          core.replication.upstream.voted(Reign(term: vote.term, owner: .unknown))
           // The winner tells, unless it is gone before.
           if stepsDown {
             let addresses = knownNodes.map(\.address)
-            loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: vote.term) }
+            loop.schedule(afterMilliseconds: 1000) { [self] in
+              findMaster(addresses, reign: Reign(term: vote.term, owner: .unknown))
+            }
           }
           step(promotion: .termSeen(vote.term))
         }
@@ -112,16 +114,19 @@ extension Succession {
 
   package func newMaster(_ news: NewMaster, _ done: @escaping @Sendable (ReplicationError?) -> Void) {
     loop.execute { [self] in
-      // A master that voted in a newer term is not that term's.
-      let reigns = core.isMaster && core.term >= core.knownTerm
-      let masterID = reigns ? core.directory.node : core.isMaster ? nil : core.replication.upstream.view.upstream.first
+      let masterID = core.isMaster ? core.directory.node : core.replication.upstream.view.upstream.first
       switch NewMasterRule.answer(
-        news, ownID: core.directory.node, lineage: core.directory.lineage, knownTerm: core.knownTerm, masterID: masterID
-      )
+        news, ownID: core.directory.node, lineage: core.directory.lineage, knownReign: core.knownReign,
+        masterID: masterID)
       {
-      case .refuse(let error): done(error)
+      case .refuse(let error):
+        done(error)
+        if core.isMaster, news.lineage == core.directory.lineage, news.reign < core.reign {
+          tell(KnownNode(id: news.id, address: news.address))
+        }
       case .known: done(nil)
       case .follow(let address):
+        core.heard(of: news.reign)
         if handover.isUnderWay {
           step(handover: .newMaster(news))
           // The machine may be done with it; the vote is written in any case.
@@ -154,20 +159,22 @@ extension Succession {
   /// A node of this data set knows of a newer term: this one is no master any more.
   ///
   /// - Parameter yields: it was master of that term itself and was told to follow this node.
-  func newerTermSeen(_ term: Term, at address: NodeAddress, yields: Bool) {
+  func newerReignSeen(_ reign: Reign, at address: NodeAddress, yields: Bool) {
     loop.execute { [self] in
-      guard core.isMaster else { return passOn(term, yields: yields) }
-      guard term > core.knownTerm || core.term < term else { return }
+      guard core.isMaster else { return passOn(reign, yields: yields) }
+      guard core.reign < reign else { return }
+      let term = reign.term
       if yields {
         logger.notice(
           "a former master follows this node: a newer term begins", metadata: ["replication.term": "\(term)"])
         return beginAbove(term)
       }
+      core.heard(of: reign)
       logger.error(
         "THIS NODE IS NO MASTER ANY MORE: another one was made in a newer term",
         metadata: ["replication.term": "\(term)", "replication.told.by": "\(address)"])
       core.stepDown(for: address)
-      findMaster([address] + knownNodes.map(\.address), term: term)
+      findMaster([address] + knownNodes.map(\.address), reign: reign)
     }
   }
 
@@ -188,16 +195,17 @@ extension Succession {
     askVoters(Term(known.value + 1))
   }
 
-  /// A slave of this node knows of a newer term than this node's master: that one is to hear of it, at the registration
+  /// A slave of this node knows of a newer reign than this node's master: that one is to hear of it, at the registration
   /// that follows. Until then this node could not pass on its log.
-  private func passOn(_ term: Term, yields: Bool) {
-    guard term >= core.knownTerm, core.replication.upstream.view.master != nil else { return }
+  private func passOn(_ reign: Reign, yields: Bool) {
+    guard reign >= core.knownReign, core.replication.upstream.view.master != nil else { return }
     do {
       // It may know the term itself, from a promotion that failed, and have followed on as before.
-      if term > core.knownTerm {
-        try core.directory.change { $0.vote = .init(term: term, candidate: yields ? $0.node : nil) }
+      if reign.term > core.knownTerm {
+        try core.directory.change { $0.vote = .init(term: reign.term, candidate: yields ? $0.node : nil) }
       }
-      core.replication.upstream.voted(term)
+      core.heard(of: reign)
+      core.replication.upstream.voted(reign)
     } catch {
       logger.error("the new term cannot be written down", metadata: ["error": "\(error)"])
     }
@@ -208,14 +216,14 @@ extension Succession {
   /// This node was the master itself and made way for another one. If that one never begins its reign (it failed, or was
   /// stopped before), this node goes on: in a term above that one's, which a majority must vote for, or, without a quorum,
   /// every node that it knows.
-  func findMaster(_ addresses: [NodeAddress], term: Term, round: Int = 1) {
+  func findMaster(_ addresses: [NodeAddress], reign: Reign, round: Int = 1) {
     guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
     if !isPromoting, round.isMultiple(of: Self.roundsBeforeReturn) {
       goOn()
     } else if !isPromoting {
-      findMasterOnce(addresses, term: term)
+      findMasterOnce(addresses, reign: reign)
     }
-    loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, term: term, round: round + 1) }
+    loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, reign: reign, round: round + 1) }
   }
   private func goOn() {
     guard !core.isMaster, !isPromoting, !isStopped else { return }
@@ -234,23 +242,23 @@ extension Succession {
   /// A promotion that is under way has its answers by then, or has failed.
   private static let roundsBeforeReturn = 6
 
-  func findMasterOnce(_ addresses: [NodeAddress], term: Term) {
-    for address in addresses { askForMaster(address, term: term, hopsLeft: Self.hopsMax) }
+  func findMasterOnce(_ addresses: [NodeAddress], reign: Reign) {
+    for address in addresses { askForMaster(address, reign: reign, hopsLeft: Self.hopsMax) }
   }
 
   /// Where a node streams from somebody, that one is asked: it may be a slave of this very node, and two nodes that follow
   /// each other would wait for ever.
   ///
-  /// - Parameter term: nil when somebody streams from there, whatever its term.
-  private func askForMaster(_ address: NodeAddress, term: Term?, hopsLeft: Int) {
+  /// - Parameter reign: nil when somebody streams from there, whatever its reign.
+  private func askForMaster(_ address: NodeAddress, reign: Reign?, hopsLeft: Int) {
     ask(address) { [self] result in
       guard case .success(let state) = result, !core.isMaster, state.lineage == core.directory.lineage,
         core.replication.upstream.view.master == nil
       else { return }
       if state.role == .master {
-        if state.term >= term ?? .none { follow(state.address, term: state.term, candidate: state.id) }
+        if state.reign >= reign ?? .none { follow(state.address, term: state.term, candidate: state.id) }
       } else if let master = state.master, master != core.ownAddress, state.isStreaming, hopsLeft > 0 {
-        askForMaster(master, term: nil, hopsLeft: hopsLeft - 1)
+        askForMaster(master, reign: nil, hopsLeft: hopsLeft - 1)
       }
     }
   }

@@ -22,7 +22,7 @@ package struct Applier: Sendable {
   var masterHistory = TermHistory()
   var masterLast = LSN.none
   /// As the master of this connection last said.
-  var masterTerm = Term.none
+  var masterReign = Reign.none
   var received: ReceivedSnapshot?
   /// Waits for its last records to become visible.
   var pendingHandover: HandoverOrder?
@@ -100,7 +100,7 @@ package struct Applier: Sendable {
           RegisterRequest(
             id: local.id, address: local.address, capabilities: local.capabilities, hasData: local.hasData,
             last: local.position, chain: local.chain, lineage: local.lineage, acceptDataLoss: local.acceptDataLoss,
-            knownTerm: local.knownTerm, isVoter: local.isVoter, yields: local.yields)))
+            knownReign: local.knownReign, isVoter: local.isVoter, yields: local.yields)))
     case .registerReply(let reply): try registered(reply, now, &actions)
     case .syncReply(let reply):
       guard case .requestingPlan = state else { return }
@@ -150,22 +150,27 @@ package struct Applier: Sendable {
     case .linkLost(let text):
       guard isConnected else { return }
       throw ReplicationError(.linkLost, singleLine(text, bytesMax: 512))
-    case .voted(let term):
-      if let known = local?.knownTerm { local?.knownTerm = max(known, term) }
-      guard isConnected, masterTerm > .none else { return }
-      try seen(masterTerm)
+    case .voted(let reign):
+      if let known = local?.knownReign { local?.knownReign = max(known, reign) }
+      guard isConnected, masterReign > .none else { return }
+      try seen(masterReign)
     case .tick: try tick(now, &actions)
     }
   }
 
-  /// The master says that its term is this one. A node that knows of a newer one must not follow it: its acks would let
-  /// the old master call records good that the new one does not have. Terms of another data set do not compare.
-  private mutating func seen(_ term: Term) throws(ReplicationError) {
-    masterTerm = max(masterTerm, term)
-    guard let local, local.lineage != nil, local.lineage == masterLineage, term < local.knownTerm else { return }
+  /// The master says that its reign is this one. A node that knows of a newer one must not follow it: its acks would let
+  /// the old master call records good that the new one does not have. Reigns of another data set do not compare.
+  private mutating func seen(_ reign: Reign) throws(ReplicationError) {
+    masterReign = max(masterReign, reign)
+    guard let local, local.lineage != nil, local.lineage == masterLineage, reign < local.knownReign else { return }
     throw ReplicationError(
-      .staleTerm,
-      "the master is of term \(term), this node knows of term \(local.knownTerm): there is or was a newer one")
+      .staleTerm, "the master is of \(reign), this node knows of \(local.knownReign): there is or was a newer one")
+  }
+
+  /// What comes later names the term alone: it is the reign that the master registered with, or one whose owner the log
+  /// will tell. Another owner of the same term would have closed this connection with the change of its store.
+  private mutating func seen(_ term: Term) throws(ReplicationError) {
+    try seen(term == masterReign.term ? masterReign : Reign(term: term, owner: .unknown))
   }
 
   private mutating func attach(_ master: NodeAddress, _ now: Tick, _ actions: inout [ApplierAction]) {
@@ -198,7 +203,7 @@ package struct Applier: Sendable {
     lastAck = nil
     heardAt = now
     masterLineage = nil
-    masterTerm = .none
+    masterReign = .none
     pendingHandover = nil
     state = .connecting(since: now)
     actions.append(.connect(master))
@@ -219,7 +224,7 @@ package struct Applier: Sendable {
     masterLineage = reply.lineage
     masterHistory = reply.history
     masterLast = reply.last.lsn
-    try seen(reply.term)
+    try seen(reply.reign)
     // The master checks this too; but it is this node's data that would go.
     guard reply.hasData || !local.hasData || local.acceptDataLoss else {
       throw ReplicationError(.dataLoss, "the master is empty and this node is not: attaching would delete its data")
@@ -236,7 +241,7 @@ package struct Applier: Sendable {
 
   /// This node's data set is another one now: what it voted on in the old one binds it no more.
   mutating func tookOver(_ lineage: NodeID) {
-    if local?.lineage != lineage { local?.knownTerm = .none }
+    if local?.lineage != lineage { local?.knownReign = .none }
     local?.lineage = lineage
   }
 

@@ -72,10 +72,10 @@ extension Applier {
         "the delta ends at LSN \(end.barrierLSN): its last record is \(delta.check.lastLSN), it was to reach "
           + "\(delta.begin.barrierLSN) at least, committed is \(committed)")
     }
-    guard end.term >= delta.check.term, delta.afterLSN == .none || end.history.term(of: delta.afterLSN) == ownTerm
+    guard end.term >= delta.check.term, delta.afterLSN == .none || end.history.reign(of: delta.afterLSN) == ownReign
     else {
       throw ReplicationError(
-        .planMismatch, "the master's history does not hold this node's LSN \(delta.afterLSN) of term \(ownTerm)")
+        .planMismatch, "the master's history does not hold this node's LSN \(delta.afterLSN) of \(ownReign)")
     }
     guard delta.partBytes == 0, end.bytes == delta.receivedBytes else {
       throw ReplicationError(
@@ -88,7 +88,7 @@ extension Applier {
     clocks.received(upTo: end.barrierLSN, clock: header.masterClock)
   }
 
-  private var ownTerm: Term { local?.position.term ?? .none }
+  private var ownReign: Reign { local?.position.reign ?? .none }
 
   mutating func deltaStaged(_ staged: StagedDelta) {
     guard case .receivingDelta(var delta) = state else { return }

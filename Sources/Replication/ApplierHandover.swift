@@ -11,7 +11,7 @@ extension Applier {
         .handoverRefused, "the handover is of \(order.masterID), this node follows \(masterID?.description ?? "nobody")"
       )
     }
-    let known = max(local.knownTerm, log.check.term)
+    let known = max(local.knownReign.term, log.check.term)
     guard order.term > known else {
       throw ReplicationError(
         .staleTerm, "the handover is to term \(order.term), this node knows of term \(known)")

@@ -38,7 +38,7 @@ extension Applier {
     }
     let common = masterHistory.lastCommonLSN(
       endingAt: masterLast, with: local.history, endingAt: local.durableLSN)
-    guard let term = local.history.term(of: target), masterHistory.term(of: target) == term, target >= common else {
+    guard let reign = local.history.reign(of: target), masterHistory.reign(of: target) == reign, target >= common else {
       throw ReplicationError(
         .rewindRefused,
         "the log is to be cut back to LSN \(target), but by the term histories both hold the same up to LSN \(common)")
@@ -56,13 +56,13 @@ extension Applier {
   mutating func rewound(_ facts: LocalFacts) throws(ReplicationError) {
     guard case .rewinding(let reply, let target) = state, let before = local else { return }
     guard facts.id == before.id, facts.durableLSN == target, facts.appliedLSN <= target,
-      facts.lineage == before.lineage, facts.history.term(of: target) == before.history.term(of: target)
+      facts.lineage == before.lineage, facts.history.reign(of: target) == before.history.reign(of: target)
     else {
       throw ReplicationError(
         .storeFailed, "the log was to be cut back to LSN \(target), the store ends at LSN \(facts.durableLSN)")
     }
     local = facts
-    local?.knownTerm = max(facts.knownTerm, before.knownTerm)
+    local?.knownReign = max(facts.knownReign, before.knownReign)
     state = .awaitingBegin(reply)
   }
 }

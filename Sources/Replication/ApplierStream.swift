@@ -116,7 +116,7 @@ extension Applier {
         throw ReplicationError(
           .otherLineage, "a \(begin.mode.name) sync with a master of another data set, \(begin.lineage)")
       }
-      let isHeld = begin.history.term(of: local.durableLSN) == local.position.term
+      let isHeld = begin.history.reign(of: local.durableLSN) == local.position.reign
       #if PACELINE_PLANTED_BUGS
         let isSame = isHeld || PlantedBug.ignoreTerms.isPlanted
       #else
@@ -165,10 +165,10 @@ extension Applier {
     // The log starts after the files, or after the staged part if that is whole. What lies between was replaced, and
     // dropped by the master.
     if begin.startLSN != held.stagedLSN.next { held.stagedLSN = .none }
-    guard held.stagedLSN == .none || begin.history.term(of: held.stagedLSN) == held.stagedTerm else {
+    guard held.stagedLSN == .none || begin.history.reign(of: held.stagedLSN) == held.stagedReign else {
       received?.stagedLSN = .none
       throw ReplicationError(
-        .planMismatch, "the master's history does not hold LSN \(held.stagedLSN) of term \(held.stagedTerm)")
+        .planMismatch, "the master's history does not hold LSN \(held.stagedLSN) of \(held.stagedReign)")
     }
     guard held.stagedLSN != .none || begin.startLSN > manifest.lastLSN else {
       throw ReplicationError(
@@ -358,11 +358,13 @@ extension Applier {
     if log.target == .staged { noteStaged(log) }
   }
 
-  /// How far the staged log goes, and in which term: a sync that goes on behind it must be of a master that holds both.
+  /// How far the staged log goes, and in which reign: a sync that goes on behind it must be of a master that holds both.
+  /// Of a term that began behind `begin` the owner is not known here: then the log is not gone on with.
   private mutating func noteStaged(_ log: LogReception) {
     guard log.durableLSN >= log.begin.startLSN, log.durableLSN.next == log.check.nextLSN else { return }
     received?.stagedLSN = log.durableLSN
-    received?.stagedTerm = log.check.term
+    received?.stagedReign = Reign(
+      term: log.check.term, owner: log.begin.history.owner(of: log.check.term))
   }
 
   mutating func appliedAdvanced(_ lsn: LSN) {
@@ -431,7 +433,7 @@ extension Applier {
 
   /// A history must not name terms of which this node has no record.
   static func reached(_ history: TermHistory, by lsn: LSN) -> TermHistory {
-    TermHistory(history.entries.filter { $0.firstLSN <= lsn }) ?? TermHistory()
+    history.upTo(lsn)
   }
 
   private func areFilesVerified(_ log: LogReception) -> Bool {

@@ -25,9 +25,9 @@ package struct LocalFacts: Hashable, Sendable {
   package var acceptDataLoss = false
   /// The newest term that this node voted in or has a record of, of this data set. A master of an older term is none any
   /// more. When a node takes over another data set (`adoptLineage`, `swapIn`), its vote goes with the old one.
-  package var knownTerm = Term.none
+  package var knownReign = Reign.none
   package var isVoter = false
-  /// This node was the master of `knownTerm`, and was told to follow another one.
+  /// This node was the master of `knownReign`, and was told to follow another one.
   package var yields = false
   /// The lowest LSN that the store can cut its log back to; nil: it cannot. It keeps what a cut from there on needs.
   package var rewindFloor: LSN?
@@ -40,7 +40,7 @@ package struct LocalFacts: Hashable, Sendable {
     self.address = address
   }
   package var position: Position {
-    durableLSN == .none ? .none : Position(term: history.term(of: durableLSN) ?? .none, lsn: durableLSN)
+    durableLSN == .none ? .none : history.position(at: durableLSN)
   }
   package var hasData: Bool { durableLSN > .none }
 }
@@ -163,9 +163,9 @@ package enum ApplierEvent: Sendable {
   case deltaInstalled(barrierLSN: LSN)
   case storeFailed(String)
   case linkLost(String)
-  /// This node gave its vote to a candidate, or heard of a master, of this term of its data set. From here on nothing of
-  /// an older term's master is taken or acknowledged.
-  case voted(Term)
+  /// This node gave its vote to a candidate, or heard of a master, of this reign of its data set. From here on nothing
+  /// of an older reign's master is taken or acknowledged. The owner of a term in which it only voted is unknown.
+  case voted(Reign)
   case tick
 }
 

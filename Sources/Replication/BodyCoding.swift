@@ -4,7 +4,9 @@ import Core
 /// term histories.
 enum BodyCoding {
   static let version: UInt8 = 1
-  static let historyEntriesMax = 4096
+  /// The newest: as many as a control frame has room for.
+  static let historyEntriesMax = 2000
+  static let historyEntryBytes = 4 + NodeID.byteCount + 8
 
   /// Runs a body's decoder. Any shortage or leftover becomes a `FrameError`, never a trap.
   static func read<Body>(
@@ -46,18 +48,20 @@ enum BodyCoding {
     out.u16(UInt16(kept.count))
     for entry in kept {
       out.u32(entry.term.value)
+      out.raw(entry.owner.bytes)
       out.u64(entry.firstLSN.value)
     }
   }
 
   static func history(_ reader: inout ByteReader) throws -> TermHistory {
     let count = Int(try reader.u16())
-    guard count <= historyEntriesMax, count * 12 <= reader.remaining else {
+    guard count <= historyEntriesMax, count * historyEntryBytes <= reader.remaining else {
       throw FrameError(.badBody, "a term history of \(count) entries in \(reader.remaining) bytes")
     }
     var entries: [TermHistory.Entry] = []
     for _ in 0..<count {
-      entries.append(TermHistory.Entry(term: Term(try reader.u32()), firstLSN: LSN(try reader.u64())))
+      let reign = Reign(term: Term(try reader.u32()), owner: try nodeID(&reader))
+      entries.append(TermHistory.Entry(reign, firstLSN: LSN(try reader.u64())))
     }
     guard let history = TermHistory(entries) else { throw FrameError(.badBody, "a term history that does not rise") }
     return history

@@ -134,7 +134,7 @@ package struct Handover: Sendable {
 
   /// Of any node with a newer term: it need not be the target that won.
   private mutating func newMaster(_ news: NewMaster) -> [HandoverAction] {
-    guard let facts, news.id != facts.id, news.term > facts.term else { return [] }
+    guard let facts, news.id != facts.id, news.reign > Reign(term: facts.term, owner: facts.id) else { return [] }
     switch state {
     case .reclaiming(_, _, let reign) where news.term <= reign: return []
     case .waiting, .sent, .asking, .reclaiming:

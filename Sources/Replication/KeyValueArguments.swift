@@ -5,7 +5,7 @@ import Core
 /// too long is refused.
 package struct KeyValueArguments: Sendable {
   /// Raised only when an older node could not understand a newer one's pairs at all.
-  package static let protocolVersion = 1
+  package static let protocolVersion = 2
   static let pairsMax = 64
   static let valueBytesMax = 4 << 20
 
@@ -81,6 +81,12 @@ package struct KeyValueArguments: Sendable {
     return Term(term32)
   }
 
+  /// A reign in two keys; a missing owner is unknown.
+  func reign(_ key: String, owner ownerKey: String) throws(ReplicationError) -> Reign {
+    Reign(term: try term(key), owner: try optionalNodeID(ownerKey) ?? .unknown)
+  }
+  static func text(owner: NodeID) -> String { owner == .unknown ? "none" : owner.description }
+
   /// A missing key is term 0.
   func optionalTerm(_ key: String) throws(ReplicationError) -> Term {
     values[key] == nil ? .none : try term(key)
@@ -94,7 +100,7 @@ package struct KeyValueArguments: Sendable {
 
   func position(_ key: String) throws(ReplicationError) -> Position {
     let value = try required(key)
-    guard let position = Self.position(value) else { throw bad(key, value, "term:LSN") }
+    guard let position = Self.position(value, missingOwner: .unknown) else { throw bad(key, value, "term:LSN@owner") }
     return position
   }
 
@@ -123,17 +129,17 @@ package struct KeyValueArguments: Sendable {
     return ids
   }
 
-  /// Comma separated `term:LSN`, possibly none.
+  /// Comma separated `term:LSN@owner`, possibly none. Without an owner it is that of the one before.
   func history(_ key: String) throws(ReplicationError) -> TermHistory {
     guard let value = values[key], !value.isEmpty, value != "none" else { return TermHistory() }
     var entries: [TermHistory.Entry] = []
     for item in value.split(
       separator: ",", maxSplits: BodyCoding.historyEntriesMax, omittingEmptySubsequences: false)
     {
-      guard entries.count < BodyCoding.historyEntriesMax, let position = Self.position(item) else {
-        throw bad(key, String(item), "term:LSN,term:LSN,...")
-      }
-      entries.append(TermHistory.Entry(term: position.term, firstLSN: position.lsn))
+      guard entries.count < BodyCoding.historyEntriesMax,
+        let position = Self.position(item, missingOwner: entries.last?.owner ?? .unknown)
+      else { throw bad(key, String(item), "term:LSN@owner,term:LSN@owner,...") }
+      entries.append(TermHistory.Entry(position.reign, firstLSN: position.lsn))
     }
     guard let history = TermHistory(entries) else { throw bad(key, value, "rising terms and LSNs") }
     return history
@@ -145,17 +151,30 @@ package struct KeyValueArguments: Sendable {
     return UInt64(text)
   }
 
-  static func position(_ text: some StringProtocol) -> Position? {
-    let parts = text.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+  /// `term:LSN@owner`, or without the owner.
+  static func position(_ text: some StringProtocol, missingOwner: NodeID) -> Position? {
+    let halves = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let place = halves.first, let owner = halves.count == 2 ? NodeID(hex: halves[1]) : missingOwner else {
+      return nil
+    }
+    let parts = place.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
     guard parts.count == 2, let term = number(parts[0]), let lsn = number(parts[1]), let term32 = UInt32(exactly: term)
     else { return nil }
-    return Position(term: Term(term32), lsn: LSN(lsn))
+    return Position(Reign(term: Term(term32), owner: owner), lsn: LSN(lsn))
   }
 
+  static func text(_ position: Position) -> String {
+    position.reign.owner == .unknown ? position.description : "\(position)@\(position.reign.owner)"
+  }
   static func text(_ history: TermHistory) -> String {
-    history.entries.isEmpty
-      ? "none"
-      : history.entries.suffix(BodyCoding.historyEntriesMax).map { "\($0.term):\($0.firstLSN)" }.joined(separator: ",")
+    guard !history.entries.isEmpty else { return "none" }
+    var items: [String] = []
+    var owner: NodeID?
+    for entry in history.entries.suffix(BodyCoding.historyEntriesMax) {
+      items.append("\(entry.term):\(entry.firstLSN)" + (entry.owner == owner ? "" : "@\(entry.owner)"))
+      owner = entry.owner
+    }
+    return items.joined(separator: ",")
   }
   static func text(_ ids: [NodeID]) -> String { ids.isEmpty ? "none" : ids.map(\.description).joined(separator: ",") }
   static func text(_ flag: Bool) -> String { flag ? "yes" : "no" }

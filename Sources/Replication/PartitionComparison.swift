@@ -75,13 +75,13 @@ package struct PartitionListing: Hashable, Sendable {
   package static let recordsMax = 1 << 20
   package var table: UInt32
   package var lsn: LSN
-  /// The node's newest term at that moment: after a change of master two listings cannot be compared.
-  package var term: Term
+  /// The node's newest reign at that moment: after a change of master two listings cannot be compared.
+  package var reign: Reign
   package var records: [ListedRecord]
-  package init(table: UInt32, lsn: LSN, term: Term, records: [ListedRecord]) {
+  package init(table: UInt32, lsn: LSN, reign: Reign, records: [ListedRecord]) {
     self.table = table
     self.lsn = lsn
-    self.term = term
+    self.reign = reign
     self.records = records
   }
 
@@ -90,14 +90,16 @@ package struct PartitionListing: Hashable, Sendable {
   //       1    4 table
   //       5    8 LSN
   //      13    4 term
-  //      17    4 count
-  //      21    . count times: hash of the key (8), LSN (8), hash of the content (4)
+  //      17   20 owner of the term
+  //      37    4 count
+  //      41    . count times: hash of the key (8), LSN (8), hash of the content (4)
   package func encoded() -> [UInt8] {
-    var out = ByteWriter(capacity: 21 + records.count * Self.entryBytes)
+    var out = ByteWriter(capacity: 41 + records.count * Self.entryBytes)
     out.u8(BodyCoding.version)
     out.u32(table)
     out.u64(lsn.value)
-    out.u32(term.value)
+    out.u32(reign.term.value)
+    out.raw(reign.owner.bytes)
     out.u32(UInt32(records.count))
     for record in records {
       out.u64(record.hash)
@@ -112,7 +114,7 @@ package struct PartitionListing: Hashable, Sendable {
       try BodyCoding.checkVersion(&reader)
       let table = try reader.u32()
       let lsn = LSN(try reader.u64())
-      let term = Term(try reader.u32())
+      let reign = Reign(term: Term(try reader.u32()), owner: try BodyCoding.nodeID(&reader))
       let count = try BodyCoding.count(&reader, entryBytes: Self.entryBytes, max: Self.recordsMax)
       var records: [ListedRecord] = []
       records.reserveCapacity(count)
@@ -120,7 +122,7 @@ package struct PartitionListing: Hashable, Sendable {
         records.append(
           ListedRecord(hash: try reader.u64(), lsn: LSN(try reader.u64()), contentHash: try reader.u32()))
       }
-      return PartitionListing(table: table, lsn: lsn, term: term, records: records)
+      return PartitionListing(table: table, lsn: lsn, reign: reign, records: records)
     }
   }
 }
@@ -146,7 +148,7 @@ package struct PartitionComparison: Hashable, Sendable {
   /// - Parameter lastRemoval: the newest removal in this node's partition when its listing was made.
   /// - Returns: nil when the two cannot be compared: other tables, another reign, or this node is behind.
   package init?(own: PartitionListing, lastRemoval: LSN, master: PartitionListing) {
-    guard own.table == master.table, own.term == master.term, own.lsn >= master.lsn else { return nil }
+    guard own.table == master.table, own.reign == master.reign, own.lsn >= master.lsn else { return nil }
     struct Place: Hashable {
       let hash: UInt64
       let lsn: LSN

@@ -126,12 +126,12 @@ package struct Promotion: Sendable {
 
   private func standingObstacle(_ facts: PromotionFacts, isOver: Bool) -> String? {
     let answers = answers(facts)
-    if let (node, state) = answers.first(where: { $0.state.role == .master && $0.state.term >= facts.last.term }) {
+    if let (node, state) = answers.first(where: { $0.state.role == .master && $0.state.reign >= facts.last.reign }) {
       return "the master \(node.address) answers, in term \(state.term): use FAILOVER there, or PROMOTE FORCE here"
     }
     let alive = answers.first {
       $0.state.role == .slave && $0.state.isStreaming && $0.state.masterID != facts.id
-        && ($0.state.heardMilliseconds ?? .max) <= config.aliveMillisecondsMax && $0.state.term >= facts.last.term
+        && ($0.state.heardMilliseconds ?? .max) <= config.aliveMillisecondsMax && $0.state.reign >= facts.last.reign
         && !isNoMaster($0.state.masterID, facts, isOver: isOver)
     }
     if let (node, state) = alive {
@@ -250,7 +250,7 @@ package struct Promotion: Sendable {
     if let obstacle = voteObstacle(facts, term, isComplete: isComplete || isOver) {
       guard facts.isForced else { return obstacle.isFinal ? refuse(obstacle.text) : [] }
       guard isComplete || isOver else { return [] }
-      // The one thing that FORCE does not pass over: two masters of one term could not be told apart.
+      // The one thing that FORCE does not pass over: in the term of a majority there is one master.
       let isTaken = asked.contains { votes[$0.id].map { !$0.isGranted && $0.term >= term } ?? false }
       rounds += isTaken ? 1 : 0
       guard rounds <= config.forcedRoundsMax else { return refuse("\(obstacle.text) (\(rounds) terms were taken)") }

@@ -10,7 +10,7 @@ package struct ReceivedSnapshot: Hashable, Sendable {
   package private(set) var verified = Set<UInt64>()
   /// The log behind the files is staged up to here, by this process; `none` if nothing of it is.
   package var stagedLSN = LSN.none
-  package var stagedTerm = Term.none
+  package var stagedReign = Reign.none
 
   package init(snapshot: SnapshotID) { self.snapshot = snapshot }
 

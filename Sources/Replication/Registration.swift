@@ -54,7 +54,8 @@ package struct RegisterRequest: Hashable, Sendable {
   package var chain: [NodeID]
   package var lineage: NodeID?
   package var acceptDataLoss: Bool
-  package var knownTerm: Term
+  /// The newest that this node knows of; a term in which it only voted has no owner.
+  package var knownReign: Reign
   /// May be one of the voters, once it follows the stream.
   package var isVoter: Bool
   /// It was itself the master of that newest term, and was told to follow this one.
@@ -62,7 +63,7 @@ package struct RegisterRequest: Hashable, Sendable {
 
   package init(
     id: NodeID, address: NodeAddress, capabilities: Capabilities = .all, hasData: Bool = false, last: Position = .none,
-    chain: [NodeID] = [], lineage: NodeID? = nil, acceptDataLoss: Bool = false, knownTerm: Term = .none,
+    chain: [NodeID] = [], lineage: NodeID? = nil, acceptDataLoss: Bool = false, knownReign: Reign = .none,
     isVoter: Bool = false, yields: Bool = false
   ) {
     self.id = id
@@ -73,7 +74,7 @@ package struct RegisterRequest: Hashable, Sendable {
     self.chain = chain
     self.lineage = lineage
     self.acceptDataLoss = acceptDataLoss
-    self.knownTerm = knownTerm
+    self.knownReign = knownReign
     self.isVoter = isVoter
     self.yields = yields
   }
@@ -89,7 +90,7 @@ package struct RegisterRequest: Hashable, Sendable {
     chain = try pairs.nodeIDs("chain", max: ChainLimits.idsMax)
     lineage = try pairs.optionalNodeID("lineage")
     acceptDataLoss = try pairs.flag("accept-data-loss")
-    knownTerm = try pairs.optionalTerm("known-term")
+    knownReign = pairs.text("known-term") == nil ? .none : try pairs.reign("known-term", owner: "known-owner")
     isVoter = try pairs.flag("voter")
     yields = try pairs.flag("yields")
   }
@@ -98,9 +99,10 @@ package struct RegisterRequest: Hashable, Sendable {
     [
       String(KeyValueArguments.protocolVersion), "node-id", id.description, "addr", address.host, "port",
       String(address.port), "capabilities", capabilities.description, "has-data", KeyValueArguments.text(hasData),
-      "last",
-      last.description, "chain", KeyValueArguments.text(chain), "lineage", lineage?.description ?? "none",
-      "accept-data-loss", KeyValueArguments.text(acceptDataLoss), "known-term", knownTerm.description, "voter",
+      "last", KeyValueArguments.text(last), "chain", KeyValueArguments.text(chain), "lineage",
+      lineage?.description ?? "none",
+      "accept-data-loss", KeyValueArguments.text(acceptDataLoss), "known-term",
+      knownReign.term.description, "known-owner", KeyValueArguments.text(owner: knownReign.owner), "voter",
       KeyValueArguments.text(isVoter), "yields", KeyValueArguments.text(yields),
     ]
   }
@@ -117,7 +119,7 @@ package struct RegisterReply: Hashable, Sendable {
   }
   package var id: NodeID
   package var address: NodeAddress
-  package var term: Term
+  package var reign: Reign
   package var last: Position
   package var history: TermHistory
   package var lineage: NodeID
@@ -128,12 +130,13 @@ package struct RegisterReply: Hashable, Sendable {
   package var slaves: [Slave]
 
   package init(
-    id: NodeID, address: NodeAddress, term: Term, last: Position, history: TermHistory, lineage: NodeID, hasData: Bool,
+    id: NodeID, address: NodeAddress, reign: Reign, last: Position, history: TermHistory, lineage: NodeID,
+    hasData: Bool,
     capabilities: Capabilities, upstream: [NodeID] = [], slaves: [Slave] = []
   ) {
     self.id = id
     self.address = address
-    self.term = term
+    self.reign = reign
     self.last = last
     self.history = history
     self.lineage = lineage
@@ -148,7 +151,7 @@ package struct RegisterReply: Hashable, Sendable {
     let pairs = try KeyValueArguments(parsing: elements)
     id = try pairs.nodeID("node-id")
     address = try pairs.address(host: "addr", port: "port")
-    term = try pairs.term("term")
+    reign = try pairs.reign("term", owner: "owner")
     last = try pairs.position("last")
     history = try pairs.history("history")
     lineage = try pairs.nodeID("lineage")
@@ -174,7 +177,8 @@ package struct RegisterReply: Hashable, Sendable {
       slaves.isEmpty ? "none" : slaves.map { "\($0.id)@\($0.address.host)/\($0.address.port)" }.joined(separator: ",")
     return [
       String(KeyValueArguments.protocolVersion), "node-id", id.description, "addr", address.host, "port",
-      String(address.port), "term", term.description, "last", last.description, "history",
+      String(address.port), "term", reign.term.description, "owner", KeyValueArguments.text(owner: reign.owner), "last",
+      KeyValueArguments.text(last), "history",
       KeyValueArguments.text(history), "lineage", lineage.description, "has-data", KeyValueArguments.text(hasData),
       "capabilities", capabilities.description, "upstream", KeyValueArguments.text(upstream), "slaves", list,
     ]

@@ -138,7 +138,7 @@ package struct Registry: Sendable {
     if let refusal = refusal(link, request, master, now) {
       let news: [RegistryAction] =
         refusal.code == .staleTerm
-        ? [.newerTermSeen(request.knownTerm, from: request.id, at: request.address)] : []
+        ? [.newerReignSeen(request.knownReign, from: request.id, at: request.address)] : []
       return [.refuse(link, refusal)] + news
     }
     self.master = SlaveList.Master(id: config.ownID, address: master.address, isVoter: master.isVoter)
@@ -172,7 +172,7 @@ package struct Registry: Sendable {
     slaves[index].pin?.leaseExpiry = nil
     let list = broadcast()
     let reply = RegisterReply(
-      id: config.ownID, address: master.address, term: master.term, last: master.last, history: master.history,
+      id: config.ownID, address: master.address, reign: master.reign, last: master.last, history: master.history,
       lineage: master.lineage, hasData: master.hasData, capabilities: capabilities, upstream: master.upstream,
       slaves: slaves.map { RegisterReply.Slave(id: $0.id, address: $0.address) })
     return actions + [.persist, .reply(link, reply), list]
@@ -193,10 +193,10 @@ package struct Registry: Sendable {
       return ReplicationError(.cycle, "this node gets its data from \(both), which is at or below \(request.id)")
     }
     // Terms of another data set say nothing about this one.
-    if request.knownTerm > master.term, request.lineage == master.lineage {
+    if request.knownReign > master.reign, request.lineage == master.lineage {
       return ReplicationError(
         .staleTerm,
-        "slave \(request.id) knows of term \(request.knownTerm), this node's is \(master.term): there is or was a newer master"
+        "slave \(request.id) knows of \(request.knownReign), this node's is \(master.reign): there is or was a newer master"
       )
     }
     if let other = slave(on: link), other.id != request.id {

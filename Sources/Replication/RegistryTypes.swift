@@ -27,7 +27,7 @@ package struct RegistryConfig: Hashable, Sendable {
 /// moves.
 package struct MasterFacts: Hashable, Sendable {
   package var address: NodeAddress
-  package var term: Term
+  package var reign: Reign
   package var last: Position
   package var history: TermHistory
   package var lineage: NodeID
@@ -36,13 +36,13 @@ package struct MasterFacts: Hashable, Sendable {
   /// Nodes above this one, nearest first; empty on the first master.
   package var upstream: [NodeID]
   package var isVoter: Bool
-  /// - Parameter term: the newest one that this node knows: of its reign, or on a slave of its log and its vote.
+  /// - Parameter reign: its own; on a slave the newest of what it has applied.
   package init(
-    address: NodeAddress, term: Term, last: Position, history: TermHistory, lineage: NodeID, hasData: Bool,
+    address: NodeAddress, reign: Reign, last: Position, history: TermHistory, lineage: NodeID, hasData: Bool,
     capabilities: Capabilities = .all, upstream: [NodeID] = [], isVoter: Bool = false
   ) {
     self.address = address
-    self.term = term
+    self.reign = reign
     self.last = last
     self.history = history
     self.lineage = lineage
@@ -202,7 +202,7 @@ package enum RegistryAction: Hashable, Sendable {
   /// Answer with this error; the connection stays a client's connection.
   case refuse(LinkID, ReplicationError)
   /// A node of this data set knows of a newer term than this node: a master must step down. Comes after its `refuse`.
-  case newerTermSeen(Term, from: NodeID, at: NodeAddress)
+  case newerReignSeen(Reign, from: NodeID, at: NodeAddress)
   /// Send the error and close the connection.
   case disconnect(LinkID, ReplicationError)
   case broadcastSlaveList(SlaveList)

@@ -83,7 +83,7 @@ package struct SyncBegin: Hashable, Sendable {
   }
 
   package func encoded() -> [UInt8] {
-    var out = ByteWriter(capacity: 104 + history.entries.count * 12)
+    var out = ByteWriter(capacity: 104 + history.entries.count * BodyCoding.historyEntryBytes)
     out.u8(BodyCoding.version)
     out.u8(mode.rawValue)
     out.u64(snapshot.value)
@@ -281,7 +281,7 @@ package struct DeltaEnd: Hashable, Sendable {
     self.history = history
   }
   package func encoded() -> [UInt8] {
-    var out = ByteWriter(capacity: 35 + history.entries.count * 12)
+    var out = ByteWriter(capacity: 35 + history.entries.count * BodyCoding.historyEntryBytes)
     out.u8(BodyCoding.version)
     out.u64(barrierLSN.value)
     out.u32(term.value)

@@ -108,14 +108,15 @@ package struct SyncRequest: Hashable, Sendable {
       self.resume = resume
     }
     rewindFloor = try pairs.optionalNumber("rewind-floor").map { LSN($0) }
-    guard position == .none || history.term(of: position.lsn) == position.term else {
-      throw pairs.bad("position", position.description, "a position inside the term history")
+    guard position == .none || history.reign(of: position.lsn) == position.reign else {
+      throw pairs.bad("position", KeyValueArguments.text(position), "a position inside the term history")
     }
   }
 
   package var arguments: [String] {
     [
-      String(KeyValueArguments.protocolVersion), "node-id", id.description, "position", position.description, "history",
+      String(KeyValueArguments.protocolVersion), "node-id", id.description, "position",
+      KeyValueArguments.text(position), "history",
       KeyValueArguments.text(history), "lineage", lineage?.description ?? "none", "mode", mode.rawValue, "resume",
       resume?.text ?? "none", "rewind-floor", rewindFloor?.description ?? "none",
     ]

@@ -124,9 +124,10 @@ package enum VoteRule {
   /// it lost it in a crash. Nothing of its reign was good that was not on its own disk, so nothing good is lost.
   ///
   /// Or the voter voted for it since, in a term that never began: then it has taken nothing from anybody after that vote.
+  /// Of the term itself it may have taken another owner's records.
   private static func isOwnTail(_ request: VoteRequest, _ state: VoterState) -> Bool {
-    guard let vote = state.vote else { return false }
-    return vote.candidate == request.candidate && vote.term >= state.last.term
+    guard let vote = state.vote, vote.candidate == request.candidate else { return false }
+    return vote.term > state.last.term || vote.term == state.last.term && state.last.reign.owner == request.candidate
   }
 
   private static func name(_ vote: Vote?) -> String { vote?.candidate.description ?? "nobody" }
@@ -143,20 +144,22 @@ package enum NewMasterRule {
   }
 
   /// - Parameters:
+  ///   - knownReign: the newest that this node has a record or heard of; of a newer term that it voted in, the owner is
+  ///     unknown.
   ///   - masterID: whom this node follows now; its own id if it is master; nil if neither.
   package static func answer(
-    _ news: NewMaster, ownID: NodeID, lineage: NodeID?, knownTerm: Term, masterID: NodeID?
+    _ news: NewMaster, ownID: NodeID, lineage: NodeID?, knownReign: Reign, masterID: NodeID?
   ) -> Answer {
     guard news.id != ownID else { return .known }
     guard lineage == nil || news.lineage == lineage else {
       return .refuse(ReplicationError(.otherLineage, "this node holds another data set than \(news.id)"))
     }
-    // Of its own term too: that is the term this node voted in, unless it is that term's master itself.
-    guard news.term > knownTerm || (news.term == knownTerm && masterID != ownID) else {
+    // Of the newest term that it knows too, if it only voted in it: then it knows no owner.
+    guard news.reign >= knownReign else {
       return .refuse(
         ReplicationError(
-          .staleTerm, "\(news.id) is master of term \(news.term), this node knows of term \(knownTerm)"))
+          .staleTerm, "\(news.id) is master of term \(news.term), this node knows of \(knownReign)"))
     }
-    return news.term == knownTerm && masterID == news.id ? .known : .follow(news.address)
+    return news.term == knownReign.term && masterID == news.id ? .known : .follow(news.address)
   }
 }

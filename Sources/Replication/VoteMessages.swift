@@ -3,16 +3,16 @@ import Core
 // Messages between nodes about who is master. All are commands of a client's connection, key-value pairs as in
 // MS_REGISTER_SLAVE; unknown keys are ignored, so that a newer node may add some.
 //
-// MS_VOTE 1 term <n> candidate <40 hex> addr <host> port <n> last <term:LSN> lineage <40 hex> pre-vote <yes|no>
+// MS_VOTE 2 term <n> candidate <40 hex> addr <host> port <n> last <term:LSN@owner> lineage <40 hex> pre-vote <yes|no>
 //         forced <yes|no> return <yes|no>
-//   reply: 1 node-id <id> granted <yes|no> term <n> last <term:LSN> committed <LSN> reason <one line>
+//   reply: 2 node-id <id> granted <yes|no> term <n> last <term:LSN@owner> committed <LSN> reason <one line>
 //
-// MS_STATE 1
-//   reply: 1 node-id <id> addr <host> port <n> role <master|slave|detached> lineage <id|none> term <n> voted-term <n>
-//          last <term:LSN> committed <LSN> applied <LSN> voter <yes|no> master-id <id|none> master <host/port|none>
-//          streaming <yes|no> heard-ms <n|none> refetch <term:LSN|none>
+// MS_STATE 2
+//   reply: 2 node-id <id> addr <host> port <n> role <master|slave|detached> lineage <id|none> term <n> owner <id|none>
+//          voted-term <n> last <term:LSN@owner> committed <LSN> applied <LSN> voter <yes|no> master-id <id|none> master <host/port|none>
+//          streaming <yes|no> heard-ms <n|none> refetch <term:LSN@owner|none>
 //
-// MS_NEW_MASTER 1 term <n> node-id <id> addr <host> port <n> lineage <id> first <LSN of the term's first record>
+// MS_NEW_MASTER 2 term <n> node-id <id> addr <host> port <n> lineage <id> first <LSN of the term's first record>
 //   reply: OK, or an error
 
 /// A candidate asks for a vote.
@@ -63,7 +63,8 @@ package struct VoteRequest: Hashable, Sendable {
   package var arguments: [String] {
     [
       String(KeyValueArguments.protocolVersion), "term", term.description, "candidate", candidate.description, "addr",
-      address.host, "port", String(address.port), "last", last.description, "lineage", lineage.description, "pre-vote",
+      address.host, "port", String(address.port), "last", KeyValueArguments.text(last), "lineage", lineage.description,
+      "pre-vote",
       KeyValueArguments.text(isPreVote), "forced", KeyValueArguments.text(isForced), "return",
       KeyValueArguments.text(isReturn), "passes-promise", KeyValueArguments.text(passesPromise),
     ]
@@ -109,7 +110,7 @@ package struct VoteReply: Hashable, Sendable {
   package var elements: [String] {
     [
       String(KeyValueArguments.protocolVersion), "node-id", id.description, "granted",
-      KeyValueArguments.text(isGranted), "term", term.description, "last", last.description, "committed",
+      KeyValueArguments.text(isGranted), "term", term.description, "last", KeyValueArguments.text(last), "committed",
       committedLSN.description, "retry-ms", String(retryMilliseconds), "reason", singleLine(reason, bytesMax: 512),
     ]
   }
@@ -126,8 +127,9 @@ package struct NodeState: Hashable, Sendable {
   package var address: NodeAddress
   package var role: Role
   package var lineage: NodeID?
-  /// The newest that it knows: of its log, its vote, or its reign.
-  package var term: Term
+  /// The newest that it knows: of its log, its vote, or its reign. The owner of a term in which it only voted is unknown.
+  package var reign: Reign
+  package var term: Term { reign.term }
   package var votedTerm: Term
   /// Its last record, durable; not less than `refetchTo`.
   package var last: Position
@@ -145,7 +147,7 @@ package struct NodeState: Hashable, Sendable {
   package var heardMilliseconds: UInt64?
 
   package init(
-    id: NodeID, address: NodeAddress, role: Role, lineage: NodeID?, term: Term, votedTerm: Term = .none,
+    id: NodeID, address: NodeAddress, role: Role, lineage: NodeID?, reign: Reign, votedTerm: Term = .none,
     last: Position, committedLSN: LSN = .none, appliedLSN: LSN = .none, isVoter: Bool = false, masterID: NodeID? = nil,
     master: NodeAddress? = nil, isStreaming: Bool = false, heardMilliseconds: UInt64? = nil
   ) {
@@ -153,7 +155,7 @@ package struct NodeState: Hashable, Sendable {
     self.address = address
     self.role = role
     self.lineage = lineage
-    self.term = term
+    self.reign = reign
     self.votedTerm = votedTerm
     self.last = last
     self.committedLSN = committedLSN
@@ -173,7 +175,7 @@ package struct NodeState: Hashable, Sendable {
     guard let role = Role(rawValue: roleText) else { throw pairs.bad("role", roleText, "master, slave or detached") }
     self.role = role
     lineage = try pairs.optionalNodeID("lineage")
-    term = try pairs.term("term")
+    reign = try pairs.reign("term", owner: "owner")
     votedTerm = try pairs.optionalTerm("voted-term")
     last = try pairs.position("last")
     committedLSN = LSN(try pairs.number("committed"))
@@ -202,10 +204,12 @@ package struct NodeState: Hashable, Sendable {
     [
       String(KeyValueArguments.protocolVersion), "node-id", id.description, "addr", address.host, "port",
       String(address.port), "role", role.rawValue, "lineage", lineage?.description ?? "none", "term", term.description,
-      "voted-term", votedTerm.description, "last", last.description, "committed", committedLSN.description, "applied",
+      "owner", KeyValueArguments.text(owner: reign.owner), "voted-term", votedTerm.description, "last",
+      KeyValueArguments.text(last), "committed", committedLSN.description, "applied",
       appliedLSN.description, "voter", KeyValueArguments.text(isVoter), "master-id", masterID?.description ?? "none",
       "master", master.map { "\($0.host)/\($0.port)" } ?? "none", "streaming", KeyValueArguments.text(isStreaming),
-      "heard-ms", heardMilliseconds.map(String.init) ?? "none", "refetch", refetchTo?.description ?? "none",
+      "heard-ms", heardMilliseconds.map(String.init) ?? "none", "refetch",
+      refetchTo.map(KeyValueArguments.text) ?? "none",
     ]
   }
 }
@@ -218,6 +222,7 @@ package struct NewMaster: Hashable, Sendable {
   package var lineage: NodeID
   /// Of the first record of its term.
   package var firstLSN: LSN
+  package var reign: Reign { Reign(term: term, owner: id) }
 
   package init(term: Term, id: NodeID, address: NodeAddress, lineage: NodeID, firstLSN: LSN) {
     self.term = term

@@ -48,6 +48,8 @@ package struct FaultPlan: Equatable, Sendable {
     case turnover(losesPower: Bool, cutFor: Int, promoteAfter: Int, areRivals: Bool)
     /// The master loses power and comes back while it reaches nobody.
     case restartAlone(downFor: Int)
+    /// The master begins a new reign alone while another node is promoted, each without hearing of the other.
+    case twoOfOneTerm(promoteAfter: Int, cutFor: Int)
     /// A bit of a sealed file turns over, on disk and in what is mapped of it. `pick` chooses file and place.
     case flipBit(node: Int, pick: Int, isIndex: Bool)
 
@@ -94,6 +96,8 @@ package struct FaultPlan: Equatable, Sendable {
   /// Bits turn over on disk, and nodes look for it: each sealed file once in this time.
   package var flipsBits = false
   package var scrubMilliseconds = 0
+  /// Without it two nodes that do not hear each other often begin a reign in the same term.
+  package var sharesOutTerms = true
   /// How long clients work and things go wrong.
   package var milliseconds = 6000
   package var faults: [Planned] = []

@@ -13,16 +13,19 @@ extension FaultPlan {
     case flippedBits
     /// Many keys that are written seldom and deleted often: old files keep what newer ones say is gone.
     case manyKeys
+    /// Two masters of one term.
+    case rivals
   }
 
   package static func extras(of seed: UInt64) -> Set<Extra> {
+    if seed % 32 == 15 { return [.rivals] }
     switch seed % 8 {
     case 1: return seed % 16 == 1 ? [.levels] : [.manyKeys]
     case 3: return [.turnovers]
     case 5: return [.flippedBits]
     case 0:
       var random = SplitMix64(seed: seed ^ 0x6578_7472_6173)
-      return Set(Extra.allCases.filter { _ in random.chance(60) })
+      return Set([Extra.levels, .turnovers, .flippedBits, .manyKeys].filter { _ in random.chance(60) })
     default: return []
     }
   }
@@ -35,7 +38,27 @@ extension FaultPlan {
     if extras.contains(.manyKeys) { planManyKeys(&random) }
     if extras.contains(.turnovers) { planTurnovers(&random) }
     if extras.contains(.flippedBits), nodes > 1 { planFlips(&random) }
+    if extras.contains(.rivals) { planRivals(&random) }
     faults.sort { $0.at < $1.at }
+  }
+
+  private mutating func planRivals(_ random: inout SplitMix64) {
+    sharesOutTerms = false
+    nodes = max(nodes, 2 + random.below(3))
+    shape = .star
+    if durability == .fsync { level = random.chance(70) ? .async : .fullsync }
+    readPercent = min(readPercent, 40)
+    keys = max(keys, 5)
+    milliseconds = max(milliseconds, 8000)
+    faults.removeAll { _ in random.chance(70) }
+    var at = 600 + random.below(600)
+    while at < milliseconds - 2000 {
+      // A slave believes in its master for some seconds.
+      let promoteAfter = 3000 + random.below(800)
+      let cutFor = promoteAfter + 2500 + random.below(1500)
+      faults.append(Planned(at: at, fault: .twoOfOneTerm(promoteAfter: promoteAfter, cutFor: cutFor)))
+      at += cutFor + random.below(2000)
+    }
   }
 
   private mutating func planTurnovers(_ random: inout SplitMix64) {

@@ -71,6 +71,7 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.syncRateBytes = UInt64(plan.syncRateBytes)
     configuration.sync.timeoutMilliseconds = UInt64(plan.syncTimeoutMilliseconds)
     configuration.commit = CommitSetting(level: plan.level.ofRecords)
+    configuration.sharesOutTerms = plan.sharesOutTerms
     configuration.durability =
       switch plan.durability {
       case .fsync: .fsync

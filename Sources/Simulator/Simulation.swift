@@ -28,6 +28,8 @@ package struct SimulationResult: Sendable {
   package var fingerprint: UInt64 = 0
   /// Overlapping commands that the search for an order gave up on.
   package var undecided = 0
+  /// Terms that had two masters.
+  package var sharedTerms = 0
   package init(seed: UInt64) { self.seed = seed }
 }
 
@@ -59,8 +61,7 @@ package final class Simulation: @unchecked Sendable {
   var acknowledged = AcknowledgedChecker()
   var prefixes = PrefixChecker()
   var onDisk = LevelChecker()
-  /// Who is or was master in a term.
-  private var reigns: [Term: Int] = [:]
+  private var reigns = ReignChecker()
   /// At which level a record was written, and how many voters there were.
   private var levels: [Position: (level: RecordLevel, voters: Int)] = [:]
   var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
@@ -124,6 +125,7 @@ package final class Simulation: @unchecked Sendable {
     result.simulatedMilliseconds = Int(queue.now / 1000)
     result.starts = nodes.reduce(0) { $0 + $1.starts }
     result.acknowledged = acknowledged.acknowledgedCount
+    result.sharedTerms = reigns.sharedTerms
     for node in nodes { node.kill() }
     for client in clients { client.end() }
     queue.removeAll()
@@ -190,7 +192,7 @@ package final class Simulation: @unchecked Sendable {
     for node in nodes where node.number != masterNumber {
       guard let life = node.life, node.isAlive, !life.core.isMaster else { return node.row }
       guard life.core.replication.upstream.view.isInSync, life.store.positions.applied == last,
-        life.store.terms.term(of: last) == master.store.terms.term(of: last)
+        life.store.terms.reign(of: last) == master.store.terms.reign(of: last)
       else { return node.row }
     }
     if plan.flipsBits {
@@ -240,8 +242,8 @@ package final class Simulation: @unchecked Sendable {
     let database = command.keys.first.map(SimulatedKey.database)
     command.level = max(plan.level.ofRecords, max(command.level, database.flatMap(store.tableLevel) ?? .async))
     command.voters = store.votersInLog.count
-    guard appendedAfter > appendedBefore, let term = store.terms.last?.term else { return }
-    command.positions = (appendedBefore + 1...appendedAfter).map { Position(term: term, lsn: LSN($0)) }
+    guard appendedAfter > appendedBefore, let reign = store.terms.last?.reign else { return }
+    command.positions = (appendedBefore + 1...appendedAfter).map { Position(reign, lsn: LSN($0)) }
     guard command.writes, command.positions.count == command.records else {
       return report(Violation("odd log", "\(command.words.prefix(2)) took \(command.positions.count) LSNs"))
     }
@@ -345,7 +347,7 @@ package final class Simulation: @unchecked Sendable {
   private func noteLate(_ reign: TermHistory.Entry) {
     guard knownReigns.insert(reign).inserted, reign != newestReign, plan.level != .quorum else { return }
     lateReigns.insert(reign)
-    permit(PermittedLoss(from: reign.term, term: reign.term, keptUpTo: reign.firstLSN.previous))
+    permit(PermittedLoss(.only(reign.reign), keptUpTo: reign.firstLSN.previous))
   }
 
   /// A master, or one that stepped down in this step, calls everything up to `lsn` good.
@@ -382,8 +384,8 @@ package final class Simulation: @unchecked Sendable {
     node.reigned = !store.isReplica
     // What a master, or one that was, has of its own is held back until it is good.
     let shown = store.isReplica && !store.isGated ? applied : min(applied, positions.committed)
-    if let term = store.terms.term(of: shown) {
-      let position = Position(term: term, lsn: shown)
+    let position = store.terms.position(at: shown)
+    if position.term > .none {
       if let violation = prefixes.visible(position, node: node.number, mayGoBack: { acknowledged.isPermitted($0) }) {
         report(violation)
       }
@@ -395,10 +397,9 @@ package final class Simulation: @unchecked Sendable {
       }
     }
     if !store.isReplica, let reign = store.terms.last {
-      if let other = reigns.updateValue(node.number, forKey: reign.term), other != node.number {
-        report(Violation("two masters in one term", "nodes \(other) and \(node.number) in term \(reign.term)"))
-      }
-      if reign.term > newestReign?.term ?? .none { reignBegan(reign, store.terms, node) }
+      let areVotesAsked = plan.level == .quorum && store.votersInLog.count > 1
+      if let violation = reigns.reigns(node.number, reign, byVotes: areVotesAsked) { report(violation) }
+      if reign.reign > newestReign?.reign ?? .none { reignBegan(reign, store.terms, node) }
       noteLate(reign)
       noteGood(positions.committed, node, store.terms)
     }
@@ -418,7 +419,7 @@ package final class Simulation: @unchecked Sendable {
   func repaired() { result.repairedFiles += 1 }
 
   func permit(_ loss: PermittedLoss) {
-    trace("what term \(loss.term) wrote after LSN \(loss.keptUpTo) may be lost")
+    trace("\(loss)")
     acknowledged.permit(loss)
   }
 
@@ -493,8 +494,6 @@ package final class Simulation: @unchecked Sendable {
     // `quorum` loses nothing, whoever becomes master; the other levels nothing as long as the master stays the same.
     guard plan.durability != .fsync || !isSame && plan.level != .quorum else { return }
     let isPrefix = isSame || plan.durability == .fsync && plan.level == .async
-    permit(
-      PermittedLoss(
-        term: Term(reign.term.value - 1), keptUpTo: isPrefix ? common : .none))
+    permit(PermittedLoss(.before(reign.reign), keptUpTo: isPrefix ? common : .none))
   }
 }

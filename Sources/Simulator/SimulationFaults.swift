@@ -61,6 +61,7 @@ extension Simulation {
       nodes[master].losePower()
       isolate(master, fromClients: false, milliseconds + 1500)
       after(milliseconds) { $0.nodes[master].start() }
+    case .twoOfOneTerm(let promoteAfter, let cutFor): makeRivals(promoteAfter: promoteAfter, cutFor: cutFor)
     case .flipBit(let node, let pick, let isIndex): flipBit(node, pick: pick, isIndex: isIndex)
     }
   }
@@ -81,6 +82,22 @@ extension Simulation {
       let last = others.map { $0.life?.store.positions.durable ?? .none }
       let order = others.indices.sorted { (last[$1], $0) < (last[$0], $1) }
       for i in order.prefix(areRivals ? 2 : 1) { simulation.promote(others[i].number, knowsRowOfOld: true) }
+    }
+  }
+
+  /// The master is started again where it reaches no other node, and meanwhile another one is promoted. Clients reach both.
+  private func makeRivals(promoteAfter: Int, cutFor: Int) {
+    let master = masterNumber
+    isolate(master, fromClients: false, cutFor)
+    network.dropConnections(of: master)
+    nodes[master].kill()
+    after(20) { $0.nodes[master].start() }
+    after(promoteAfter) { simulation in
+      let others = simulation.nodes.filter { $0.number != master }
+      let best = others.max { a, b in
+        (a.life?.store.positions.durable ?? .none, b.number) < (b.life?.store.positions.durable ?? .none, a.number)
+      }
+      if let best { simulation.promote(best.number, knowsRowOfOld: true) }
     }
   }
 
@@ -111,10 +128,10 @@ extension Simulation {
     let generation = directory.current
     let store = directory.storePath(generation.storeNumber)
     let pieces = generation.segments.filter { piece in
-      guard let term = generation.terms.term(of: piece.lastLSN) else { return false }
+      guard let reign = generation.terms.reign(of: piece.lastLSN) else { return false }
       let isElsewhere = nodes.contains { other in
         guard other.number != number, let life = other.life else { return false }
-        return life.store.positions.durable >= piece.lastLSN && life.store.terms.term(of: piece.lastLSN) == term
+        return life.store.positions.durable >= piece.lastLSN && life.store.terms.reign(of: piece.lastLSN) == reign
       }
       let hasCatalog = node.catalogLSNs.contains { piece.firstLSN <= $0 && $0 <= piece.lastLSN }
       return isElsewhere && !hasCatalog && !node.spoiled.contains("\(store)/\(piece.name.index)")

@@ -94,6 +94,7 @@ struct SimulateCommand: ParsableCommand {
       total.deltaSyncs += result.deltaSyncs
       total.partialSyncs += result.partialSyncs
       total.undecided += result.undecided
+      total.sharedTerms += result.sharedTerms
       total.flippedBits += result.flippedBits
       total.repairedFiles += result.repairedFiles
       total.unrepairedNodes += result.unrepairedNodes
@@ -117,6 +118,7 @@ struct SimulateCommand: ParsableCommand {
         faults           \(list(total.faults))
         syncs            \(total.fullSyncs) full, \(total.deltaSyncs) delta, \(total.partialSyncs) partial
         full syncs       \(list(total.fullSyncRules))
+        shared terms     \(total.sharedTerms)
         flipped bits     \(total.flippedBits), \(total.repairedFiles) files repaired, \(total.unrepairedNodes) nodes left with a record that nobody has
 
         """

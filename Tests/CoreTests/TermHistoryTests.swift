@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct TermHistoryTests {
   private static func history(_ entries: [(UInt32, UInt64)]) -> TermHistory {
-    TermHistory(entries.map { .init(term: Term($0.0), firstLSN: LSN($0.1)) })!  // the tables below rise
+    TermHistory(entries.map { .init(reign($0.0), firstLSN: LSN($0.1)) })!  // the tables below rise
   }
 
   struct Case: Sendable {
@@ -45,12 +45,70 @@ import Testing
     #expect(b.lastCommonLSN(endingAt: LSN(c.bLast), with: a, endingAt: LSN(c.aLast)) == LSN(c.common), "\(c.name)")
   }
 
+  @Test func theSameTermOfAnotherOwnerIsAnotherReign() {
+    func history(_ entries: [(Reign, UInt64)]) -> TermHistory {
+      TermHistory(entries.map { .init($0.0, firstLSN: LSN($0.1)) })!  // the lists below rise
+    }
+    let own = history([(reign(1), 1), (reign(2, of: 1), 10)])
+    let other = history([(reign(1), 1), (reign(2, of: 3), 10)])
+    func common(_ a: TermHistory, _ b: TermHistory) -> UInt64 {
+      let found = a.lastCommonLSN(endingAt: LSN(30), with: b, endingAt: LSN(40)).value
+      #expect(b.lastCommonLSN(endingAt: LSN(40), with: a, endingAt: LSN(30)).value == found)
+      return found
+    }
+    #expect(common(own, own) == 30)
+    #expect(common(own, other) == 9)
+    // Nobody knows whose it is: it may be another's, however equal it looks.
+    let unknown = history([(reign(1), 1), (Reign(term: Term(2), owner: .unknown), 10)])
+    #expect(unknown == unknown && common(unknown, unknown) == 9)
+    #expect(common(own, unknown) == 9)
+    #expect(own.position(at: LSN(12)) == Position(reign(2, of: 1), lsn: LSN(12)))
+    #expect(own.position(at: .none) == .none)
+    #expect(other.owner(of: Term(2)) == reign(2, of: 3).owner && other.owner(of: Term(3)) == .unknown)
+    #expect(own.upTo(LSN(9)) == history([(reign(1), 1)]) && own.upTo(LSN(10)) == own)
+  }
+
+  /// A newer term counts more than any owner, the owner more than any LSN; every node orders them alike.
+  @Test func reignsAndPositionsHaveOneOrder() {
+    let rising = [
+      Position.none, Position(Reign(term: Term(1), owner: .unknown), lsn: LSN(500)),
+      Position(reign(1, of: 1), lsn: LSN(9)),
+      Position(reign(1, of: 1), lsn: LSN(10)), Position(reign(1, of: 2), lsn: LSN(1)),
+      Position(Reign(term: Term(1), owner: .largest), lsn: LSN(1)), Position(reign(2, of: 1), lsn: LSN(1)),
+    ]
+    for (i, a) in rising.enumerated() {
+      for (j, b) in rising.enumerated() {
+        #expect((a < b) == (i < j) && (a == b) == (i == j), "\(a.reign) \(a), \(b.reign) \(b)")
+        #expect((a.reign < b.reign) == (i < j && a.reign != b.reign))
+      }
+    }
+    let unknown = Position(Reign(term: Term(1), owner: .largest), lsn: LSN(10))
+    #expect(Position(reign(1, of: 7), lsn: LSN(10)).reaches(unknown))
+    #expect(!Position(reign(1, of: 7), lsn: LSN(9)).reaches(unknown))
+    #expect(Position(reign(2, of: 1), lsn: LSN(1)).reaches(unknown))
+    #expect(!Position(reign(1, of: 1), lsn: LSN(99)).reaches(Position(reign(1, of: 2), lsn: LSN(5))))
+  }
+
+  @Test func whatTheLogSaysReplacesWhatWasWrittenDownOfALostTail() {
+    var history = TermHistory()
+    history.begin(reign(1), at: LSN(1))
+    history.begin(reign(3, of: 1), at: LSN(50))
+    history.begin(reign(4, of: 1), at: LSN(60))
+    let before = history
+    history.found(reign(3, of: 1), at: LSN(50))
+    #expect(history == before)
+    history.found(reign(3, of: 2), at: LSN(41))
+    #expect(history.entries == [.init(reign(1), firstLSN: LSN(1)), .init(reign(3, of: 2), firstLSN: LSN(41))])
+    history.found(reign(5), at: LSN(70))
+    #expect(history.last == .init(reign(5), firstLSN: LSN(70)))
+  }
+
   @Test func aTermWithoutRecordsIsReplaced() {
     var history = TermHistory()
-    history.begin(Term(1), at: LSN(1))
-    history.begin(Term(2), at: LSN(5))
-    history.begin(Term(3), at: LSN(5))
-    #expect(history.entries == [.init(term: Term(1), firstLSN: LSN(1)), .init(term: Term(3), firstLSN: LSN(5))])
+    history.begin(reign(1), at: LSN(1))
+    history.begin(reign(2), at: LSN(5))
+    history.begin(reign(3), at: LSN(5))
+    #expect(history.entries == [.init(reign(1), firstLSN: LSN(1)), .init(reign(3), firstLSN: LSN(5))])
     #expect(history.term(of: LSN(4)) == Term(1) && history.term(of: LSN(5)) == Term(3))
     #expect(history.term(of: LSN(0)) == nil)
   }
@@ -60,7 +118,12 @@ import Testing
       [(1, 1), (1, 2)], [(2, 1), (1, 2)], [(1, 2), (2, 2)], [(1, 3), (2, 2)], [(0, 1)], [(1, 0)],
     ]
     for entries in bad {
-      #expect(TermHistory(entries.map { TermHistory.Entry(term: Term($0.0), firstLSN: LSN($0.1)) }) == nil)
+      #expect(TermHistory(entries.map { TermHistory.Entry(reign($0.0), firstLSN: LSN($0.1)) }) == nil)
     }
   }
+}
+
+/// Of node n, whose id is that byte 20 times.
+func reign(_ term: UInt32, of n: UInt8 = 1) -> Reign {
+  Reign(term: Term(term), owner: NodeID(random: [UInt8](repeating: n, count: NodeID.byteCount)))
 }

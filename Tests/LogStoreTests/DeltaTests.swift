@@ -111,7 +111,7 @@ import Testing
 
   @Test func whatIsNoDeltaIsRefused() throws {
     let master = try TestDisk().create()
-    _ = master.beginTerm(Term(3))
+    _ = master.beginTerm(reign(3))
     for i in 0..<6 { master.put("key\(i)", "value") }
     let records = try master.records(from: LSN(1), to: LSN(.max)).map(\.bytes)
     let disk = TestDisk()

@@ -17,7 +17,7 @@ import Testing
   private func disk() throws -> TestDisk {
     let disk = TestDisk(databases: 2)
     let store = try disk.create()
-    _ = store.beginTerm(Term(1))
+    _ = store.beginTerm(reign(1))
     for i in 0..<30 { store.put("key\(i)", String(repeating: "v", count: 300), expiry: i % 5 == 0 ? 99_000 : 0) }
     store.remove("key3")
     store.put("odd\n\"\u{1b}[31m\\", "x")
@@ -44,7 +44,7 @@ import Testing
   @Test func recordsAreListedWithEscapedKeys() throws {
     let disk = try disk()
     let (text, _) = try inspect(disk.files, "data", records: true)
-    #expect(text.contains("lsn 1 term 1 no-op table 0 key \"\" value 0 bytes offset 64"))
+    #expect(text.contains("lsn 1 term 1 no-op table 0 key \"\" value 20 bytes offset 64"))
     #expect(text.contains("put table 1 key \"key0\" value 300 bytes"))
     #expect(text.contains("key \"odd\\n\\\"\\x1b[31m\\\\\""))
     #expect(text.contains("delete table 1 key \"key3\" value 0 bytes"))
@@ -54,9 +54,9 @@ import Testing
   @Test func damageIsMarkedWithFileOffsetAndLSN() throws {
     let disk = try disk()
     let path = disk.path(LSN(1), ".wal")
-    disk.files.flipBit(path, offset: 64 + 32 + 50)
+    disk.files.flipBit(path, offset: 64 + 56 + 50)
     let (text, damage) = try inspect(disk.files, path)
-    #expect(damage >= 1 && text.contains("DAMAGED \(path): offset 96, after LSN 1"))
+    #expect(damage >= 1 && text.contains("DAMAGED \(path): offset 120, after LSN 1"))
     #expect(text.contains("good records go on at offset"))
   }
 

@@ -74,7 +74,7 @@ import Testing
 
   @Test func everyRecordCarriesTheLevelThatWasSet() throws {
     let store = try TestDisk().create()
-    #expect(store.beginTerm(Term(1), level: .quorum))
+    #expect(store.beginTerm(reign(1), level: .quorum))
     store.put("a", "1")
     store.setLevel(.fullsync)
     store.put("b", "2", expiry: 99)

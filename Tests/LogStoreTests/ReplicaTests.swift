@@ -80,7 +80,7 @@ import Testing
 
   @Test func whatDoesNotFollowTheLogIsRefusedByName() throws {
     let master = try TestDisk().create()
-    _ = master.beginTerm(Term(2))
+    _ = master.beginTerm(reign(2))
     for i in 0..<5 { master.put("key\(i)", "value") }
     let records = try master.records(from: LSN(1), to: LSN(.max)).map(\.bytes)
     let replica = try TestDisk().create()
@@ -100,12 +100,19 @@ import Testing
       #expect(throws: ReplicaRefusal.damagedRecord(after: LSN(2))) { try append(Array(records[2].prefix(count))) }
     }
     let old = try TestDisk().create()
-    _ = old.beginTerm(Term(1))
+    _ = old.beginTerm(reign(1))
     for i in 0..<5 { old.put("key\(i)", "value") }
     #expect(throws: ReplicaRefusal.termWentBack(from: Term(2), to: Term(1))) {
       try append(old.records(from: LSN(3), to: LSN(3))[0].bytes)
     }
     try append(records[2])
+    let later = try TestDisk().create()
+    _ = later.beginTerm(reign(3))
+    for i in 0..<5 { later.put("key\(i)", "value") }
+    #expect(throws: ReplicaRefusal.termWithoutOwner(Term(3), at: LSN(4))) {
+      try append(later.records(from: LSN(4), to: LSN(4))[0].bytes)
+    }
+    #expect(replica.terms.entries == [.init(reign(2), firstLSN: LSN(1))])
     #expect(replica.positions.appended == LSN(3) && replica.positions.applied == .none)
   }
 }

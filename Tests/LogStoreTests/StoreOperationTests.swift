@@ -111,14 +111,39 @@ import Testing
     #expect(flags == [false, true, false])
   }
 
+  /// A generation may know a reign whose records were lost before the log went on in another one of that term.
+  @Test func theLogKnowsBetterThanTheGenerationWhoseATermIs() throws {
+    for isSealed in [false, true] {
+      let disk = TestDisk()
+      let store = try disk.create()
+      _ = store.beginTerm(reign(1))
+      store.put("a", "1")
+      _ = store.beginTerm(reign(3, of: 2))
+      for i in 0..<20 { store.put("key\(i)", String(repeating: "v", count: isSealed ? 3000 : 10)) }
+      if isSealed {
+        try disk.settle(store)
+        #expect(disk.files.contents(disk.path(LSN(1), ".idx")) != nil)
+      }
+      _ = store.commit(sync: true)
+      var generation = disk.generations[0]
+      generation.terms = try #require(
+        TermHistory([.init(reign(1), firstLSN: LSN(1)), .init(reign(3, of: 1), firstLSN: LSN(9))]))
+      let again = try disk.openWithReport(generation: generation).0
+      #expect(again.terms == store.terms)
+      #expect(again.newestReign == reign(3, of: 2))
+      again.put("c", "1")
+      #expect(try again.records(from: LSN(24), to: LSN(24))[0].bytes[24] == 3)
+    }
+  }
+
   @Test func aTermBeginsWithANoOpAndIsKeptInTheHistory() throws {
     let disk = TestDisk()
     let store = try disk.create()
-    #expect(store.beginTerm(Term(1)))
+    #expect(store.beginTerm(reign(1)))
     store.put("a", "1")
-    #expect(store.beginTerm(Term(4)))
+    #expect(store.beginTerm(reign(4)))
     store.put("b", "1")
-    #expect(store.terms.entries == [.init(term: Term(1), firstLSN: LSN(1)), .init(term: Term(4), firstLSN: LSN(3))])
+    #expect(store.terms.entries == [.init(reign(1), firstLSN: LSN(1)), .init(reign(4), firstLSN: LSN(3))])
     _ = store.commit(sync: true)
     let again = try disk.open()
     #expect(again.terms == store.terms)

@@ -302,7 +302,7 @@ struct RandomWorkload {
       guard store.swapDatabases(a, b) else { return false }
       model.add(.swap(a, b))
     case 2:
-      guard store.beginTerm(Term((store.terms.last?.term.value ?? 0) + 1)) else { return false }
+      guard store.beginTerm(reign((store.terms.last?.term.value ?? 0) + 1)) else { return false }
       model.add(.noop)
     case 3 where random.chance(20):
       guard store.flushAll() else { return false }
@@ -332,4 +332,9 @@ struct RandomWorkload {
       }
     }
   }
+}
+
+/// Of node n, whose id is that byte 20 times.
+func reign(_ term: UInt32, of n: UInt8 = 1) -> Reign {
+  Reign(term: Term(term), owner: NodeID(random: [UInt8](repeating: n, count: NodeID.byteCount)))
 }

@@ -98,17 +98,17 @@ import Testing
   @Test func termsBehindTheDamageCount() throws {
     let disk = TestDisk(segmentBytes: 1 << 16)
     let store = try disk.create()
-    _ = store.beginTerm(Term(3))
+    _ = store.beginTerm(reign(3))
     store.put("a", "1")
     store.put("b", "2")
-    _ = store.beginTerm(Term(8))
+    _ = store.beginTerm(reign(8))
     store.put("c", "3")
     _ = store.commit(sync: true)
     _ = store.commit(sync: true)
     let places = try Self.places(disk)
     disk.files.flipBit(places[1].path, offset: places[1].offset)
     let error = #expect(throws: OpenError.self) { try disk.open() }
-    #expect(error?.tail?.reached == Position(term: Term(8), lsn: LSN(5)))
+    #expect(error?.tail?.reached == Position(reign(8), lsn: LSN(5)))
     #expect(error?.tail?.cutTo == LSN(1))
   }
 

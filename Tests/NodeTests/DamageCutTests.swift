@@ -66,11 +66,11 @@ import Testing
       let node = try origin.copy()
       let vote = DirectoryFile.Vote(term: Term(70), candidate: node.directory.node)
       try node.directory.change { $0.vote = vote }
-      let term = try #require(node.store.terms.last?.term)
+      let reign = try #require(node.store.terms.last?.reign)
       try damage(node, at: lsn)
       let before = Dictionary(uniqueKeysWithValues: node.files.paths.map { ($0, node.files.contents($0)!) })
       let damage = try #require(try openAtStart(node))
-      #expect(damage.reached == Position(term: term, lsn: LSN(UInt64(last))))
+      #expect(damage.reached == Position(reign, lsn: LSN(UInt64(last))))
       #expect(node.directory.current.refetchTo == nil)
       #expect(Dictionary(uniqueKeysWithValues: node.files.paths.map { ($0, node.files.contents($0)!) }) == before)
       let point = node.unitEnd(lsn - 1)

@@ -282,7 +282,7 @@ import Testing
     configuration.segmentBytes = 4096
     let (store, _) = try directory.openStore(configuration: configuration, workers: 1, run: Self.inTurn)
     store.writeLock.lock()
-    #expect(store.beginTerm(Term(1)))
+    #expect(store.beginTerm(reign(1)))
     store.writeLock.unlock()
     #expect(store.commit(sync: true).durable == LSN(1))
     files.crash()

@@ -96,7 +96,7 @@ final class RewindNode {
     case .flush(let db): done = store.flushDatabase(db)
     case .flushAll: done = store.flushAll()
     case .swap(let a, let b): done = store.swapDatabases(a, b)
-    case .noop: done = store.beginTerm(Term((store.terms.last?.term.value ?? 0) + 1))
+    case .noop: done = store.beginTerm(reign((store.terms.last?.term.value ?? 0) + 1))
     }
     if done { history.append((change, endsUnit)) }
   }
@@ -111,9 +111,9 @@ final class RewindNode {
     if history.count > before { history[history.count - 1].endsUnit = true }
   }
 
-  func term(_ term: UInt32) {
+  func term(_ term: UInt32, of owner: UInt8 = 1) {
     store.writeLock.lock()
-    #expect(store.beginTerm(Term(term)))
+    #expect(store.beginTerm(reign(term, of: owner)))
     store.writeLock.unlock()
     history.append((.noop, true))
   }
@@ -187,9 +187,9 @@ final class RewindNode {
   }
 
   /// The new history, from another master.
-  func goOn(term number: UInt32) throws {
+  func goOn(term number: UInt32, of owner: UInt8 = 1) throws {
     let sealed = history.count % 2 == 0
-    term(number)
+    term(number, of: owner)
     for _ in 0..<12 { random.chance(50) ? step(randomChange()) : unit([randomChange(), randomChange()]) }
     try settle(sealUpTo: sealed ? LSN(.max) : .none)
   }
@@ -309,4 +309,9 @@ final class RewindNode {
     }
     return commands
   }
+}
+
+/// Of node n, whose id is that byte 20 times.
+func reign(_ term: UInt32, of n: UInt8 = 1) -> Reign {
+  Reign(term: Term(term), owner: NodeID(random: [UInt8](repeating: n, count: NodeID.byteCount)))
 }

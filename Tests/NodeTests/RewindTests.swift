@@ -150,6 +150,30 @@ import Testing
     try node.check("compacted and started")
   }
 
+  /// The order to cut names the reign: a start carries it out on the old master's records and leaves the new one's alone,
+  /// also where both are of one term.
+  @Test(arguments: UInt64(1)...4) func whatAnotherMasterOfTheSameTermWroteIsNotCutAgain(seed: UInt64) throws {
+    let node = RewindNode(seed: seed)
+    try node.begin()
+    try node.fill(units: 20, sealedShare: 0.3)
+    let point = node.history.count
+    try node.goOn(term: 7, of: 1)
+    let report = try node.rewind(to: LSN(UInt64(point)))
+    try node.check("cut", point: point, lost: report.lost)
+    #expect(node.directory.current.cut?.reign == reign(7, of: 1))
+    node.term(7, of: 2)
+    for i in 0..<12 { node.step(.put(db: 0, key: "new\(i)", value: "of the other")) }
+    let terms = node.store.terms
+    _ = node.store.commit(sync: true)
+    for _ in 0..<2 {
+      #expect(node.directory.current.cut != nil)
+      node.files.crash()
+      try node.start()
+      try node.check("started with the order")
+      #expect(node.store.terms == terms && terms.last?.reign == reign(7, of: 2))
+    }
+  }
+
   // MARK: Generations
 
   @Test func afterTheCutNoOlderGenerationIsLeftToStartFrom() throws {

@@ -26,6 +26,7 @@ def crc32c(data):
 
 
 HEADER = 64
+PROTOCOL = 2
 TYPES = dict(sync_begin=1, manifest=2, chunk=3, done=4, log=5, sync_end=6, heartbeat=7, ack=8, slave_list=9, digest=10, need_plan=11, error=12)
 
 
@@ -62,7 +63,7 @@ class FakeSlave(Wire):
         self.master = master
         self.node_id = node_id or os.urandom(20).hex()
 
-    def register_arguments(self, version=1, port=None, **changes):
+    def register_arguments(self, version=PROTOCOL, port=None, **changes):
         pairs = {
             "node-id": self.node_id, "addr": "127.0.0.1", "port": port or 1 + free_port(), "capabilities": "none", "has-data": "no",
             "last": "0:0", "chain": "none", "lineage": "none", "accept-data-loss": "no",
@@ -73,7 +74,7 @@ class FakeSlave(Wire):
     def register(self, **changes):
         return self.ask(*self.register_arguments(**changes))
 
-    def sync(self, version=1, **changes):
+    def sync(self, version=PROTOCOL, **changes):
         pairs = {"node-id": self.node_id, "position": "0:0", "history": "none", "lineage": "none", "mode": "auto", "resume": "none"}
         pairs.update({k.replace("_", "-"): v for k, v in changes.items()})
         return self.ask("MS_SYNC_SLAVE", version, *(part for pair in pairs.items() for part in pair))
@@ -153,14 +154,15 @@ class FakeMaster:
             return None
 
 
-def registration_answer(lineage, last="1:0", history="1:1", **changes):
-    """What a master answers to MS_REGISTER_SLAVE."""
+def registration_answer(lineage, owner="11" * 20, last="1:0", history=None, **changes):
+    """What a master answers to MS_REGISTER_SLAVE: its one term is that of the node `owner`."""
+    history = history or f"1:1@{owner}"
     pairs = {
-        "node-id": os.urandom(20).hex(), "addr": "127.0.0.1", "port": "7400", "term": "1", "last": last, "history": history,
+        "node-id": os.urandom(20).hex(), "addr": "127.0.0.1", "port": "7400", "term": "1", "owner": owner, "last": last, "history": history,
         "lineage": lineage, "has-data": "yes", "capabilities": "none", "upstream": "none", "slaves": "none",
     }  # fmt: skip
     pairs.update({k.replace("_", "-"): str(v) for k, v in changes.items()})
-    return encode("1", *(part for pair in pairs.items() for part in pair))
+    return encode(str(PROTOCOL), *(part for pair in pairs.items() for part in pair))
 
 
 def sync_answer(mode="full", start=1, barrier=1, **changes):
@@ -170,7 +172,7 @@ def sync_answer(mode="full", start=1, barrier=1, **changes):
         "files": 0, "file-bytes": 0, "log-bytes": 0, "held-bytes": 0, "seconds": 0, "reason": "a test", "report": "a test",
     }  # fmt: skip
     pairs.update({k.replace("_", "-"): v for k, v in changes.items()})
-    return encode("1", *(part for pair in pairs.items() for part in pair))
+    return encode(str(PROTOCOL), *(part for pair in pairs.items() for part in pair))
 
 
 def pairs(answer):

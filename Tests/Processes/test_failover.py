@@ -323,6 +323,47 @@ class TestOldMaster:
         same_state(master, first, second)
 
 
+class TestTwoMastersOfOneTerm:
+    """Two slaves are promoted that know other rows and do not reach each other: they take the same term, at the same LSN."""
+
+    def test_the_one_that_gives_way_cuts_what_it_wrote_and_nothing_differs(self, cluster):
+        # No voters: their list would be one record more in the second one's log.
+        nodes = [cluster.master("--voter", "no", name=f"node{i}") for i in range(3)]
+        # Which terms are left to others goes by the ids.
+        master, second, first = sorted(nodes, key=lambda node: node.info()["node_id"])
+        first.call("REPLICAOF", "127.0.0.1", master.port)
+        follow(master, first)
+        fill(master, 500)
+        in_sync(master, first)
+        first.kill()
+        second.call("REPLICAOF", "127.0.0.1", master.port)
+        follow(master, second)
+        master.kill()
+        promoted(second)
+        for i in range(20):
+            assert second.call("SET", f"both:{i}", f"second {i}") == b"OK"
+        term, last = second.info()["term"], second.last_lsn()
+        second.pause()
+        first.start()
+        promoted(first)
+        for i in range(20):
+            assert first.call("SET", f"both:{i}", f"first {i}") == b"OK"
+        assert (first.info()["term"], first.last_lsn()) == (term, last), "the same term, begun at the same LSN"
+        second.resume()
+        # It tells the other one of its reign, and is told of the one that counts.
+        follow(first, second)
+        assert (first.info()["term"], first.last_lsn()) == (term, last)
+        same_state(first, second)
+        assert first.call("GET", "both:7") == second.call("GET", "both:7") == b"first 7"
+        (lost,) = second.directory.rglob("lost-*.resp")
+        assert b"second 19" in lost.read_bytes() and not list(first.directory.rglob("lost-*.resp"))
+        assert first.info()["sync_full"] == "0"
+        # A restart reads both histories' end from the log.
+        second.restart()
+        follow(first, second)
+        same_state(first, second)
+
+
 class TestStarts:
     def test_nodes_go_on_in_their_last_role(self, cluster):
         nodes = row(cluster)

@@ -46,7 +46,7 @@ class TestFakeSlave:
     @pytest.mark.parametrize(
         "change, code",
         [
-            ({"version": 2}, "PROTOVERSION"),
+            ({"version": 1}, "PROTOVERSION"),
             ({"version": 0}, "PROTOVERSION"),
             ({"version": "x"}, "PROTOVERSION"),
             ({"version": 2**64}, "PROTOVERSION"),
@@ -94,8 +94,8 @@ class TestFakeSlave:
     def test_odd_arguments(self, master):
         with master.wire() as wire:
             for arguments in (
-                [], ["1"], ["1", "node-id"], ["1", "node-id", ID, "node-id", ID], ["1"] + ["k", "v"] * 100, ["1", b"\xff\xfe", b"\x00"],
-                ["1", "k" * 10_000, "v"],
+                [], ["2"], ["2", "node-id"], ["2", "node-id", ID, "node-id", ID], ["2"] + ["k", "v"] * 100, ["2", b"\xff\xfe", b"\x00"],
+                ["2", "k" * 10_000, "v"],
             ):  # fmt: skip
                 for command in ("MS_REGISTER_SLAVE", "MS_SYNC_SLAVE"):
                     assert isinstance(wire.ask(command, *arguments), ErrorReply), (command, arguments)
@@ -305,7 +305,7 @@ class TestFakeMaster:
         master, slave, lineage = pair
         last = slave.info()["applied_lsn"]
         answers = {
-            "MS_REGISTER_SLAVE": registration_answer(lineage, last=f"1:{last}"),
+            "MS_REGISTER_SLAVE": registration_answer(lineage, master.info()["node_id"], last=f"1:{last}"),
             "MS_SYNC_SLAVE": sync_answer(mode, start=int(last) + 1 if mode == "partial" else 1, barrier=last) + self.FRAMES[name](),
         }
         state = slave.call("GET", "key:7"), slave.call("DBSIZE")

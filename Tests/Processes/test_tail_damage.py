@@ -55,7 +55,7 @@ def quiet(cluster, *flags):
 
 
 def state(node):
-    answer = [part.decode() for part in node.call("MS_STATE", "1")]
+    answer = [part.decode() for part in node.call("MS_STATE", "2")]
     return dict(zip(answer[1::2], answer[2::2]))
 
 
@@ -238,7 +238,7 @@ class TestMaster:
             master.said("that node does not become master.*1 of 2 slaves answered")
             own = state(master)
             assert own["role"] == "detached" and own["refetch"] == own["last"]
-            assert int(own["refetch"].split(":")[1]) == last and master.last_lsn() < last
+            assert int(own["refetch"].split("@")[0].split(":")[1]) == last and master.last_lsn() < last
             with pytest.raises(redis.ResponseError, match="READONLY"):
                 master.call("SET", "k", "v")
             with pytest.raises(redis.ResponseError, match="lost records"):
@@ -271,29 +271,30 @@ class TestIncomplete:
         slave.said(CUT)
         return master, slave, other, last
 
-    def vote(self, slave, term, last):
+    def vote(self, slave, term, last, owner):
         own = state(slave)
-        arguments = ["term", 99, "candidate", "ab" * 20, "addr", "127.0.0.1", "port", 1, "last", f"{term}:{last}"]
+        arguments = ["term", 99, "candidate", "ab" * 20, "addr", "127.0.0.1", "port", 1, "last", f"{term}:{last}@{owner}"]
         arguments += ["lineage", own["lineage"], "pre-vote", "yes", "forced", "no"]
-        answer = [part.decode() for part in slave.call("MS_VOTE", "1", *arguments)]
+        answer = [part.decode() for part in slave.call("MS_VOTE", "2", *arguments)]
         return dict(zip(answer[1::2], answer[2::2]))
 
     def test_it_stands_for_nothing_until_it_is_whole(self, cluster):
         master, slave, other, last = self.setup(cluster)
         for _ in range(2):
             own = state(slave)
-            term, held = map(int, own["refetch"].split(":"))
+            refetch, owner = own["refetch"].split("@")
+            term, held = map(int, refetch.split(":"))
             assert held == last and slave.last_lsn() < last and own["last"] == own["refetch"]
-            assert slave.info()["refetch_to"] == own["refetch"]
+            assert slave.info()["refetch_to"] == refetch
             assert role(slave) == "slave"
             with pytest.raises(redis.ResponseError, match="lost records"):
                 slave.call("PROMOTE")
             with pytest.raises(redis.ResponseError, match="lost records"):
                 slave.call("REPLICAOF", "NO", "ONE")
-            less = self.vote(slave, term, last - 1)
+            less = self.vote(slave, term, last - 1, owner)
             assert less["granted"] == "no" and "holds more" in less["reason"], less
             # Once what it may have promised its master before is over.
-            wait_until(lambda: self.vote(slave, term, last)["granted"] == "yes")
+            wait_until(lambda: self.vote(slave, term, last, owner)["granted"] == "yes")
             assert role(slave) == "slave"
             # It shows what it had at an earlier LSN, and nothing else.
             keys = [f"key:{i}" for i in range(0, 3000, 10)]

@@ -15,7 +15,7 @@ import Testing
   }
   static func master(_ change: (inout RegisterReply) -> Void = { _ in }) -> RegisterReply {
     var reply = RegisterReply(
-      id: node(100), address: place(7400), term: Term(2), last: position(2, 20), history: terms((1, 1), (2, 15)),
+      id: node(100), address: place(7400), reign: reign(2), last: position(2, 20), history: terms((1, 1), (2, 15)),
       lineage: node(9),
       hasData: true, capabilities: .all)
     change(&reply)
@@ -301,6 +301,9 @@ import Testing
     // A partial sync without a shared history, which Redis takes.
     #expect(code(Self.partial) { $0.lineage = node(8) } == .otherLineage)
     #expect(code(Self.partial) { $0.history = terms((2, 1)) } == .planMismatch)
+    // The same term at the same LSN, of another owner.
+    #expect(
+      code(Self.partial) { $0.history = TermHistory([.init(reign(1, of: 4), firstLSN: LSN(1))])! } == .planMismatch)
     #expect(code(Self.partial) { $0.startLSN = LSN(12) } == .planMismatch)
     #expect(code(Self.partial) { $0.startLSN = LSN(5) } == .planMismatch)
     #expect(code(Self.partial) { $0.barrierLSN = LSN(5) } == .planMismatch)

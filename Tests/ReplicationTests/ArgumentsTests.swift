@@ -6,7 +6,7 @@ import Testing
 @Suite struct ArgumentsTests {
   static let register = RegisterRequest(
     id: node(1), address: place(7401), capabilities: [.lz4, .files], hasData: true, last: position(3, 99),
-    chain: [node(2), node(3)], lineage: node(9), acceptDataLoss: true, knownTerm: Term(4), isVoter: true)
+    chain: [node(2), node(3)], lineage: node(9), acceptDataLoss: true, knownReign: reign(4, of: 5), isVoter: true)
   static let sync = SyncRequest(
     id: node(1), position: position(3, 99), history: terms((1, 1), (3, 50)), lineage: node(9), mode: .partial,
     resume: ResumeState(
@@ -19,8 +19,11 @@ import Testing
     let bare = SyncRequest(id: node(1), position: .none, history: TermHistory(), lineage: nil)
     #expect(try SyncRequest(parsing: bare.arguments) == bare)
     let reply = RegisterReply(
-      id: node(4), address: NodeAddress(host: "::1", port: 7400)!, term: Term(5), last: position(5, 200),
-      history: terms((1, 1), (5, 150)), lineage: node(9), hasData: true, capabilities: .all, upstream: [node(6)],
+      id: node(4), address: NodeAddress(host: "::1", port: 7400)!, reign: reign(5, of: 4), last: position(5, 200),
+      history: TermHistory([
+        .init(reign(1), firstLSN: LSN(1)), .init(reign(3), firstLSN: LSN(7)),
+        .init(reign(5, of: 4), firstLSN: LSN(150)),
+      ])!, lineage: node(9), hasData: true, capabilities: .all, upstream: [node(6)],
       slaves: [
         .init(id: node(1), address: place(7401)),
         .init(id: node(2), address: NodeAddress(host: "fe80::2%eth0", port: 1)!),
@@ -36,14 +39,16 @@ import Testing
   @Test func theGrammarIsWhatTheDocumentSays() {
     #expect(
       Self.register.arguments == [
-        "1", "node-id", node(1).description, "addr", "10.0.0.1", "port", "7401", "capabilities", "lz4,files",
+        "2", "node-id", node(1).description, "addr", "10.0.0.1", "port", "7401", "capabilities", "lz4,files",
         "has-data", "yes",
-        "last", "3:99", "chain", "\(node(2)),\(node(3))", "lineage", node(9).description, "accept-data-loss", "yes",
-        "known-term", "4", "voter", "yes", "yields", "no",
+        "last", "3:99@\(node(1))", "chain", "\(node(2)),\(node(3))", "lineage", node(9).description, "accept-data-loss",
+        "yes",
+        "known-term", "4", "known-owner", node(5).description, "voter", "yes", "yields", "no",
       ])
     #expect(
       Self.sync.arguments == [
-        "1", "node-id", node(1).description, "position", "3:99", "history", "1:1,3:50", "lineage", node(9).description,
+        "2", "node-id", node(1).description, "position", "3:99@\(node(1))", "history", "1:1@\(node(1)),3:50", "lineage",
+        node(9).description,
         "mode",
         "partial", "resume", "0000000000000abc:7:4=100,2=0", "rewind-floor", "42",
       ])
@@ -58,8 +63,8 @@ import Testing
   }
 
   @Test func aSlaveThatSaysNothingOfTermsAndVotesHasNone() throws {
-    let older = try RegisterRequest(parsing: Array(Self.register.arguments.dropLast(6)))
-    #expect(older.knownTerm == .none && !older.isVoter && older.lineage == Self.register.lineage)
+    let older = try RegisterRequest(parsing: Array(Self.register.arguments.dropLast(8)))
+    #expect(older.knownReign == .none && !older.isVoter && older.lineage == Self.register.lineage)
     let plan = SyncReply(mode: .partial, startLSN: LSN(10), barrierLSN: LSN(20), term: Term(3), reason: "why.")
     var reply = plan.elements
     let index = reply.firstIndex(of: "term")!
@@ -93,7 +98,7 @@ import Testing
   }
 
   @Test func anotherProtocolVersionIsNamed() {
-    for version in ["2", "0", "", "one", "+1", "01", "99999999999999999999"] {
+    for version in ["1", "3", "0", "", "one", "+1", "01", "99999999999999999999"] {
       #expect(code([version] + Self.register.arguments.dropFirst()) == .protocolVersion, "\(version)")
     }
     #expect(code([]) == .syntax)
@@ -106,7 +111,7 @@ import Testing
     ("port", "18446744073709551616"), ("has-data", "maybe"), ("last", "3"), ("last", "3:99:1"),
     ("last", "4294967296:1"),
     ("last", "-1:1"), ("last", "1:18446744073709551616"), ("chain", "zz"), ("lineage", "12"), ("accept-data-loss", "1"),
-    ("known-term", "4294967296"), ("known-term", "-1"), ("voter", "perhaps"),
+    ("known-term", "4294967296"), ("known-term", "-1"), ("known-owner", "5"), ("last", "3:99@5"), ("voter", "perhaps"),
   ]) func badRegistrationValues(key: String, value: String) {
     #expect(code(with(Self.register.arguments, key, value)) == .syntax)
   }
@@ -114,7 +119,8 @@ import Testing
   @Test(arguments: [
     ("position", "3:49"), ("position", "2:99"), ("history", "1:1,1:2"), ("history", "2:5,3:4"), ("history", "0:1"),
     ("history", "1:0"),
-    ("history", "1:1,,3:50"), ("mode", "fast"), ("resume", "x"), ("resume", "0000000000000000:0:"),
+    ("history", "1:1,,3:50"), ("history", "1:1@,3:50"), ("history", "1:1@\(node(1))@,3:50"), ("mode", "fast"),
+    ("resume", "x"), ("resume", "0000000000000000:0:"),
     ("resume", "0000000000000001:0:1"),
     ("resume", "0000000000000001:0:1=2,1=3"), ("resume", "0000000000000001:0:../escape=3"),
     ("resume", "0000000000000001:0:1=-1"),
@@ -126,8 +132,8 @@ import Testing
   @Test func oddDoubleAndTooManyPairs() {
     #expect(code(Self.register.arguments + ["alone"]) == .syntax)
     #expect(code(Self.register.arguments + ["port", "1"]) == .syntax)
-    #expect(code(["1", "port", "1"]) == .syntax)
-    #expect(code(["1"] + (0..<200).flatMap { ["k\($0)", "v"] }) == .syntax)
+    #expect(code(["2", "port", "1"]) == .syntax)
+    #expect(code(["2"] + (0..<200).flatMap { ["k\($0)", "v"] }) == .syntax)
     let chain = [String](repeating: node(1).description, count: ChainLimits.idsMax + 1).joined(separator: ",")
     #expect(code(with(Self.register.arguments, "chain", chain)) == .syntax)
   }

@@ -9,6 +9,12 @@ import Testing
       mode: .full, snapshot: SnapshotID(77), startLSN: LSN(101), barrierLSN: LSN(120), lineage: node(9), fileCount: 2,
       fileBytes: 300, logBytes: 40, history: terms((1, 1), (4, 60)))
     #expect(try SyncBegin.decode(begin.encoded()) == begin)
+    var owners = begin
+    owners.history = TermHistory([.init(reign(1), firstLSN: LSN(1)), .init(reign(4, of: 3), firstLSN: LSN(60))])!
+    #expect(try SyncBegin.decode(owners.encoded()) == owners && owners != begin)
+    owners.history = TermHistory((1...2500).map { .init(reign(UInt32($0), of: UInt8($0 & 7)), firstLSN: LSN($0)) })!
+    #expect(owners.encoded().count <= FrameLimits.controlBodyBytesMax)
+    #expect(try SyncBegin.decode(owners.encoded()).history.entries == owners.history.entries.suffix(2000))
     var told = begin
     told.tombstonesFrom = LSN(55)
     #expect(try SyncBegin.decode(told.encoded()) == told && told.encoded().count == begin.encoded().count + 8)

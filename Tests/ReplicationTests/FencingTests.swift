@@ -7,7 +7,7 @@ import Testing
 @Suite struct FencingTests {
   static func facts(knownTerm: UInt32, _ change: (inout LocalFacts) -> Void = { _ in }) -> LocalFacts {
     ApplierTests.facts {
-      $0.knownTerm = Term(knownTerm)
+      $0.knownReign = reign(knownTerm)
       change(&$0)
     }
   }
@@ -32,12 +32,17 @@ import Testing
       Issue.record("no registration")
       return
     }
-    #expect(request.knownTerm == Term(4) && request.isVoter)
+    #expect(request.knownReign == reign(4) && request.isVoter)
   }
 
   @Test func aMasterOfAnOlderTermIsLeftAtItsFirstWord() {
     #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 3)).1) == .staleTerm)
     #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2)).1) == nil)
+    // Of two masters of one term the one with the larger id counts; the master is of node 1's.
+    let (rival, other) = (reign(2, of: 3), reign(2, of: 0))
+    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2) { $0.knownReign = rival }).1) == .staleTerm)
+    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2) { $0.knownReign = other }).1) == nil)
+    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2) { $0.knownReign = unowned(2) }).1) == nil)
     // The terms of another data set do not compare: an empty node, and one that is to take another data set over.
     #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 3) { $0.lineage = nil }).1) == nil)
     #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 3) { $0.lineage = node(8) }).1) == nil)
@@ -45,17 +50,17 @@ import Testing
 
   @Test func aVoteClosesTheLinkToTheOldMasterAtOnce() {
     var (applier, _) = Self.registered(Self.facts(knownTerm: 1))
-    #expect(Self.refusal(applier.step(.voted(Term(2)), now: at(1))) == nil)
-    #expect(Self.refusal(applier.step(.voted(Term(3)), now: at(2))) == .staleTerm)
+    #expect(Self.refusal(applier.step(.voted(unowned(2)), now: at(1))) == nil)
+    #expect(Self.refusal(applier.step(.voted(unowned(3)), now: at(2))) == .staleTerm)
     // Also while records stream, and no ack leaves with it.
     var streaming = ApplierTests.begun(ApplierTests.partial)
     _ = streaming.step(ApplierTests.log(11, 20, term: 2, committed: 20), now: at(1))
-    let actions = streaming.step(.voted(Term(5)), now: at(2))
+    let actions = streaming.step(.voted(unowned(5)), now: at(2))
     #expect(Self.refusal(actions) == .staleTerm)
     for action in actions { if case .sendAck = action { Issue.record("\(actions)") } }
     // Not connected: it is told at the next registration.
     var idle = Applier()
-    #expect(idle.step(.voted(Term(5)), now: at(1)) == [])
+    #expect(idle.step(.voted(unowned(5)), now: at(1)) == [])
   }
 
   @Test func planAndFramesOfAnOlderTermAreRefused() {
@@ -90,6 +95,15 @@ extension FencingTests {
       })
     #expect(applier.local?.lineage == node(9))
     #expect(Self.refusal(applier.step(ApplierTests.frame(.heartbeat, .empty, term: 2), now: at(1))) == nil)
-    #expect(Self.refusal(applier.step(.voted(Term(3)), now: at(2))) == .staleTerm)
+    #expect(Self.refusal(applier.step(.voted(unowned(3)), now: at(2))) == .staleTerm)
+  }
+
+  /// Both wrote in term 2, each its own: the slave's records of it go.
+  @Test func twoMastersOfOneTermLeaveEachOtherWhereItBegan() {
+    let slave = TermHistory([.init(reign(1), firstLSN: LSN(1)), .init(reign(2, of: 3), firstLSN: LSN(50))])!
+    let found = SyncPlanner.commonLSN(
+      slavePosition: position(2, 80, of: 3), slaveHistory: slave, slaveLineage: node(1), masterLast: LSN(100),
+      masterHistory: terms((1, 1), (2, 50)), masterLineage: node(1))
+    #expect(found == LSN(49))
   }
 }

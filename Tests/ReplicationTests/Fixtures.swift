@@ -6,10 +6,16 @@ func node(_ n: UInt8) -> NodeID { NodeID(random: [UInt8](repeating: n, count: No
 func at(_ milliseconds: UInt64) -> Tick { Tick(milliseconds: milliseconds) }
 func wall(_ milliseconds: UInt64) -> WallClock { WallClock(milliseconds: milliseconds) }
 func place(_ port: Int) -> NodeAddress { NodeAddress(host: "10.0.0.1", port: port)! }
+/// Every term is node 1's.
 func terms(_ entries: (UInt32, UInt64)...) -> TermHistory {
-  TermHistory(entries.map { TermHistory.Entry(term: Term($0.0), firstLSN: LSN($0.1)) })!
+  TermHistory(entries.map { TermHistory.Entry(reign($0.0), firstLSN: LSN($0.1)) })!
 }
-func position(_ term: UInt32, _ lsn: UInt64) -> Position { Position(term: Term(term), lsn: LSN(lsn)) }
+func reign(_ term: UInt32, of n: UInt8 = 1) -> Reign { Reign(term: Term(term), owner: node(n)) }
+/// Of a term that a node only voted in.
+func unowned(_ term: UInt32) -> Reign { Reign(term: Term(term), owner: .unknown) }
+func position(_ term: UInt32, _ lsn: UInt64, of n: UInt8 = 1) -> Position {
+  Position(reign(term, of: n), lsn: LSN(lsn))
+}
 
 /// SplitMix64: the same numbers on every machine.
 struct Seeded: RandomNumberGenerator {

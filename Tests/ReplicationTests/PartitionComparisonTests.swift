@@ -7,10 +7,10 @@ import Testing
   private func record(_ key: UInt64, _ lsn: UInt64, content: UInt32? = nil) -> ListedRecord {
     ListedRecord(hash: key, lsn: LSN(lsn), contentHash: content ?? UInt32(lsn))
   }
-  private func listing(_ lsn: UInt64, _ records: [ListedRecord], term: UInt32 = 3, table: UInt32 = 1)
+  private func listing(_ lsn: UInt64, _ records: [ListedRecord], term: UInt32 = 3, owner: UInt8 = 1, table: UInt32 = 1)
     -> PartitionListing
   {
-    PartitionListing(table: table, lsn: LSN(lsn), term: Term(term), records: records)
+    PartitionListing(table: table, lsn: LSN(lsn), reign: reign(term, of: owner), records: records)
   }
   private func compare(
     _ own: PartitionListing, _ master: PartitionListing, lastRemoval: UInt64 = 0
@@ -72,6 +72,7 @@ import Testing
   @Test func nothingIsSaidAcrossReignsTablesOrFromBehind() {
     let master = listing(20, [])
     #expect(compare(listing(20, [], term: 4), master) == nil)
+    #expect(compare(listing(20, [], owner: 4), master) == nil)
     #expect(compare(listing(20, [], table: 2), master) == nil)
     #expect(compare(listing(19, []), master) == nil)
   }
@@ -132,7 +133,7 @@ import Testing
     }
     #expect(throws: FrameError.self) { try PartitionSums(decoding: sums.encoded() + [0]) }
     var huge = list.encoded()
-    huge.replaceSubrange(17..<21, with: [255, 255, 255, 255])
+    huge.replaceSubrange(37..<41, with: [255, 255, 255, 255])
     #expect(throws: FrameError.self) { try PartitionListing(decoding: huge) }
   }
 }

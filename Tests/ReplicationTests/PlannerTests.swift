@@ -484,7 +484,7 @@ import Testing
     ] as [(UInt64, [(UInt32, UInt64)], UInt64, UInt64)])
   func theLastCommonRecord(own: UInt64, other: [(UInt32, UInt64)], otherEnd: UInt64, common: UInt64) {
     var entries: [TermHistory.Entry] = []
-    for (term, lsn) in other { entries.append(TermHistory.Entry(term: Term(term), firstLSN: LSN(lsn))) }
+    for (term, lsn) in other { entries.append(TermHistory.Entry(reign(term), firstLSN: LSN(lsn))) }
     let history = TermHistory(entries)!
     let found = SyncPlanner.commonLSN(
       slavePosition: position(1, otherEnd), slaveHistory: history, slaveLineage: node(1), masterLast: LSN(own),

@@ -19,7 +19,7 @@ import Testing
   }
   static func state(_ known: KnownNode, _ change: (inout NodeState) -> Void = { _ in }) -> PromotionEvent {
     var state = NodeState(
-      id: known.id, address: known.address, role: .slave, lineage: node(9), term: Term(2), last: position(2, 100))
+      id: known.id, address: known.address, role: .slave, lineage: node(9), reign: reign(2), last: position(2, 100))
     change(&state)
     return .stateAnswered(from: known.id, state)
   }
@@ -105,7 +105,7 @@ import Testing
   @Test func theTermIsAboveEveryOneThatWasSeen() {
     let (promotion, actions) = Self.run(
       Self.facts(.async),
-      [Self.dead, Self.state(Self.second) { $0.votedTerm = Term(7) }, Self.state(Self.third) { $0.term = Term(5) }])
+      [Self.dead, Self.state(Self.second) { $0.votedTerm = Term(7) }, Self.state(Self.third) { $0.reign = reign(5) }])
     #expect(actions.first == .persistVote(Vote(term: Term(8), candidate: node(2))))
     #expect(promotion.state == .voting(Term(8), until: at(2010)))
     // But not above those of another data set.
@@ -114,7 +114,7 @@ import Testing
       [
         Self.dead, Self.state(Self.third),
         Self.state(Self.second) {
-          $0.term = Term(70)
+          $0.reign = reign(70)
           $0.lineage = node(8)
         },
       ])
@@ -128,7 +128,7 @@ import Testing
     // One of a term before this node's log is none any more.
     let stale = Self.state(Self.master) {
       $0.role = .master
-      $0.term = Term(1)
+      $0.reign = reign(1)
       $0.last = position(1, 50)
     }
     #expect(Self.refusal(Self.facts(.async), [stale]) == nil)
@@ -383,7 +383,7 @@ import Testing
         Self.dead, Self.state(Self.second),
         .stateAnswered(
           from: node(4),
-          NodeState(id: node(8), address: place(7404), role: .slave, lineage: node(9), term: Term(2), last: .none)),
+          NodeState(id: node(8), address: place(7404), role: .slave, lineage: node(9), reign: reign(2), last: .none)),
       ])
     guard case .refused(let text) = promotion.state else {
       Issue.record("\(promotion.state)")

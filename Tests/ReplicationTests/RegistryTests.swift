@@ -16,7 +16,8 @@ import Testing
   }
   static func master(_ change: (inout MasterFacts) -> Void = { _ in }) -> MasterFacts {
     var facts = MasterFacts(
-      address: place(7400), term: Term(2), last: position(2, 1000), history: terms((1, 1), (2, 500)), lineage: node(9),
+      address: place(7400), reign: reign(2), last: position(2, 1000), history: terms((1, 1), (2, 500)),
+      lineage: node(9),
       hasData: true)
     change(&facts)
     return facts
@@ -42,7 +43,8 @@ import Testing
     guard case .refuse(let refused, let error)? = actions.first else { return nil }
     let isNews = error.code == .staleTerm
     #expect(
-      actions.dropFirst() == (isNews ? [.newerTermSeen(request.knownTerm, from: request.id, at: request.address)] : []))
+      actions.dropFirst()
+        == (isNews ? [.newerReignSeen(request.knownReign, from: request.id, at: request.address)] : []))
     #expect(refused == link && registry.slaves == before)
     return error.code
   }
@@ -140,7 +142,7 @@ import Testing
         .reply(
           Self.a,
           RegisterReply(
-            id: node(100), address: place(7400), term: Term(2), last: position(2, 1000),
+            id: node(100), address: place(7400), reign: reign(2), last: position(2, 1000),
             history: terms((1, 1), (2, 500)),
             lineage: node(9), hasData: true, capabilities: .all, upstream: [node(50)],
             slaves: [.init(id: node(1), address: place(7401))])),
@@ -394,21 +396,25 @@ import Testing
 
   @Test func aSlaveOfANewerTermIsRefusedAndTheTermIsReported() {
     var registry = registry
-    #expect(refusal(&registry, Self.a, Self.request(1) { $0.knownTerm = Term(3) }) == .staleTerm)
-    #expect(refusal(&registry, Self.a, Self.request(1) { $0.knownTerm = Term(2) }) == nil)
+    #expect(refusal(&registry, Self.a, Self.request(1) { $0.knownReign = reign(3) }) == .staleTerm)
+    #expect(refusal(&registry, Self.a, Self.request(1) { $0.knownReign = reign(2) }) == nil)
+    // Of two masters of one term the one with the larger id counts; a term that was only voted in has none.
+    #expect(refusal(&registry, Self.a, Self.request(1) { $0.knownReign = reign(2, of: 9) }) == .staleTerm)
+    #expect(refusal(&registry, Self.a, Self.request(1) { $0.knownReign = reign(2, of: 0) }) == nil)
+    #expect(refusal(&registry, Self.a, Self.request(1) { $0.knownReign = unowned(2) }) == nil)
     // Terms of another data set do not compare.
     #expect(
       refusal(
         &registry, Self.b,
         Self.request(2) {
-          $0.knownTerm = Term(3)
+          $0.knownReign = reign(3)
           $0.lineage = node(8)
         }) == nil)
     #expect(
       refusal(
         &registry, LinkID(3),
         Self.request(3) {
-          $0.knownTerm = Term(3)
+          $0.knownReign = reign(3)
           $0.lineage = nil
         }) == nil)
   }

@@ -116,16 +116,16 @@ final class ScenarioRunner {
       facts.durableLSN = command.lsn("durable", facts.durableLSN.value)
       facts.appliedLSN = command.lsn("applied", facts.durableLSN.value)
       facts.history = command.history("terms", masterHistory)
-      facts.knownTerm = command.term("known-term", facts.knownTerm.value)
+      facts.knownReign = command.reign("known-term", facts.knownReign)
       facts.rewindFloor = command.optionalLSN("rewind-floor") ?? facts.rewindFloor
       facts.securedLSN = command.lsn("secured", facts.securedLSN.value)
       event = verb == "connected" ? .connected(facts) : .rewound(facts)
     case "registered":
-      let term = command.term("term", 2)
+      let master = command.reign("term", reign(2))
       let history = command.history("terms", masterHistory)
       event = .registerReply(
         RegisterReply(
-          id: node(1), address: place(7401), term: term, last: command.position("last", position(2, 100)),
+          id: node(1), address: place(7401), reign: master, last: command.position("last", position(2, 100)),
           history: history, lineage: node(9), hasData: true, capabilities: .all))
     case "planned", "begin":
       let begin = SyncBegin(
@@ -149,7 +149,7 @@ final class ScenarioRunner {
       event = frame(.handover, .handover(order), command)
     case "durable": event = .durableAdvanced(command.lsn("lsn"))
     case "applied": event = .appliedAdvanced(command.lsn("lsn"))
-    case "voted": event = .voted(command.term("term"))
+    case "voted": event = .voted(Reign(term: command.term("term"), owner: .unknown))
     case "lost": event = .linkLost("connection reset")
     case "tick": event = .tick
     case _: return nil
@@ -249,7 +249,7 @@ final class ScenarioRunner {
         NodeState(
           id: from, address: place(7400 + Int(command.number(ofNode: "from"))),
           role: NodeState.Role(rawValue: command.text("role", "slave")) ?? .slave, lineage: node(9),
-          term: command.term("term", 2), votedTerm: command.term("voted"),
+          reign: command.reign("term", reign(2)), votedTerm: command.term("voted"),
           last: command.position("last", position(2, 100)),
           masterID: node(1), master: place(7401), isStreaming: command.flag("streaming"),
           heardMilliseconds: command.has("heard") ? command.number("heard") : nil))
@@ -312,7 +312,7 @@ final class ScenarioRunner {
       event = .stateAnswered(
         NodeState(
           id: node(n), address: place(7400 + Int(n)), role: NodeState.Role(rawValue: command.text("role")) ?? .slave,
-          lineage: node(9), term: command.term("term"), last: position(2, 100)))
+          lineage: node(9), reign: command.reign("term", .none), last: position(2, 100)))
     case "failed": event = .askFailed("refused")
     case "reigns": event = .reigns
     case "reign-refused": event = .reignRefused("no majority")

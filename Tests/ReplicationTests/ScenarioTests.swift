@@ -82,14 +82,19 @@ struct ScenarioCommand {
   func lsn(_ key: String, _ missing: UInt64 = 0) -> LSN { LSN(number(key, missing)) }
   func optionalLSN(_ key: String) -> LSN? { values[key].flatMap { UInt64($0) }.map { LSN($0) } }
   func term(_ key: String, _ missing: UInt32 = 0) -> Term { Term(UInt32(number(key, UInt64(missing)))) }
+  /// `term=3`, of node 1; `term-owner=n2` names another.
+  func reign(_ key: String, _ missing: Reign) -> Reign {
+    guard has(key) else { return missing }
+    return Reign(term: term(key), owner: nodes("\(key)-owner").first ?? node(1))
+  }
   func position(_ key: String, _ missing: Position = .none) -> Position {
-    values[key].flatMap { KeyValueArguments.position($0) } ?? missing
+    values[key].flatMap { KeyValueArguments.position($0, missingOwner: node(1)) } ?? missing
   }
   func history(_ key: String, _ missing: TermHistory) -> TermHistory {
     guard let text = values[key] else { return missing }
     return TermHistory(
-      text.split(separator: ",").compactMap { KeyValueArguments.position($0) }.map {
-        TermHistory.Entry(term: $0.term, firstLSN: $0.lsn)
+      text.split(separator: ",").compactMap { KeyValueArguments.position($0, missingOwner: node(1)) }.map {
+        TermHistory.Entry($0.reign, firstLSN: $0.lsn)
       }) ?? missing
   }
   /// Nodes are n1, n2, ...; node n listens on 10.0.0.1:7400+n.

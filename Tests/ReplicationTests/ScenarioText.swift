@@ -33,7 +33,7 @@ enum ScenarioText {
     switch action {
     case .connect(let address): "connect to \(address)"
     case .sendRegister(let request):
-      "register, last \(request.last), known term \(request.knownTerm), voter \(KeyValueArguments.text(request.isVoter))"
+      "register, last \(request.last), known term \(request.knownReign.term), voter \(KeyValueArguments.text(request.isVoter))"
     case .sendSync(let request):
       "ask for a sync from \(request.position), rewind floor \(request.rewindFloor?.description ?? "none")"
     case .sendAck(let ack): "ack \(ack)"

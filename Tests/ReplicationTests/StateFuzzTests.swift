@@ -60,7 +60,7 @@ import Testing
               .handover,
               .handover(
                 HandoverOrder(term: Term(UInt32(n() & 7)), masterID: node(100), lastLSN: LSN(n()), isForced: true)))
-          case 20: .voted(Term(UInt32(n() & 7)))
+          case 20: .voted(reign(UInt32(n() & 7), of: UInt8(n() & 3)))
           case 21: .rewound(ApplierTests.facts { $0.durableLSN = LSN(n()) })
           case 22:
             .connected(

@@ -203,15 +203,15 @@ final class StreamHarness {
     switch message {
     case .register(let arguments):
       let master = MasterFacts(
-        address: place(7400), term: Term(term(masterLast)),
-        last: Position(term: Term(term(masterLast)), lsn: LSN(masterLast)),
+        address: place(7400), reign: reign(term(masterLast)),
+        last: position(term(masterLast), masterLast),
         history: masterHistory, lineage: lineage, hasData: masterLast > 0)
       guard let request = try? RegisterRequest(parsing: arguments) else { return fail("\(arguments)") }
       for action in registry.step(.register(link, request, master), now: now) {
         switch action {
         case .reply(_, let reply): messages.append(.registered(reply.elements))
         case .refuse(_, let error): messages.append(.refused(error.description))
-        case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerTermSeen: break
+        case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerReignSeen: break
         }
       }
     case .sync(let arguments):

@@ -75,6 +75,18 @@ import Testing
         $0.last = position(2, 99)
       }),
     Row(
+      name: "a shorter log of another than who wrote the rest in that term", denial: "holds more",
+      request: {
+        $0.candidate = node(1)
+        $0.last = position(2, 99)
+      }, state: { $0.last = position(2, 100, of: 4) }),
+    Row(
+      name: "a longer log of a smaller master of the same term", denial: "holds more",
+      request: { $0.last = position(2, 500) }, state: { $0.last = position(2, 100, of: 4) }),
+    Row(
+      name: "a shorter log of a larger master of the same term", denial: nil,
+      request: { $0.last = position(2, 50, of: 4) }),
+    Row(
       name: "the same, and it was voted for in a term that never began", denial: nil, term: 5,
       request: {
         $0.candidate = node(1)
@@ -156,7 +168,7 @@ import Testing
     let reply = VoteRule.answer(request, Self.voter()).reply
     #expect(try VoteReply(parsing: reply.elements) == reply)
     var state = NodeState(
-      id: node(3), address: place(7403), role: .slave, lineage: node(9), term: Term(4), votedTerm: Term(3),
+      id: node(3), address: place(7403), role: .slave, lineage: node(9), reign: reign(4), votedTerm: Term(3),
       last: position(2, 100), committedLSN: LSN(90), appliedLSN: LSN(80), isVoter: true, masterID: node(1),
       master: place(7401), isStreaming: true, heardMilliseconds: 12)
     #expect(try NodeState(parsing: state.elements) == state)
@@ -164,7 +176,7 @@ import Testing
     #expect(try NodeState(parsing: Array(state.elements.dropLast(2))) == state)
     state.refetchTo = position(2, 100)
     #expect(try NodeState(parsing: state.elements) == state)
-    state = NodeState(id: node(3), address: place(7403), role: .detached, lineage: nil, term: .none, last: .none)
+    state = NodeState(id: node(3), address: place(7403), role: .detached, lineage: nil, reign: .none, last: .none)
     #expect(try NodeState(parsing: state.elements) == state)
     let news = NewMaster(term: Term(5), id: node(2), address: place(7402), lineage: node(9), firstLSN: LSN(101))
     #expect(try NewMaster(parsing: news.arguments) == news)
@@ -175,7 +187,7 @@ import Testing
   @Test func badMessagesGiveAnErrorOrAMessage() {
     var rng = Seeded(5)
     let state = NodeState(
-      id: node(3), address: place(7403), role: .slave, lineage: node(9), term: Term(4), last: position(2, 100),
+      id: node(3), address: place(7403), role: .slave, lineage: node(9), reign: reign(4), last: position(2, 100),
       master: place(7401), heardMilliseconds: 12)
     let news = NewMaster(term: Term(5), id: node(2), address: place(7402), lineage: node(9), firstLSN: LSN(101))
     let samples = [
@@ -201,12 +213,12 @@ import Testing
   }
 
   @Test func whoIsMasterNowIsBelievedIfItsTermIsNotOlder() {
-    func answer(_ term: UInt32, known: UInt32 = 3, master: UInt8? = 1, lineage: NodeID? = node(9))
+    func answer(_ term: UInt32, known: Reign = unowned(3), master: UInt8? = 1, lineage: NodeID? = node(9))
       -> NewMasterRule.Answer
     {
       NewMasterRule.answer(
         NewMaster(term: Term(term), id: node(2), address: place(7402), lineage: node(9), firstLSN: LSN(5)),
-        ownID: node(3), lineage: lineage, knownTerm: Term(known), masterID: master.map(node))
+        ownID: node(3), lineage: lineage, knownReign: known, masterID: master.map(node))
     }
     func code(_ answer: NewMasterRule.Answer) -> ReplicationError.Code? {
       if case .refuse(let error) = answer { error.code } else { nil }
@@ -217,9 +229,13 @@ import Testing
     #expect(answer(3, master: 2) == .known)
     #expect(answer(4, master: 2) == .follow(place(7402)))
     #expect(code(answer(2)) == .staleTerm)
-    #expect(code(answer(3, master: 3)) == .staleTerm)  // this node is master of that term
+    // Two masters of one term: the larger id counts, whichever of them looks.
+    #expect(answer(3, known: reign(3, of: 1), master: 3) == .follow(place(7402)))
+    #expect(code(answer(3, known: reign(3, of: 3), master: 3)) == .staleTerm)
+    #expect(code(answer(3, known: reign(3, of: 7), master: 1)) == .staleTerm)
+    #expect(answer(3, known: reign(3, of: 2), master: 1) == .follow(place(7402)))
     #expect(answer(4, master: 3) == .follow(place(7402)))
     #expect(code(answer(9, lineage: node(8))) == .otherLineage)
-    #expect(answer(1, known: 0, master: nil, lineage: nil) == .follow(place(7402)))
+    #expect(answer(1, known: .none, master: nil, lineage: nil) == .follow(place(7402)))
   }
 }

@@ -4,9 +4,9 @@ import Testing
 @testable import Simulator
 
 @Suite struct CheckerTests {
-  private func at(_ term: UInt32, _ lsn: UInt64) -> Position { Position(term: Term(term), lsn: LSN(lsn)) }
+  private func at(_ term: UInt32, _ lsn: UInt64) -> Position { Position(reign(term), lsn: LSN(lsn)) }
   private func branch(_ entries: (UInt32, UInt64)...) -> TermHistory {
-    TermHistory(entries.map { .init(term: Term($0.0), firstLSN: LSN($0.1)) }) ?? TermHistory()
+    TermHistory(entries.map { .init(reign($0.0), firstLSN: LSN($0.1)) }) ?? TermHistory()
   }
 
   // MARK: What a transaction wrote
@@ -46,7 +46,7 @@ import Testing
     checker.acknowledge(at(1, 5), "SET a")
     checker.acknowledge(at(1, 3), "SET b")
     checker.acknowledge(at(2, 5), "SET c")
-    checker.permit(PermittedLoss(term: Term(1), keptUpTo: LSN(3)))
+    checker.permit(PermittedLoss(.before(reign(2)), keptUpTo: LSN(3)))
     #expect(checker.check(against: branch((1, 1), (2, 4)), endingAt: LSN(9)).isEmpty)
     #expect(
       checker.check(against: branch((1, 1), (3, 3)), endingAt: LSN(9)).map(\.detail) == [
@@ -125,5 +125,34 @@ import Testing
     #expect(checker.visible(at(2, 3), node: 0, mayGoBack: { $0.lsn == LSN(4) }) == nil)
     checker.restarted(0)
     #expect(checker.visible(at(2, 1), node: 0, mayGoBack: never) == nil)
+  }
+}
+
+/// Of node n, whose id is that byte 20 times.
+func reign(_ term: UInt32, of n: UInt8 = 1) -> Reign {
+  Reign(term: Term(term), owner: NodeID(random: [UInt8](repeating: n, count: NodeID.byteCount)))
+}
+
+@Suite struct ReignCheckerTests {
+  private func entry(_ term: UInt32, of owner: UInt8, _ lsn: UInt64) -> TermHistory.Entry {
+    TermHistory.Entry(reign(term, of: owner), firstLSN: LSN(lsn))
+  }
+
+  @Test func aReignHasOneBeginningAndOneNode() {
+    var checker = ReignChecker()
+    #expect(checker.reigns(0, entry(1, of: 1, 1), byVotes: false) == nil)
+    #expect(checker.reigns(0, entry(1, of: 1, 1), byVotes: false) == nil)
+    #expect(checker.reigns(0, entry(1, of: 1, 2), byVotes: false)?.rule == "a reign began twice")
+    #expect(checker.reigns(1, entry(1, of: 1, 1), byVotes: false)?.rule == "one owner for two")
+  }
+
+  @Test func twoNodesMayReignInATermOnlyWhereNobodyVotes() {
+    for (first, second) in [(false, false), (true, false), (false, true), (true, true)] {
+      var checker = ReignChecker()
+      #expect(checker.reigns(0, entry(2, of: 1, 5), byVotes: first) == nil)
+      let violation = checker.reigns(1, entry(2, of: 2, 5), byVotes: second)
+      #expect((violation?.rule == "two masters in one term") == (first || second))
+      #expect(checker.sharedTerms == 1)
+    }
   }
 }

@@ -118,6 +118,23 @@ import Testing
     #expect(Simulation(seed: seed).run().fingerprint == first.1)
   }
 
+  /// Two masters of one term, each with writes of its own: the cluster comes together, all nodes hold the same, and what
+  /// the one that gave way had written is in a file.
+  @Test func twoMastersOfOneTermAreToldApart() {
+    var (sharedTerms, lostFiles) = (0, 0)
+    for seed in stride(from: UInt64(15), through: 15 + 11 * 32, by: 32) {
+      #expect(FaultPlan.extras(of: seed) == [.rivals])
+      let simulation = Simulation(seed: seed)
+      let result = simulation.run()
+      #expect(result.violations.isEmpty, "paceline simulate --seed \(seed) --trace")
+      guard result.sharedTerms > 0 else { continue }
+      sharedTerms += result.sharedTerms
+      lostFiles += simulation.nodes.reduce(0) { $0 + $1.disk.paths.count { $0.contains("/lost-") } }
+    }
+    #expect(sharedTerms >= 4)
+    #expect(lostFiles >= 4)
+  }
+
   /// The seeds above are worth something only if things happen in them.
   @Test func muchHappensInAFewSeeds() {
     var total = SimulationResult(seed: 0)

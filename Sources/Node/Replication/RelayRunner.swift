@@ -265,7 +265,7 @@ package final class RelayRunner: @unchecked Sendable {
             ? nil
             : .init(firstLSN: run.first, lastLSN: run.last, term: run.term, count: run.records, bytes: run.bytes),
           scannedTo: run.scannedTo, checksum: reader.checksum,
-          endHistory: run.reachedEnd ? TermHistory(terms.entries.filter { $0.firstLSN <= upTo }) : nil))
+          endHistory: run.reachedEnd ? terms.upTo(upTo) : nil))
     } catch {
       switch error {
       case .dropped(_, let start):

@@ -164,12 +164,13 @@ package final class ReplicationService: @unchecked Sendable {
         logger.warning(
           "the log held for a slave was let go",
           metadata: ["replication.slave.id": "\(id)", "pin.lsn": "\(pin.fromLSN)", "replication.reason": "\(error)"])
-      case .newerTermSeen(let term, let id, let address):
-        core.succession.newerTermSeen(term, at: address, yields: yields)
+      case .newerReignSeen(let reign, let id, let address):
+        core.succession.newerReignSeen(reign, at: address, yields: yields)
         logger.error(
           "a slave knows of a newer term than this node",
           metadata: [
-            "replication.term": "\(term)", "replication.slave.id": "\(id)", "replication.slave.address": "\(address)",
+            "replication.term": "\(reign.term)", "replication.slave.id": "\(id)",
+            "replication.slave.address": "\(address)",
           ])
       case .reply, .refuse: break
       }
@@ -215,7 +216,7 @@ package final class ReplicationService: @unchecked Sendable {
             "replication.error": "\(error)",
           ])
         return .failure(error)
-      case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerTermSeen: break
+      case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerReignSeen: break
       }
     }
     return .failure(ReplicationError(.syntax, "the registration was not answered"))
@@ -229,7 +230,7 @@ package final class ReplicationService: @unchecked Sendable {
     let hasData = core.hasData(store)
     store.writeLock.unlock()
     return MasterFacts(
-      address: core.ownAddress, term: core.term, last: Position(term: terms.term(of: last) ?? .none, lsn: last),
+      address: core.ownAddress, reign: core.reign, last: terms.position(at: last),
       history: terms, lineage: core.directory.lineage, hasData: hasData, upstream: upstream.view.upstream,
       isVoter: core.configuration.isVoter)
   }

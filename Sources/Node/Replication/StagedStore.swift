@@ -118,7 +118,7 @@ final class StagedStore {
     if let store { return store }
     var generation = DirectoryFile(node: directory.node, lineage: begin.lineage)
     generation.storeNumber = number
-    generation.terms = TermHistory(begin.history.entries.filter { $0.firstLSN < begin.startLSN }) ?? TermHistory()
+    generation.terms = begin.history.upTo(begin.startLSN.previous)
     generation.segments = manifest.files.filter { $0.kind != .index }.map {
       .init(
         name: SnapshotFiles.name($0), lastLSN: $0.lastLSN, bytes: $0.bytes, checksum: $0.checksum ?? 0)

@@ -70,7 +70,7 @@ package final class UpstreamLink: @unchecked Sendable {
   }
 
   /// On the link's loop: this node voted in a newer term, what comes of an older one is taken no more.
-  func voted(_ term: Term) { step(.voted(term)) }
+  func voted(_ reign: Reign) { step(.voted(reign)) }
 
   /// Calls `done` on the link's loop when no record comes from the old master any more.
   func detach(then done: @escaping @Sendable () -> Void) {

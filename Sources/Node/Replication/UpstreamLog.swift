@@ -92,11 +92,11 @@ extension UpstreamLink {
 
   /// The node whose records these are: of this term no other gets this node's vote.
   private func noteMaster() {
-    guard let term = core.store.newestTerm, term > core.directory.current.vote.term, let id = applier.upstream.last
+    guard let reign = core.store.newestReign, reign.term > core.directory.current.vote.term, reign.owner != .unknown
     else {
       return
     }
-    if let failure = core.succession.persist(Vote(term: term, candidate: id)) {
+    if let failure = core.succession.persist(Vote(term: reign.term, candidate: reign.owner)) {
       logger.error("the master's term cannot be written down", metadata: ["error": "\(failure)"])
     }
   }

@@ -84,7 +84,7 @@ extension ServerCore {
 extension PartitionListing {
   init(_ view: PartitionView) {
     self.init(
-      table: view.table, lsn: view.lsn, term: view.term,
+      table: view.table, lsn: view.lsn, reign: view.reign,
       records: view.records.map { ListedRecord(hash: $0.hash, lsn: $0.lsn, contentHash: $0.contentHash) })
   }
 }

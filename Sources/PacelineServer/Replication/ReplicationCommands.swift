@@ -360,8 +360,8 @@ extension ServerCore {
     let terms = store.terms
     store.writeLock.unlock()
     let lsn = slave.ack.durableLSN
-    let position = lsn == .none ? Position.none : Position(term: terms.term(of: lsn) ?? .none, lsn: lsn)
-    let history = TermHistory(terms.entries.filter { $0.firstLSN <= lsn }) ?? TermHistory()
+    let position = lsn == .none ? Position.none : terms.position(at: lsn)
+    let history = terms.upTo(lsn)
     return SyncRequest(id: slave.id, position: position, history: history, lineage: directory.lineage)
   }
 

@@ -31,7 +31,7 @@ package struct AcknowledgedChecker: Sendable {
   ///   - last: where its log ends.
   package func check(against branch: TermHistory, endingAt last: LSN) -> [Violation] {
     func isKept(_ position: Position) -> Bool {
-      position.lsn <= last && branch.term(of: position.lsn) == position.term || isPermitted(position)
+      position.lsn <= last && branch.reign(of: position.lsn) == position.reign || isPermitted(position)
     }
     return acknowledged.filter { !isKept($0.position) }.map {
       Violation("acknowledged write lost", "\($0.what) at \($0.position)")

@@ -44,10 +44,10 @@ package enum FullSyncChecker {
     return byFigures(report, partial: isPartialPossible, delta: isDeltaPossible, factor)
   }
 
-  /// The last LSN at which both logs have the same term; record by record, from the end.
+  /// The last LSN at which both logs have the same reign; record by record, from the end.
   private static func lastCommon(_ truth: Truth) -> LSN {
     var lsn = min(truth.slaveLast, truth.masterLast)
-    while lsn > .none, truth.slaveHistory.term(of: lsn) != truth.masterHistory.term(of: lsn) { lsn = lsn.previous }
+    while lsn > .none, truth.slaveHistory.reign(of: lsn) != truth.masterHistory.reign(of: lsn) { lsn = lsn.previous }
     return lsn
   }
 

@@ -6,27 +6,27 @@ import LogStore
 /// It looks at the nodes' own logs, not at what they tell each other: a slave's copy that is still being built holds
 /// nothing.
 package struct LevelChecker: Sendable {
-  /// By node and term: the highest LSN of the term's records that was ever on the node's disk, as part of its log.
-  private var held: [Int: [Term: LSN]] = [:]
-  private var seen: [Int: (durable: LSN, term: Term?)] = [:]
+  /// By node and reign: the highest LSN of the reign's records that was ever on the node's disk, as part of its log.
+  private var held: [Int: [Reign: LSN]] = [:]
+  private var seen: [Int: (durable: LSN, reign: Reign?)] = [:]
 
   package init() {}
 
   /// A node has its log on disk up to `durable`.
   package mutating func holds(_ node: Int, upTo durable: LSN, in history: TermHistory) {
-    guard seen[node]?.durable != durable || seen[node]?.term != history.last?.term else { return }
-    seen[node] = (durable, history.last?.term)
+    guard seen[node]?.durable != durable || seen[node]?.reign != history.last?.reign else { return }
+    seen[node] = (durable, history.last?.reign)
     var end = durable
     for entry in history.entries.reversed() {
       if end >= entry.firstLSN {
-        held[node, default: [:]][entry.term] = max(held[node]?[entry.term] ?? .none, end)
+        held[node, default: [:]][entry.reign] = max(held[node]?[entry.reign] ?? .none, end)
       }
       end = min(end, entry.firstLSN.previous)
     }
   }
 
   package func holders(of position: Position) -> Set<Int> {
-    Set(held.filter { $0.value[position.term] ?? .none >= position.lsn }.keys)
+    Set(held.filter { $0.value[position.reign] ?? .none >= position.lsn }.keys)
   }
 
   /// How many disks a record must be on.

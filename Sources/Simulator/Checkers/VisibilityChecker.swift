@@ -4,8 +4,8 @@ import Core
 ///
 /// It looks at the nodes' own logs: what masters say is committed, and what slaves have applied.
 package struct VisibilityChecker: Sendable {
-  /// By term: the highest LSN of its records that a master called good.
-  private var safe: [Term: LSN] = [:]
+  /// By reign: the highest LSN of its records that a master called good.
+  private var safe: [Reign: LSN] = [:]
 
   package init() {}
 
@@ -13,7 +13,7 @@ package struct VisibilityChecker: Sendable {
   package mutating func isGood(upTo lsn: LSN, in history: TermHistory) {
     var end = lsn
     for entry in history.entries.reversed() {
-      if end >= entry.firstLSN { safe[entry.term] = max(safe[entry.term, default: .none], end) }
+      if end >= entry.firstLSN { safe[entry.reign] = max(safe[entry.reign, default: .none], end) }
       end = min(end, entry.firstLSN.previous)
     }
   }
@@ -21,7 +21,7 @@ package struct VisibilityChecker: Sendable {
   /// - Returns: the record that was shown too early, nil if there is none.
   package func tooEarly(_ shown: LSN, in history: TermHistory, mayBeLost: (Position) -> Bool) -> Position? {
     guard let position = Self.newestContent(upTo: shown, in: history),
-      position.lsn > safe[position.term, default: .none],
+      position.lsn > safe[position.reign, default: .none],
       !mayBeLost(position)
     else { return nil }
     return position
@@ -33,7 +33,7 @@ package struct VisibilityChecker: Sendable {
   package static func newestContent(upTo lsn: LSN, in history: TermHistory) -> Position? {
     var lsn = lsn
     while let entry = history.entries.last(where: { $0.firstLSN <= lsn }) {
-      guard entry.firstLSN == lsn else { return Position(term: entry.term, lsn: lsn) }
+      guard entry.firstLSN == lsn else { return Position(entry.reign, lsn: lsn) }
       lsn = lsn.previous
     }
     return nil

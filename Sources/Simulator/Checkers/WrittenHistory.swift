@@ -26,7 +26,7 @@ package struct WrittenHistory: Sendable {
   package func newest(_ key: String, upTo lsn: LSN, in branch: TermHistory) -> Entry? {
     var newest: Entry?
     for entry in entries[key] ?? [] {
-      guard entry.position.lsn <= lsn, branch.term(of: entry.position.lsn) == entry.position.term else { continue }
+      guard entry.position.lsn <= lsn, branch.reign(of: entry.position.lsn) == entry.position.reign else { continue }
       if entry.position.lsn > newest?.position.lsn ?? .none { newest = entry }
     }
     return newest
@@ -40,20 +40,31 @@ package struct WrittenHistory: Sendable {
 
 /// A change of history that the commit level allows to lose what was acknowledged: a slave was made master by force while
 /// its log ended at `keptUpTo`.
-package struct PermittedLoss: Equatable, Sendable {
-  /// Records of terms from this one ...
-  package let first: Term
-  /// ... up to this one ...
-  package let term: Term
+package struct PermittedLoss: Equatable, Sendable, CustomStringConvertible {
+  package enum Reigns: Equatable, Sendable {
+    case only(Reign)
+    case before(Reign)
+  }
+  /// Records of these reigns ...
+  package let reigns: Reigns
   /// ... behind this LSN may be gone.
   package let keptUpTo: LSN
-  package init(from first: Term = .none, term: Term, keptUpTo: LSN) {
-    self.first = first
-    self.term = term
+  package init(_ reigns: Reigns, keptUpTo: LSN) {
+    self.reigns = reigns
     self.keptUpTo = keptUpTo
   }
   package func permits(_ position: Position) -> Bool {
-    position.term >= first && position.term <= term && position.lsn > keptUpTo
+    guard position.lsn > keptUpTo else { return false }
+    switch reigns {
+    case .only(let reign): return position.reign == reign
+    case .before(let reign): return position.reign < reign
+    }
+  }
+  package var description: String {
+    switch reigns {
+    case .only(let reign): "what was written in \(reign) after LSN \(keptUpTo) may be lost"
+    case .before(let reign): "what was written before \(reign) after LSN \(keptUpTo) may be lost"
+    }
   }
 }
 
