@@ -68,7 +68,10 @@ final class CommitThread: @unchecked Sendable {
     while !stopping.load(ordering: .acquiring) {
       let asked = signal.wait(milliseconds: waitMilliseconds(store.withLock { $0 }))
       let current = store.withLock { $0 }
-      let hasWork = current.positions.written < current.positions.appended || needsSync(current, since: lastSync)
+      // Where there is no room for a new segment, nothing may wait for it, and nothing new is let in: it is tried again.
+      let isFull = if case .noSpace? = current.writeRefusal { true } else { false }
+      let hasWork =
+        current.positions.written < current.positions.appended || needsSync(current, since: lastSync) || isFull
       if !hasWork {
         // Quiet for a while: a mark behind the last record says that all of it is synced, so that damage there is
         // told from a torn tail.

@@ -140,8 +140,7 @@ package final class NodeProcess: @unchecked Sendable {
       let store = commitStore
       let isSyncDue = configuration.durability == .interval && queue.now - lastSync >= 200_000
       let sync = configuration.durability == .fsync || isSyncDue
-      let result = commit(sync: sync)
-      if result.blocked { process.at(queue.now + 200_000) { [self] in scheduleCommit() } }
+      commit(sync: sync)
       if store.positions.written < store.positions.appended { scheduleCommit() }
       _ = stepEnded()
     }
@@ -155,6 +154,8 @@ package final class NodeProcess: @unchecked Sendable {
     core.appended(store)
     let result = store.commit(sync: sync)
     core.committed(store, result)
+    // Whoever asked for it: a full disk is tried again until there is room.
+    if result.blocked { process.at(queue.now + 200_000) { [self] in scheduleCommit() } }
     return result
   }
 

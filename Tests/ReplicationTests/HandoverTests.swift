@@ -132,7 +132,12 @@ import Testing
     }
     var slow = Self.sent()
     #expect(slow.step(.tick, now: at(5000)) == [])
+    #expect(!slow.seeksReign)
     #expect(slow.step(.tick, now: at(5001)) == [.ask(Self.three)])
+    // From now on who holds more may stand: this node is nobody's master.
+    #expect(slow.seeksReign)
+    _ = slow.step(Self.answer(5, .master), now: at(5002))
+    #expect(!slow.seeksReign)
   }
 
   @Test func aTargetThatDidNotTakeTheTermIsFencedOff() {

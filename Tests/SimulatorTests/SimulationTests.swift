@@ -97,6 +97,8 @@ import Testing
       "a master that had handed over, and was started again before it followed, began a reign beside its successor's"
     ),
     (320909, "nobody in the simulation allowed a slave to follow a master that had lost its first writes"),
+    (330120, "where a quorum commits, a node that knew of no voters yet was promoted without the old master"),
+    (344046, "no room for a new segment, of which nothing had been written, was never tried again"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
