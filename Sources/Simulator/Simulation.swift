@@ -334,10 +334,16 @@ package final class Simulation: @unchecked Sendable {
 
   // MARK: What nodes tell
 
-  private func noteLate(_ reign: TermHistory.Entry) {
+  /// What it writes may be lost, and what it calls good of older reigns that the newest one does not have.
+  private func noteLate(_ reign: TermHistory.Entry, _ branch: TermHistory) {
     guard knownReigns.insert(reign).inserted, reign != newestReign, plan.level != .quorum else { return }
     lateReigns.insert(reign)
     permit(PermittedLoss(.only(reign.reign), keptUpTo: reign.firstLSN.previous))
+    let begin = reign.firstLSN.previous
+    let common = newestBranch.lastCommonLSN(endingAt: LSN(.max), with: branch, endingAt: begin)
+    for older in branch.entries.dropLast() where common < begin {
+      permit(PermittedLoss(.only(older.reign), keptUpTo: common), ofWhatIsToldLater: true)
+    }
   }
 
   /// A master, or one that stepped down in this step, calls everything up to `lsn` good.
@@ -390,7 +396,7 @@ package final class Simulation: @unchecked Sendable {
       let areVotesAsked = plan.level == .quorum && store.votersInLog.count > 1
       if let violation = reigns.reigns(node.number, reign, byVotes: areVotesAsked) { report(violation) }
       if reign.reign > newestReign?.reign ?? .none { reignBegan(reign, store.terms, node) }
-      noteLate(reign)
+      noteLate(reign, store.terms)
       noteGood(positions.committed, node, store.terms)
     }
     if output != nil { traceRow(node) }
@@ -408,9 +414,9 @@ package final class Simulation: @unchecked Sendable {
 
   func repaired() { result.repairedFiles += 1 }
 
-  func permit(_ loss: PermittedLoss) {
+  func permit(_ loss: PermittedLoss, ofWhatIsToldLater: Bool = false) {
     trace("\(loss)")
-    acknowledged.permit(loss)
+    acknowledged.permit(loss, ofWhatIsToldLater: ofWhatIsToldLater)
   }
 
   func report(_ violation: Violation) {

@@ -56,6 +56,11 @@ import Testing
       "a slave's compaction called a file clean up to records that were not applied yet, and a deleted key came back"
     ),
     (12114, "the same as 6876, where the node between knew the term itself"),
+    (
+      62139,
+      "a master with a full disk was started again and again, up to the term that another one had been promoted to"
+    ),
+    (903887, "the checkers took for lost what a second master had called good, which gave way to one of the same term"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()
