@@ -90,7 +90,7 @@ let package = Package(
       name: "ReplicationTests", dependencies: ["Core", "Replication", "CLZ4", "CZstd"], exclude: ["Scenarios"]),
     .testTarget(name: "LogStoreTests", dependencies: ["Core", "LogStore", "Simulator"]),
     .testTarget(name: "CommandsTests", dependencies: ["Core", "RESP", "LogStore", "Commands", "Simulator"]),
-    .testTarget(name: "SimulatorTests", dependencies: ["Core", "LogStore", "Node", "Simulator"]),
+    .testTarget(name: "SimulatorTests", dependencies: ["Core", "LogStore", "Node", "Replication", "Simulator"]),
     .testTarget(name: "NodeTests", dependencies: ["Core", "LogStore", "Node", "Simulator"]),
     .testTarget(
       name: "PacelineClientTests",

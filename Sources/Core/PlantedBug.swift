@@ -30,6 +30,8 @@
     case acknowledgeUnsynced = "ack-unsynced"
     /// A node at its start appends before its term has begun.
     case appendBeforeReign = "append-before-reign"
+    /// A master answers however long it has not heard a majority.
+    case ignoreLease = "ignore-lease"
     /// A slave that is still syncing counts for the commit.
     case countSyncing = "count-syncing"
 

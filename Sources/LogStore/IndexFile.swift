@@ -54,6 +54,13 @@ public struct IndexFile: Sendable {
     @inline(__always) public var flags: UInt8 { base.u8(31) }
   }
 
+  /// Throws if a newer version wrote this file. In every version the first 60 bytes have their checksum behind them: where
+  /// it does not hold, the version is a damaged byte, and the file is made anew from its records.
+  static func refuseNewer(_ file: MappedFile, file path: String) throws(OpenError) {
+    guard file.count >= headerBytes, CRC32C.checksum(file.start, count: 60) == file.start.u32(60) else { return }
+    try FormatVersion.refuseNewer(file.bytes, than: magic, file: path)
+  }
+
   /// Checks everything; the reason when the bytes cannot be used.
   public init(_ file: MappedFile) throws(Damage) {
     let base = file.start

@@ -187,7 +187,7 @@ extension LogStore {
     positions.set(applied: last)
     setLogStart(lsn)
     restartLevels(at: last)
-    rewindFloor = last
+    rewindFloor = max(rewindFloor, last)
     tombstonesFrom = lsn
   }
 

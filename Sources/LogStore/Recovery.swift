@@ -118,7 +118,7 @@ struct Recovery {
     do {
       let file = store.directory + "/" + name.index
       let bytes = try store.fileSystem.map(file)
-      try FormatVersion.refuseNewer(bytes.bytes, than: IndexFile.magic, file: file)
+      try IndexFile.refuseNewer(bytes, file: file)
       index = try IndexFile(bytes)
       guard index.firstLSN == name.firstLSN, index.dataBytes == UInt64(mapping.count),
         index.hashSeed == store.hashSeed, known == nil || index.dataChecksum == known?.checksum

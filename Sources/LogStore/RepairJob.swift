@@ -292,7 +292,7 @@ public final class RepairJob {
     do throws(FileError) {
       try store.install(
         name: name, from: [segment], moves: moves, lastLSN: segment.lastLSN, cleanUpTo: segment.cleanUpTo,
-        notBefore: segment.notBefore, droppedUpTo: store.positions.applied, writer: writer, checksum: checksum,
+        notBefore: segment.notBefore, droppedUpTo: settled, writer: writer, checksum: checksum,
         kept: kept, droppedTombstone: droppedTombstone,
         dictionaries: dictionaries
       ) { replacement throws(FileError) in

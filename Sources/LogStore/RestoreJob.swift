@@ -86,7 +86,10 @@ public final class RestoreJob {
   /// Writes the new file.
   public func build() throws(RepairFailure) {
     let positions = store.positions
-    guard segment.lastLSN <= min(positions.applied, min(positions.committed, positions.durable)) else { throw .notYet }
+    // What was replaced up to there may be missing: the log cannot be cut back behind it any more.
+    guard max(segment.lastLSN, aliveAt) <= min(positions.applied, min(positions.committed, positions.durable)) else {
+      throw .notYet
+    }
     guard let index = store.indexFile(of: segment) else { throw .noIndex }
     store.epochs.enter(participant)
     defer { store.epochs.leave(participant) }
@@ -185,7 +188,7 @@ public final class RestoreJob {
     do throws(FileError) {
       try store.install(
         name: name, from: [segment], moves: moves, lastLSN: lastLSN, cleanUpTo: min(segment.cleanUpTo, aliveAt),
-        notBefore: segment.notBefore, droppedUpTo: store.positions.applied, writer: writer, checksum: checksum,
+        notBefore: segment.notBefore, droppedUpTo: aliveAt, writer: writer, checksum: checksum,
         kept: kept, droppedTombstone: .none,
         dictionaries: dictionaries
       ) { [self] _ throws(FileError) in

@@ -24,7 +24,8 @@ extension LogStore {
   }
 
   /// What is dropped from now on was replaced by records up to `lsn`, which is settled: cutting the log below it, or
-  /// below the end of the unit it is in, would need the dropped records again.
+  /// below the end of the unit it is in, would need the dropped records again. A start takes everything up to the floor for
+  /// good, so it is never raised beyond what is.
   func raiseRewindFloor(to lsn: LSN) {
     guard lsn > rewindFloor else { return }
     var floor = lsn
@@ -37,8 +38,8 @@ extension LogStore {
         if !record.unitContinues { break }
       }
     } catch {
-      // No record there can be looked at: what is applied ends with a unit.
-      floor = max(lsn, applied)
+      // No record there can be looked at, but those of sealed pieces are good to the ends of their units.
+      floor = max(lsn, min(applied, positions.committed))
     }
     rewindFloor = floor
   }

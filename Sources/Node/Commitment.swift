@@ -223,7 +223,12 @@ extension NodeCore {
     let now = host.monotonic.milliseconds
     let before = readLease.load(ordering: .acquiring)
     let until: UInt64
-    if !isMaster || store.isReplica || !decidesByQuorum || !configuration.readLease {
+    #if PACELINE_PLANTED_BUGS
+      let isIgnored = PlantedBug.ignoreLease.isPlanted
+    #else
+      let isIgnored = false
+    #endif
+    if !isMaster || store.isReplica || !decidesByQuorum || !configuration.readLease || isIgnored {
       until = .max
     } else if succession.isReignGivenUp {
       until = min(before, now)

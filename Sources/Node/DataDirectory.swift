@@ -186,6 +186,11 @@ package final class DataDirectory: Sendable {
     }
   }
 
+  /// Names of the files with what was cut off this node's log; they stay until somebody takes them away.
+  var lostFiles: [String] {
+    ((try? fileSystem.list(path)) ?? []).filter { $0.hasPrefix("lost-") && $0.hasSuffix(".resp") }
+  }
+
   /// Deletes a store directory and what is in it.
   package func removeStore(_ number: UInt32) {
     let directory = storePath(number)

@@ -49,6 +49,7 @@ extension NodeCore {
   /// - Parameter sealsAll: also what is not committed yet.
   package func maintainStore(sealsAll: Bool = false) {
     noteRefetched()
+    if lostFiles.withLock({ !$0.isEmpty }) { noteLostFiles() }
     maintaining.withLock { _ in
       let store = self.store
       guard store.directory == directory.storePath(directory.current.storeNumber) else { return }
@@ -58,6 +59,11 @@ extension NodeCore {
       if result.segmentsChanged { generationIsDue.store(true, ordering: .relaxed) }
       if generationIsDue.load(ordering: .relaxed) { writeGeneration(store) }
     }
+  }
+
+  func noteLostFiles() {
+    let names = directory.lostFiles
+    lostFiles.withLock { $0 = names }
   }
 
   private func writeGeneration(_ store: LogStore) {
@@ -78,13 +84,13 @@ extension NodeCore {
   /// The log that `--wal-keep` keeps for slaves that are not known yet.
   package func rawFrom(_ store: LogStore) -> LSN { store.firstLSN(keeping: configuration.walKeepBytes) }
 
-  /// Who may have good copies of damaged records: a slave's master; a master's slaves, those that follow the stream first.
+  /// Who may have good copies of damaged records: this node's master, and its slaves, those that follow the stream first.
   package var nodesWithCopies: [NodeAddress] {
+    let slaves = replication.slaves
+    let below = (slaves.filter { $0.state.isStreaming } + slaves.filter { !$0.state.isStreaming }).map(\.address)
     switch role {
-    case .slave(let master): return [master]
-    case .master:
-      let slaves = replication.slaves
-      return (slaves.filter { $0.state.isStreaming } + slaves.filter { !$0.state.isStreaming }).map(\.address)
+    case .slave(let master): return [master] + below.filter { $0 != master }
+    case .master: return below
     }
   }
 

@@ -35,6 +35,8 @@ package final class NodeCore: @unchecked Sendable {
   /// How often the log was cut back, and how many records went, since the start.
   package let rewinds = Atomic<Int>(0)
   package let lostRecords = Atomic<UInt64>(0)
+  /// The files with such records, also of earlier starts, that are still in the data directory.
+  package let lostFiles: Mutex<[String]>
   /// Found at the start and not cut yet: the store stands for one that is not open.
   let tailDamage: Mutex<TailDamage?>
   /// Raw value of what keeps writes out: 0 nothing, 1 too few slaves, 2 too many writes wait for slaves.
@@ -56,6 +58,7 @@ package final class NodeCore: @unchecked Sendable {
     disk = DiskWatch(logger: logger)
     storeBox = Mutex(store)
     tailDamage = Mutex(damage)
+    lostFiles = Mutex(directory.lostFiles)
     // Until a reign begins: what this node has on disk alone must not count as good.
     store.isReplica = true
     termValue = Atomic(store.newestReign?.term.value ?? 0)

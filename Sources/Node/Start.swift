@@ -51,8 +51,10 @@ extension Succession {
       follow(newer.address, term: newer.term, candidate: newer.id)
       return done(nil)
     }
-    let led = round.states.first {
-      $0.reign > own && $0.isStreaming && $0.master != nil && $0.master != core.ownAddress
+    // Not one that streams from a node that is no master any more: it may follow this very node.
+    let led = round.states.first { state in
+      state.reign > own && state.isStreaming && state.master != nil && state.master != core.ownAddress
+        && !round.states.contains { $0.id == state.masterID && $0.role != .master }
     }
     if let led, let master = led.master {
       follow(master, term: led.term, candidate: led.masterID)
@@ -60,11 +62,31 @@ extension Succession {
     }
     let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
     let known = max(highest, own.term)
-    guard isQuorum else { return reign(nextTerm(above: known), done) }
+    if !isQuorum, madeWay {
+      core.stepDown(for: core.ownAddress)
+      logger.notice(
+        "this node made way for another master before it ended: it is looked for",
+        metadata: ["replication.term": "\(own.term)"])
+      findMaster(knownNodes.map(\.address), reign: own)
+      return done(nil)
+    }
+    guard isQuorum else {
+      reign(nextTerm(above: known), done)
+      let silent = knownNodes.map(\.address).filter { address in !round.states.contains { $0.address == address } }
+      return askSilent(silent)
+    }
     core.stepDown(for: core.ownAddress)
     logger.notice("a majority of the voters is asked before this node takes writes")
     askVoters(Term(known.value + 1))
     done(nil)
+  }
+
+  /// As a master, this node voted for another one, or gave its reign to it, and did not follow before it ended. Another
+  /// reign of its own would stand beside that one's.
+  private var madeWay: Bool {
+    let vote = core.directory.current.vote
+    return core.rememberedRole == .master && vote.candidate != core.directory.node
+      && vote.term > core.store.newestReign?.term ?? .none
   }
 
   private func reign(_ term: Term, _ done: @escaping @Sendable ((any Error)?) -> Void) {
@@ -75,6 +97,32 @@ extension Succession {
       done(error)
     }
   }
+
+  /// Who did not answer at the start may be the master, in a newer term, and may have forgotten to tell this node: each is
+  /// asked again until it has answered once.
+  private func askSilent(_ silent: [NodeAddress]) {
+    guard !silent.isEmpty else { return }
+    loop.schedule(afterMilliseconds: Self.silentMilliseconds) { [self] in
+      guard core.isMaster, !isStopped else { return }
+      let round = SilentRound(silent)
+      for address in silent {
+        ask(address) { [self] result in
+          round.left -= 1
+          if case .success(let state) = result, state.lineage == core.directory.lineage {
+            round.silent.removeAll { $0 == address }
+            if core.isMaster, !handover.isUnderWay, state.role == .master, state.reign > core.knownReign {
+              logger.error(
+                "THIS NODE IS NO MASTER ANY MORE: another one was made in a newer term",
+                metadata: ["replication.term": "\(state.term)", "replication.told.by": "\(address)"])
+              follow(state.address, term: state.term, candidate: state.id)
+            }
+          }
+          if round.left == 0 { askSilent(round.silent) }
+        }
+      }
+    }
+  }
+  private static let silentMilliseconds: UInt64 = 1000
 
   /// Where a majority of several voters makes the master.
   var isQuorum: Bool {
@@ -102,4 +150,11 @@ private final class StartRound: @unchecked Sendable {
   var states: [NodeState] = []
   var isDecided = false
   init(nodes: Int) { left = nodes }
+}
+
+private final class SilentRound: @unchecked Sendable {
+  // Safe to share: touched on the loop only.
+  var left: Int
+  var silent: [NodeAddress]
+  init(_ silent: [NodeAddress]) { (left, self.silent) = (silent.count, silent) }
 }

@@ -91,6 +91,14 @@ package final class Succession: @unchecked Sendable {
   }
 
   func begin(_ facts: PromotionFacts) {
+    logger.info(
+      "asking to be master",
+      metadata: [
+        "replication.last": "\(facts.last)", "replication.term.known": "\(facts.knownTerm)",
+        "commit.level": "\(facts.level)", "replication.forced": "\(facts.isForced)",
+        "replication.nodes":
+          "\(facts.nodes.map { $0.isMaster ? "\($0.address) (master)" : "\($0.address)" }.joined(separator: ", "))",
+      ])
     startTicking()
     step(promotion: .start(facts))
   }
@@ -360,6 +368,8 @@ package final class Succession: @unchecked Sendable {
     case .beginReign(let term):
       var facts = promotionFacts(force: false, handover: term)
       facts.isMaster = false
+      // The target may hold more by now, the first record of its own term, and is to stand then: it alone gets the votes.
+      facts.isReturn = isQuorum
       promotionDone.append { [self] failure in
         loop.execute { [self] in
           step(handover: failure.map { .reignRefused($0) } ?? .reigns)

@@ -21,9 +21,11 @@ extension Succession {
     // What it may have acknowledged counts: nobody is to be preferred to this node who does not hold that.
     let last = max(store.terms.position(at: durable), refetchTo ?? .none)
     store.writeLock.unlock()
+    // A master that voted in a newer term, to hand over or to come back, is not that term's.
+    let reign = core.isMaster ? min(core.reign, core.knownReign) : core.knownReign
     var state = NodeState(
       id: core.directory.node, address: core.ownAddress, role: core.isMaster ? .master : .slave,
-      lineage: core.directory.lineage, reign: core.knownReign, votedTerm: vote.term, last: last,
+      lineage: core.directory.lineage, reign: reign, votedTerm: vote.term, last: last,
       committedLSN: store.positions.committed, appliedLSN: store.positions.applied, isVoter: core.configuration.isVoter)
     state.refetchTo = refetchTo
     if case .slave(let master) = core.role {
@@ -32,6 +34,9 @@ extension Succession {
       state.isStreaming = view.isLinkUp && view.isInSync
       state.heardMilliseconds = view.lastHeard.milliseconds == 0 ? nil : host.monotonic.since(view.lastHeard)
       if view.master == nil { state.role = .detached }
+    } else if handover.seeksReign, isQuorum {
+      // Who holds more of the log and stands must not take this node for the master that it was.
+      state.role = .detached
     }
     return state
   }
@@ -238,17 +243,25 @@ extension Succession {
   private static let roundsBeforeReturn = 6
 
   func findMasterOnce(_ addresses: [NodeAddress], reign: Reign) {
-    for address in addresses {
-      ask(address) { [self] result in
-        guard case .success(let state) = result, !core.isMaster, state.lineage == core.directory.lineage,
-          core.replication.upstream.view.master == nil
-        else { return }
-        if state.role == .master, state.reign >= reign {
-          follow(state.address, term: state.term, candidate: state.id)
-        } else if let master = state.master, master != core.ownAddress, state.isStreaming {
-          follow(master, term: state.term, candidate: state.masterID)
-        }
+    for address in addresses { askForMaster(address, reign: reign, hopsLeft: Self.hopsMax) }
+  }
+
+  /// Where a node streams from somebody, that one is asked: it may be a slave of this very node, and two nodes that follow
+  /// each other would wait for ever.
+  ///
+  /// - Parameter reign: nil when somebody streams from there, whatever its reign.
+  private func askForMaster(_ address: NodeAddress, reign: Reign?, hopsLeft: Int) {
+    ask(address) { [self] result in
+      guard case .success(let state) = result, !core.isMaster, state.lineage == core.directory.lineage,
+        core.replication.upstream.view.master == nil
+      else { return }
+      if state.role == .master {
+        if state.reign >= reign ?? .none { follow(state.address, term: state.term, candidate: state.id) }
+      } else if let master = state.master, master != core.ownAddress, state.isStreaming, hopsLeft > 0 {
+        askForMaster(master, reign: nil, hopsLeft: hopsLeft - 1)
       }
     }
   }
+  /// A longer row of slaves below slaves is looked at from further up.
+  private static let hopsMax = 4
 }

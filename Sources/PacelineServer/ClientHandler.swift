@@ -434,7 +434,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
       if case .unconfirmed(let deadline) = suspension, now >= deadline {
         self.suspension = nil
         worker.resumed(self)
-        finish("UNCERTAIN this node is no master any more and has not caught up with the new one: nothing was done")
+        finish("NOQUORUM this node is no master any more and has not caught up with the new one: nothing was done")
       }
       return
     }

@@ -27,6 +27,14 @@ package struct Handover: Sendable {
     }
   }
 
+  /// The order is out and was not followed so far: this node is nobody's master, and asks to be one again.
+  package var seeksReign: Bool {
+    switch state {
+    case .asking, .reclaiming: true
+    case .idle, .waiting, .sent, .followed, .aborted: false
+    }
+  }
+
   package mutating func step(_ event: HandoverEvent, now: Tick) -> [HandoverAction] {
     switch event {
     case .start(let facts): return start(facts, now)

@@ -175,15 +175,25 @@ package struct Promotion: Sendable {
       return "\(answered) of \(others.count + 1) slaves answered, \(needed) must be asked to find the one with every "
         + "fullsync:\(slaves) write: \(missing(facts)); bring them up, or PROMOTE FORCE"
     case .quorum(let voters):
-      // Without a list the old master's disk alone was the quorum.
       let list = VoterList(voters, at: .none)
-      guard !list.ids.isEmpty else { return nil }
+      guard !list.ids.isEmpty else { return missingMaster(facts) }
       let answered = list.ids.count { $0 == facts.id || isThere($0, facts) }
       guard answered < list.majority else { return nil }
       return
         "\(answered) of \(list.ids.count) voters answered, \(list.majority) are needed: \(missing(facts)); bring them "
         + "up, or PROMOTE FORCE"
     }
+  }
+
+  /// No voters are named in this node's log yet: as far as it knows, the old master's disk alone was the quorum.
+  private func missingMaster(_ facts: PromotionFacts) -> String? {
+    let masters = facts.nodes.filter(\.isMaster)
+    guard !facts.isReturn, facts.last > .none, masters.isEmpty || !masters.allSatisfy({ isThere($0.id, facts) }) else {
+      return nil
+    }
+    return
+      "who votes is not in this node's log yet, and the old master, which may hold acknowledged writes alone, does not "
+      + "answer: \(missing(facts)); bring it up, or PROMOTE FORCE"
   }
 
   private func isThere(_ id: NodeID, _ facts: PromotionFacts) -> Bool {

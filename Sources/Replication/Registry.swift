@@ -66,6 +66,7 @@ package struct Registry: Sendable {
       return [.persist, broadcast()]
     case .unregister(let id): return unregister(id)
     case .measured(let id, let lagBytes): return measured(id, lagBytes)
+    case .unreadable(let link, let why): return unreadable(link, why)
     case .upstreamChanged(let nodes): return upstreamChanged(nodes, now)
     case .leaseTick: return leaseTick(now)
     case .met(let row): return met(row, now)
@@ -307,6 +308,14 @@ package struct Registry: Sendable {
       "slave \(id) is \(Readable.bytes(lagBytes)) behind, at most \(Readable.bytes(config.pinBytesMax)) of log are kept for it"
     )
     return [.persist, .pinReleased(id, pin, error)]
+  }
+
+  /// Log that cannot be sent is held for nothing, and as long as it is held a damaged record that is dead everywhere else
+  /// counts as needed here: it could not be left out, and the slave would come back to it again and again.
+  private mutating func unreadable(_ link: LinkID, _ why: String) -> [RegistryAction] {
+    guard let index = index(of: link), let pin = slaves[index].pin else { return [] }
+    slaves[index].pin = nil
+    return [.persist, .pinReleased(slaves[index].id, pin, ReplicationError(.pinLost, why))]
   }
 
   private mutating func upstreamChanged(_ nodes: [NodeID], _ now: Tick) -> [RegistryAction] {

@@ -186,6 +186,8 @@ package enum RegistryEvent: Sendable {
   case unregister(NodeID)
   /// Log bytes between a slave's pin and the end of the log; the shell asks the store now and then.
   case measured(NodeID, lagBytes: UInt64)
+  /// What this slave needs of the log is damaged here.
+  case unreadable(LinkID, String)
   /// This node follows another master now, or its master does.
   case upstreamChanged([NodeID])
   case leaseTick

@@ -92,6 +92,13 @@ package enum SyncPlanner {
       }
     }
 
+    var isEmpty: Bool {
+      switch self {
+      case .empty: true
+      case .otherLineage, .nothingInCommon, .diverged, .behind: false
+      }
+    }
+
     var isDiverged: Bool {
       switch self {
       case .diverged: true
@@ -274,7 +281,6 @@ package enum SyncPlanner {
   private static func chooseFreely(
     _ input: PlannerInput, _ relation: Relation, _ alternatives: [SyncAlternative], held: UInt64
   ) -> (PlanReport.Choice, String) {
-    func time(_ cost: SyncAlternative.Cost) -> Double { cost.seconds ?? endlessSeconds + cost.idleSeconds }
     func cost(_ mode: SyncMode) -> SyncAlternative.Cost? { alternatives.first { $0.mode == mode }?.cost }
     let full = cost(.full)
     let replay: (mode: SyncMode, cost: SyncAlternative.Cost)?
@@ -295,20 +301,8 @@ package enum SyncPlanner {
     if let reason = rewindReason(relation, replay.mode) { return (.sync(replay.mode), reason) }
     guard let full else { return (.sync(replay.mode), "nothing else is possible.") }
     if held > 0, full.bytes <= replay.cost.bytes { return (.sync(.full), "a full sync was cut and can be resumed.") }
-    let isFullCheaper: Bool
-    switch relation {
-    // It has nothing to build anew and nothing to hold twice; and files need no filtering, as a delta from LSN 0 does.
-    case .empty:
-      isFullCheaper = time(full) * (replay.mode == .delta ? fullMustCostAtMost : 1) < time(replay.cost)
-    case .otherLineage, .nothingInCommon, .diverged, .behind:
-      isFullCheaper = time(full) < time(replay.cost) * fullMustCostAtMost
-    }
-    if isFullCheaper {
-      return (
-        .sync(.full),
-        "the data files (\(Readable.bytes(full.bytes))) take less time than \(replay.mode == .delta ? "a delta" : "the log") "
-          + "since LSN \(commonText(relation)) (\(Readable.bytes(replay.cost.bytes)))."
-      )
+    if isFullWorthIt(full, insteadOf: cost(.partial), cost(.delta), isEmpty: relation.isEmpty) {
+      return (.sync(.full), filesReason(full, insteadOf: replay, relation))
     }
     switch replay.mode {
     case .partial:
@@ -325,6 +319,36 @@ package enum SyncPlanner {
       )
     case .full: preconditionFailure("a full sync is no replay: \(alternatives)")
     }
+  }
+
+  private static func time(_ cost: SyncAlternative.Cost) -> Double { cost.seconds ?? endlessSeconds + cost.idleSeconds }
+
+  /// Whether the data files beat whatever else is possible. An empty slave has nothing to build anew and nothing to hold
+  /// twice; and files need no filtering, as a delta from LSN 0 does.
+  private static func isFullWorthIt(
+    _ full: SyncAlternative.Cost, insteadOf partial: SyncAlternative.Cost?, _ delta: SyncAlternative.Cost?,
+    isEmpty: Bool
+  ) -> Bool {
+    let ratio = !isEmpty ? fullMustCostAtMost : partial == nil ? 1 / fullMustCostAtMost : 1
+    return [partial, delta].compactMap { $0 }.allSatisfy { other in
+      let sendsMore =
+        full.bytes > other.bytes + noticeableBytes && Double(other.bytes) < Double(full.bytes) * fullMustCostAtMost
+      return time(full) < time(other) * ratio && (!sendsMore || time(full) + noticeableSeconds < time(other))
+    }
+  }
+
+  private static func filesReason(
+    _ full: SyncAlternative.Cost, insteadOf replay: (mode: SyncMode, cost: SyncAlternative.Cost), _ relation: Relation
+  ) -> String {
+    func figures(_ cost: SyncAlternative.Cost) -> String {
+      let time = cost.seconds.map(Readable.seconds) ?? Readable.seconds(cost.idleSeconds) + " if no client wrote"
+      return "(\(Readable.bytes(cost.bytes)), \(time))"
+    }
+    let other =
+      "\(replay.mode == .delta ? "a delta" : "the log") since LSN \(commonText(relation)) \(figures(replay.cost))"
+    return time(full) < time(replay.cost)
+      ? "the data files \(figures(full)) take less time than \(other)."
+      : "the data files \(figures(full)) need no filtering and cost little more than \(other)."
   }
 
   private static func commonText(_ relation: Relation) -> String {

@@ -32,6 +32,8 @@ package final class SimulatedNode: @unchecked Sendable {
   weak var lookedAt: LogStore?
   /// Whether that store was a master's at the end of the last step.
   var reigned = false
+  /// Its operator has started it with --accept-data-loss.
+  var acceptsDataLoss = false
   private var random: SplitMix64
 
   init(number: Int, simulation: Simulation) {
@@ -64,7 +66,7 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.store.compression = plan.compresses ? .lz4 : .none
     configuration.walKeepBytes = plan.walKeepBytes
     // A master that synced nothing may come back empty.
-    configuration.acceptDataLoss = plan.durability != .fsync
+    configuration.acceptDataLoss = plan.durability != .fsync || acceptsDataLoss
     configuration.syncMode = plan.alwaysSyncsFully ? .full : .auto
     configuration.syncRateBytes = UInt64(plan.syncRateBytes)
     configuration.sync.timeoutMilliseconds = UInt64(plan.syncTimeoutMilliseconds)

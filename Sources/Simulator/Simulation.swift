@@ -3,36 +3,6 @@ import LogStore
 import Node
 import Replication
 
-/// What one seed came to.
-package struct SimulationResult: Sendable {
-  package let seed: UInt64
-  package var violations: [Violation] = []
-  package var steps = 0
-  package var simulatedMilliseconds = 0
-  package var commands = 0
-  package var acknowledged = 0
-  package var starts = 0
-  package var fullSyncs = 0
-  package var deltaSyncs = 0
-  package var partialSyncs = 0
-  /// How many full syncs went by which rule of the planner.
-  package var fullSyncRules: [String: Int] = [:]
-  /// How often what went wrong.
-  package var faults: [String: Int] = [:]
-  /// Bits of sealed files that turned over, and files that were repaired from other nodes.
-  package var flippedBits = 0
-  package var repairedFiles = 0
-  /// Nodes with a damaged record in the end that no other node had any more.
-  package var unrepairedNodes = 0
-  /// Of everything that happened, in order: the same seed gives the same number.
-  package var fingerprint: UInt64 = 0
-  /// Overlapping commands that the search for an order gave up on.
-  package var undecided = 0
-  /// Terms that had two masters.
-  package var sharedTerms = 0
-  package init(seed: UInt64) { self.seed = seed }
-}
-
 /// One run: a whole cluster of real nodes on one thread, with clients, faults and checkers, made from one seed.
 ///
 /// Everything random comes from the seed and every event from one queue, so a run can be repeated to the byte.
@@ -112,6 +82,7 @@ package final class Simulation: @unchecked Sendable {
       restartFailed()
       if queue.now > begin + Self.patienceMicroseconds {
         attachStragglers()
+        acceptEmptyMaster()
         if plan.flipsBits { compactDamaged() }
       }
       if plan.flipsBits, queue.now > begin + 3 * Self.patienceMicroseconds { replaceDamagedMaster() }
@@ -156,12 +127,21 @@ package final class Simulation: @unchecked Sendable {
   }
 
   /// Masters that nobody could tell of the newest reign (those that told did not know of them) are attached by the
-  /// operator.
+  /// operator. So are voters that follow another slave, when commits stand still: only a master's own slaves vouch for
+  /// what they hold.
   private func attachStragglers() {
+    let master = SimulatedNode.address(masterNumber)
+    let waiting = nodes[masterNumber].life.flatMap {
+      $0.store.positions.committed < $0.store.positions.appended ? $0 : nil
+    }
+    let voters = waiting?.core.commitment.voters.ids ?? []
     for node in nodes where node.isAlive && node.number != masterNumber {
-      guard let life = node.life, life.core.isMaster, plan.level != .quorum else { continue }
+      guard let life = node.life else { continue }
+      let isStraggler = life.core.isMaster && plan.level != .quorum
+      let isVoterBelow =
+        !life.core.isMaster && life.core.role != .slave(of: master) && voters.contains(life.core.directory.node)
+      guard isStraggler || isVoterBelow else { continue }
       node.log("is told by the operator")
-      let master = SimulatedNode.address(masterNumber)
       life.admin.run {
         life.core.becomeSlave(of: master)
         life.core.remember(.slave(of: master))
@@ -461,7 +441,9 @@ package final class Simulation: @unchecked Sendable {
       life.store.positions.applied > .none,
       life.core.replication.upstream.view.slaves != nil || knowsRowOfOld && !life.core.replication.slaves.isEmpty
     else { return }
-    life.core.succession.promote(force: plan.level == .async && random.chance(50)) { reason in
+    // By force an operator gives up what a quorum acknowledged, and says so at each node that holds it.
+    let isForced = plan.level == .async && random.chance(50) && !plan.mixesLevels
+    life.core.succession.promote(force: isForced) { reason in
       node.log(reason.map { "was not promoted: \($0)" } ?? "was promoted")
     }
   }

@@ -149,6 +149,20 @@ extension Simulation {
   }
 }
 
+extension Simulation {
+  /// A master that was cut to nothing but beginnings of terms refuses slaves that hold more, and says so: until the first
+  /// write, of which there is none any more, or until the operator allows it. What was acknowledged is checked all the same.
+  func acceptEmptyMaster() {
+    for node in nodes where node.isAlive && node.number != masterNumber && !node.acceptsDataLoss {
+      guard node.life?.core.replication.upstream.view.lastError?.contains("DATALOSS") == true else { continue }
+      node.log("is started again with --accept-data-loss")
+      node.acceptsDataLoss = true
+      node.kill()
+      node.start()
+    }
+  }
+}
+
 extension SimulatedNode {
   func failCall(_ call: FaultPlan.DiskCall) {
     diskMayFail = true

@@ -152,6 +152,127 @@ import Testing
     #expect(calls > 10)
   }
 
+  // MARK: What is left out
+
+  /// Turns a bit of a raw record over, before a start. Gives the piece that it stands in.
+  private func damage(_ lsn: LSN, on disk: TestDisk, _ store: LogStore) throws -> LogFileName {
+    let sealed = try #require(disk.generations.last?.segments.first { $0.firstLSN <= lsn && $0.lastLSN >= lsn })
+    try #require(!sealed.name.isData)
+    let before = try store.records(from: sealed.firstLSN, to: lsn.previous)
+    let at = 64 + before.reduce(0) { $0 + $1.bytes.count }
+    disk.files.killProcess()
+    disk.files.flipBit(disk.directory + "/" + sealed.name.records, offset: at + 33)
+    return sealed.name
+  }
+
+  private func repair(
+    _ store: LogStore, _ name: LogFileName, settled: LSN, neededFrom: LSN = LSN(.max)
+  ) throws {
+    let job = try #require(RepairJob(store: store, name: name))
+    try job.build(copies: [:], bounds: CompactionBounds(settled: settled, neededFrom: neededFrom))
+    try job.install()
+  }
+
+  private func isMissing(_ lsn: LSN, _ body: () throws -> Void) -> Bool {
+    do { try body() } catch RepairFailure.missing(let lsns) { return lsns == [lsn] } catch { return false }
+    return false
+  }
+
+  @Test func aReplacedRecordOfWhichNobodyHasACopyIsLeftOutWhenWhatReplacedItIsSettled() throws {
+    let disk = TestDisk(opsBufferBytes: 0)
+    let store = try disk.create()
+    store.put("key", "old")
+    for n in 0..<80 { store.put("other-\(n)", String(repeating: "y", count: 80)) }
+    store.put("key", "new")
+    let replaced = store.positions.appended
+    for n in 0..<80 { store.put("more-\(n)", String(repeating: "y", count: 80)) }
+    try disk.settle(store)
+    let digests = store.digests()
+    let name = try damage(LSN(1), on: disk, store)
+    let again = try disk.open()
+    #expect(try check(again, name).damaged.map(\.lsn) == [LSN(1)])
+    #expect(isMissing(LSN(1)) { try repair(again, name, settled: replaced.previous) })
+    try repair(again, name, settled: replaced)
+    #expect(again.rewindFloor == replaced, "cut back further, the log would need it")
+    try disk.writeGeneration(again)
+    disk.files.killProcess()
+    for opened in [again, try disk.open()] {
+      #expect(opened.get("key") == .text("new") && opened.digests() == digests)
+      for piece in opened.sealedPieces { #expect(try check(opened, piece.name).isGood) }
+    }
+  }
+
+  @Test func aLostDeletionIsLeftOutWhenNothingNeedsItAnyMore() throws {
+    let disk = TestDisk(opsBufferBytes: 0)
+    let store = try disk.create()
+    store.put("gone", String(repeating: "x", count: 200))
+    for n in 0..<60 { store.put("a\(n)", String(repeating: "x", count: 100)) }
+    store.remove("gone")
+    let deleted = store.positions.appended
+    for n in 0..<60 { store.put("b\(n)", String(repeating: "x", count: 100)) }
+    try disk.settle(store)
+    let last = store.positions.appended
+
+    let uncompacted = TestDisk(copying: disk, files: disk.files.copy())
+    let withPut = try uncompacted.open()
+    let raw = try damage(deleted, on: uncompacted, withPut)
+    let still = try uncompacted.open()
+    #expect(isMissing(deleted) { try repair(still, raw, settled: last) }, "an older record of its key is on disk")
+
+    // What is older goes, and the put with it; the piece of the deletion is still needed by a slave.
+    _ = try store.compactAll(disk, neededFrom: deleted.next)
+    let digests = store.digests()
+    let name = try damage(deleted, on: disk, store)
+    let again = try disk.open()
+    #expect(isMissing(deleted) { try repair(again, name, settled: deleted.previous) })
+    #expect(isMissing(deleted) { try repair(again, name, settled: last, neededFrom: deleted) }, "a slave needs it")
+    #expect(again.tombstonesFrom <= deleted)
+    try repair(again, name, settled: last)
+    #expect(again.tombstonesFrom == deleted.next)
+    try disk.writeGeneration(again)
+    disk.files.killProcess()
+    for opened in [again, try disk.open()] {
+      #expect(opened.get("gone") == .missing && opened.digests() == digests)
+      #expect(opened.tombstonesFrom == deleted.next)
+    }
+  }
+
+  /// A start takes everything up to the rewind floor for good.
+  @Test(arguments: [false, true]) func aRepairCallsNothingGoodThatWaitsForOtherNodes(endsThere: Bool) throws {
+    let (disk, _) = try disk(compacted: false)
+    if endsThere {
+      // What was settled ends with the damaged record: where its unit ends, nobody can read.
+      let store = try disk.open()
+      store.writeLock.lock()
+      store.closeActiveSegment()
+      store.writeLock.unlock()
+      try disk.settle(store)
+      disk.files.killProcess()
+    }
+    let peer = try TestDisk(copying: disk, files: disk.files.copy()).open()
+    let sealed = try #require(disk.generations.last?.segments.last)
+    disk.files.flipBit(disk.directory + "/" + sealed.name.records, offset: Int(sealed.bytes) - 12)
+    let store = try disk.open()
+    let committed = store.positions.committed
+    #expect((committed == sealed.lastLSN) == endsThere)
+    store.setLevel(.quorum)
+    for n in 0..<5 { store.put("late-\(n)", "not yet") }
+    let last = store.commit(sync: true).durable
+    #expect(last.value == committed.value + 5 && store.positions.applied == last)
+    let job = try #require(RepairJob(store: store, name: sealed.name))
+    try job.build(
+      copies: try copies(try check(store, sealed.name), from: peer),
+      bounds: store.compactionBounds(neededFrom: LSN(.max)))
+    try job.install()
+    #expect(store.rewindFloor >= sealed.lastLSN && store.rewindFloor <= committed)
+    try disk.writeGeneration(store)
+    disk.files.killProcess()
+    let again = try disk.open()
+    #expect(again.positions.durable == last)
+    #expect(again.positions.committed == committed && again.positions.applied == committed)
+    for n in 0..<5 { #expect(again.get("late-\(n)") == .missing) }
+  }
+
   // MARK: Pure parts
 
   private func name(_ lsn: UInt64) -> LogFileName { LogFileName(firstLSN: LSN(lsn)) }

@@ -67,6 +67,17 @@ import Testing
     #expect(replica.digests() == master.digests())
   }
 
+  @Test func anEmptyLogBehindFilesThatWereCleanedKeepsTheFloor() throws {
+    var generation = DirectoryFile(node: TestDisk().lineage, lineage: TestDisk().lineage)
+    generation.rewindFloor = LSN(44)
+    let (cleaned, _) = try TestDisk().openWithReport(generation: generation)
+    cleaned.startEmpty(at: LSN(6))
+    #expect(cleaned.rewindFloor == LSN(44), "up to there the master's files were cleaned, though none of them is left")
+    let new = try TestDisk().open()
+    new.startEmpty(at: LSN(6))
+    #expect(new.rewindFloor == LSN(5))
+  }
+
   @Test func whatDoesNotFollowTheLogIsRefusedByName() throws {
     let master = try TestDisk().create()
     _ = master.beginTerm(reign(2))

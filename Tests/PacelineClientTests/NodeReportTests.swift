@@ -74,6 +74,20 @@ import Testing
         "up; DATA DIFFERS from the master's") == true)
     #expect(state("role:master\nloading:1")?.hasSuffix("loading its data") == true)
     #expect(state("")?.hasSuffix("link is unknown") == true)
+    #expect(
+      state("role:master\ncommit_level:quorum\ncommit_degraded:1")?.hasSuffix(
+        "WITHOUT ITS SLAVES: goes on as if async, not quorum") == true)
+    #expect(
+      state("role:master\nread_lease:ended\ncommit_degraded:0")?.hasSuffix(
+        "NO MAJORITY of the voters is heard of: it answers nothing") == true)
+    #expect(
+      state("role:master\nwrites_refused:min-slaves")?.hasSuffix(
+        "TAKES NO WRITES: fewer slaves keep up than --min-slaves") == true)
+    #expect(state("role:master\nwrites_refused:queue")?.hasSuffix("TAKES NO WRITES: too many wait for slaves") == true)
+    #expect(state("role:master\nread_lease:held\ncommit_degraded:0\nwrites_refused:no")?.hasSuffix("no slaves") == true)
+    #expect(
+      state("role:master\nlost_files:lost-1-7.resp;lost-3-9.resp")?.hasSuffix(
+        "no slaves; CUT OFF ITS LOG: lost-1-7.resp, lost-3-9.resp") == true)
   }
 
   @Test(arguments: [60, 80, 100, 120, 200]) func aNarrowTerminalKeepsTheStateAndTheLag(columns: Int) {

@@ -41,6 +41,22 @@ def cluster():
     _end(cluster)
 
 
+@pytest.fixture
+def stopped(cluster):
+    """Pauses nodes; whatever happens, they run again at the end."""
+    paused = []
+
+    def pause(*nodes):
+        for node in nodes:
+            node.pause()
+            paused.append(node)
+
+    yield pause
+    for node in paused:
+        if node.running:
+            node.resume()
+
+
 @pytest.fixture(scope="module")
 def shared():
     """Servers that the tests of one module share."""

@@ -71,6 +71,13 @@ def overwrite(path, offset, data):
         file.write(data)
 
 
+def set_version(path, version):
+    """As another version would have written it: an index file's header ends with its checksum."""
+    overwrite(path, 7, bytes([version]))
+    if path.suffix == ".idx":
+        overwrite(path, 60, struct.pack("<I", crc32c(path.read_bytes()[:60])))
+
+
 def flip(path, offset, mask=0x40):
     with open(path, "r+b") as file:
         file.seek(offset)

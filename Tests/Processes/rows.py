@@ -28,6 +28,12 @@ def row(cluster, *flags, slaves=2, proxied=False):
     return nodes
 
 
+def fresh(node, *command):
+    """One command on a connection of its own; errors as values."""
+    with node.wire(timeout=60) as wire:
+        return wire.ask(*command)
+
+
 def role(node):
     return node.call("ROLE")[0].decode()
 

@@ -6,33 +6,11 @@ import pytest
 import redis
 
 from harness import connected, in_sync, same_state, wait_until
-from rows import follow, is_error, row
+from rows import follow, fresh, is_error, row
 from wire import ErrorReply, encode
 
 pytestmark = pytest.mark.timeout(150)
 TIMED_OUT = "SYNCTIMEOUT Fullsync wait timeout"
-
-
-@pytest.fixture
-def stopped(cluster):
-    """Pauses nodes; whatever happens, they run again at the end."""
-    paused = []
-
-    def pause(*nodes):
-        for node in nodes:
-            node.pause()
-            paused.append(node)
-
-    yield pause
-    for node in paused:
-        if node.running:
-            node.resume()
-
-
-def fresh(node, *command):
-    """One command on a connection of its own; errors as values."""
-    with node.wire(timeout=60) as wire:
-        return wire.ask(*command)
 
 
 @pytest.mark.parametrize("level", ["quorum", "fullsync:1", "fullsync:2"])
@@ -286,6 +264,7 @@ class TestWaits:
         wait_until(lambda: fresh(master, "SET", "k", "1") == b"OK")
         first.kill()
         wait_until(lambda: is_error(fresh(master, "SET", "k", "2"), "NOREPLICAS"))
+        assert master.info()["writes_refused"] == "min-slaves"
         assert fresh(master, "GET", "k") is not None
         first.start()
         wait_until(lambda: fresh(master, "SET", "k", "3") == b"OK")

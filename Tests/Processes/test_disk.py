@@ -353,10 +353,10 @@ class TestStart:
         head = path.read_bytes()[:8]
         assert head[:5] == {"dir": b"PLDIR", "wal": b"PLWAL", "idx": b"PLIDX"}[ending]
         version = head[7]
-        logfile.overwrite(path, 7, bytes([version + 1]))
+        logfile.set_version(path, version + 1)
         said = rf"newer Paceline \(format {version + 1}\)", f"up to format {version}"
         self.refuses(stopped, re.escape(path.name), *said)
-        logfile.overwrite(path, 7, bytes([version]))
+        logfile.set_version(path, version)
         stopped.start()
         assert stopped.call("DBSIZE") == 500
 

@@ -258,6 +258,7 @@ class TestOldMaster:
         assert master.info()["last_sync_plan"] == "partial"
         (lost,) = master.directory.rglob("lost-*.resp")
         assert re.fullmatch(r"lost-\d+-\d+\.resp", lost.name)
+        assert master.info()["lost_files"] == lost.name
         before = first.call("DBSIZE")
         cli = subprocess.run(
             ["redis-cli", "-p", str(first.port), "--pipe"], stdin=open(lost, "rb"), capture_output=True, timeout=30
@@ -268,6 +269,11 @@ class TestOldMaster:
         assert first.call("DBSIZE") == before + 10 - 1, "exactly what was lost is in the file"
         follow(first, master, second)
         same_state(master, first, second)
+        master.stop()
+        master.start()
+        assert master.info()["lost_files"] == lost.name, "until somebody takes it away"
+        lost.unlink()
+        wait_until(lambda: not master.info()["lost_files"])
 
     def test_a_paused_master_that_wakes_acknowledges_nothing(self, cluster):
         master, first, second = row(cluster, "--commit", "quorum", "--sync-timeout", "20s")

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness import same_state, wait_until
-from rows import becomes, follow, is_error, promoted, role, row
+from rows import becomes, follow, fresh, is_error, promoted, role, row
 from wire import Closed, encode
 
 pytestmark = pytest.mark.timeout(150)
@@ -13,29 +13,13 @@ QUORUM = ("--commit", "quorum")
 REFUSED = "NOQUORUM a majority of the voters was not heard of"
 
 
-@pytest.fixture
-def stopped(cluster):
-    """Pauses nodes; whatever happens, they run again at the end."""
-    paused = []
-
-    def pause(*nodes):
-        for node in nodes:
-            node.pause()
-            paused.append(node)
-
-    yield pause
-    for node in paused:
-        if node.running:
-            node.resume()
-
-
-def fresh(node, *command):
-    with node.wire(timeout=60) as wire:
-        return wire.ask(*command)
-
-
 def lease(node):
     return node.info("replication")["read_lease"]
+
+
+def outlast_the_lease():
+    """What is shown here is that nothing happens in this time, so there is no event to wait for."""
+    time.sleep(2.5)
 
 
 def test_without_a_majority_nothing_is_shown_and_nothing_is_done(cluster, stopped):
@@ -43,7 +27,7 @@ def test_without_a_majority_nothing_is_shown_and_nothing_is_done(cluster, stoppe
     assert master.call("SET", "k", "old") == b"OK"
     wait_until(lambda: lease(master) == "held")
     stopped(first)
-    time.sleep(3)
+    outlast_the_lease()
     assert lease(master) == "held", "one slave of two is enough"
     assert master.call("GET", "k") == b"old"
     stopped(second)
@@ -92,7 +76,7 @@ def test_only_a_quorum_asks_for_it(cluster, stopped):
     master.call("SET", "k", "v")
     assert lease(master) == "none"
     stopped(first, second)
-    time.sleep(2)
+    outlast_the_lease()
     assert fresh(master, "GET", "k") == b"v"
 
 
@@ -133,7 +117,7 @@ def test_an_old_master_that_wakes_up_shows_nothing_old(cluster, stopped):
         except Closed:
             continue
         allowed = {b"old", b"new"} if may_be_old else {b"new"}
-        assert answer in allowed or is_error(answer, "NOQUORUM") or is_error(answer, "UNCERTAIN"), (number, answer)
+        assert answer in allowed or is_error(answer, "NOQUORUM"), (number, answer)
         wire.close()
     follow(first, master, second)
     same_state(*nodes)

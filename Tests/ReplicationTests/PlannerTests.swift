@@ -236,7 +236,8 @@ import Testing
       $0.delta = .init(liveBytes: 1, liveRecords: 1, tombstonesFrom: LSN(1))
     },
     Case(
-      name: "empty slave, all tombstones there", choice: .full, start: 901, reason: "less time than a delta since LSN 0"
+      name: "empty slave, all tombstones there", choice: .full, start: 901,
+      reason: "need no filtering and cost little more than a delta since LSN 0 (100.0 MB, 1.1 s)"
     ) {
       $0.slavePosition = .none
       $0.slaveHistory = TermHistory()

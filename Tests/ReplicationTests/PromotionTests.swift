@@ -246,6 +246,23 @@ import Testing
     #expect(others == [])
   }
 
+  @Test func whoDoesNotKnowTheVotersYetNeedsTheMastersAnswer() {
+    let facts = Self.facts(.quorum(voters: []))
+    let others = [Self.state(Self.second), Self.state(Self.third)]
+    #expect(
+      Self.refusal(facts, [Self.dead] + others)
+        == "who votes is not in this node's log yet, and the old master, which may hold acknowledged writes alone, does not "
+        + "answer: 10.0.0.1:7401 (connection refused); bring it up, or PROMOTE FORCE")
+    #expect(
+      Self.refusal(Self.facts(.quorum(voters: [])) { $0.nodes = [] }, [.tick])?.contains("no other is known") == true)
+    // It answers, is no master any more, and holds no more than this node.
+    #expect(Self.run(facts, others + [Self.state(Self.master)]).1.count == 4)
+    let stillThere = Self.state(Self.master) { $0.last = position(2, 101) }
+    #expect(Self.refusal(facts, others + [stillThere])?.contains("holds more of the log") == true)
+    // One that goes on was that master itself.
+    #expect(Self.refusal(Self.facts(.quorum(voters: [])) { $0.isReturn = true }, [Self.dead] + others) == nil)
+  }
+
   @Test func forcePassesOverEveryRefusalButKeepsItsTermItsOwn() {
     let facts = Self.facts(Self.quorum) { $0.isForced = true }
     let alive = Self.state(Self.master) {

@@ -302,6 +302,25 @@ import Testing
     #expect(actions.count == 2 && registry.pinnedLSN(now: at(1)) == nil)
   }
 
+  @Test func logThatCannotBeReadIsHeldForNobody() {
+    var registry = registry
+    streaming(&registry, Self.a, 1)
+    streaming(&registry, Self.b, 2)
+    _ = registry.step(.acked(Self.b, Ack(durableLSN: LSN(1000), appliedLSN: LSN(1000))), now: at(1))
+    #expect(registry.pinnedLSN(now: at(1)) == LSN(901))
+    let actions = registry.step(.unreadable(Self.a, "damaged"), now: at(1))
+    guard actions.count == 2, actions.first == .persist, case .pinReleased(let id, let pin, _)? = actions.last else {
+      Issue.record("\(actions)")
+      return
+    }
+    #expect(id == node(1) && pin.fromLSN == LSN(901))
+    #expect(registry.pinnedLSN(now: at(1)) == LSN(1001))
+    // Nothing more is let go, and no lease brings it back.
+    #expect(registry.step(.unreadable(Self.a, "damaged"), now: at(2)) == [])
+    _ = registry.step(.linkClosed(Self.a), now: at(3))
+    #expect(registry.pinnedLSN(now: at(3)) == LSN(1001))
+  }
+
   @Test func movedPinsArePersistedNowAndThen() {
     var registry = registry
     streaming(&registry, Self.a, 1)

@@ -52,12 +52,22 @@ final class ScenarioRunner {
     input.masterLast = command.lsn("master", 1000)
     input.logRawFrom = command.lsn("raw-from", 600)
     input.logBytesAfterCommon = command.number("log-bytes", 1_000_000)
+    if command.has("file-bytes") {
+      input.manifest = FileManifest(
+        snapshot: SnapshotID(7),
+        files: [
+          .init(
+            number: 1, kind: .segment, bytes: command.number("file-bytes", 0), firstLSN: LSN(1), lastLSN: LSN(900))
+        ])
+      input.logBytesAfterFiles = command.number("log-bytes-after-files", 1_000_000)
+      input.expectedBytesPerSecond = command.number("write-bytes", 0)
+    }
     input.isRewindNegotiated = command.has("rewind-floor")
     input.slaveRewindFloor = command.optionalLSN("rewind-floor")
     if command.has("tombstones-from") {
       input.delta = .init(
         liveBytes: command.number("live-bytes", 1_000_000), liveRecords: 10,
-        tombstonesFrom: command.lsn("tombstones-from"))
+        tombstonesFrom: command.lsn("tombstones-from"), indexBytes: command.number("index-bytes", 0))
     }
     return SyncPlanner.plan(input).lines
   }

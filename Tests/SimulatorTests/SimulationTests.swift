@@ -51,15 +51,56 @@ import Testing
     (8418, "the same as 6509, on a node that voted for another one later"),
     (8771, "a start removed the store that the generation before its own named, and lost its own with the power"),
     (9147, "the same as 6331, for a write"),
-    (
-      65353,
-      "a slave's compaction called a file clean up to records that were not applied yet, and a deleted key came back"
-    ),
     (12114, "the same as 6876, where the node between knew the term itself"),
+    (12149, "the same as 21344, in a file of which the slave needed only what stood behind the damage"),
+    (
+      21344,
+      "a damaged record, dead on all other nodes, stood in the way of a slave whose pin kept it from being left out"
+    ),
+    (
+      50152,
+      "a repair raised the rewind floor to what waited for other nodes, and a start took that for good"
+    ),
+    (50752, "an empty slave was sent ten times the bytes of a delta to save a few milliseconds"),
+    (
+      50872,
+      "a master that started cut off never asked the silent nodes again, and stayed beside the one of a newer term"
+    ),
+    (51997, "a former master looking for the new one followed its own slave, and each waited for the other"),
+    (52125, "the same as 50152, where the records were on all disks"),
+    (61080, "the operator of the simulation left the voters below another slave, where they do not count"),
     (
       62139,
       "a master with a full disk was started again and again, up to the term that another one had been promoted to"
     ),
+    (63854, "the planner counted log that may not leave its node yet, but for a delta"),
+    (64760, "the same as 50152, after a kill"),
+    (
+      65353,
+      "a slave's compaction called a file clean up to records that were not applied yet, and a deleted key came back"
+    ),
+    (100588, "a stream was planned on a log that was replaced before it began, and read that one for ever"),
+    (101244, "the same as 63854"),
+    (101541, "the same as 63854, in a chain"),
+    (101701, "a damaged version byte of an index file was taken for a newer version's"),
+    (104083, "a slave forgot that what it got was cleaned up to the barrier, where no file came before the log"),
+    (
+      112801,
+      "a master that was handing over called itself the master of its successor's term, and that one followed it"
+    ),
+    (114818, "a master that had handed over and was started again, cut off, began a term above its successor's"),
+    (
+      200523,
+      "a slave that had not heard of the voters yet was promoted without the master's answer, where a quorum commits"
+    ),
+    (
+      307137, "after a handover that failed, the target held more than the master, which asked it for its vote for ever"
+    ),
+    (
+      308417,
+      "a master that had handed over, and was started again before it followed, began a reign beside its successor's"
+    ),
+    (320909, "nobody in the simulation allowed a slave to follow a master that had lost its first writes"),
     (903887, "the checkers took for lost what a second master had called good, which gave way to one of the same term"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {

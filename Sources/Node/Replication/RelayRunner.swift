@@ -117,6 +117,7 @@ package final class RelayRunner: @unchecked Sendable {
   // MARK: On the loop
 
   private func begin(_ plan: RelayPlan) {
+    guard !isClosed else { return }
     participant = store.epochs.join()
     ticking = loop.every(milliseconds: 100) { [weak self] in
       guard let self, !self.isClosed else { return }
@@ -229,7 +230,7 @@ package final class RelayRunner: @unchecked Sendable {
       case .dropped(_, let start):
         return .logGone(availableFrom: start, ReplicationError(.needPlan, error.description))
       case .damaged(let file, _, _):
-        service.damageMet(in: file, of: store)
+        service.damageMet(error.description, in: file, of: store, for: link)
         return .readFailed(ReplicationError(.storeFailed, error.description))
       }
     }
@@ -270,7 +271,7 @@ package final class RelayRunner: @unchecked Sendable {
       case .dropped(_, let start):
         return .logGone(availableFrom: start, ReplicationError(.needPlan, error.description))
       case .damaged(let file, _, _):
-        service.damageMet(in: file, of: store)
+        service.damageMet(error.description, in: file, of: store, for: link)
         return .readFailed(ReplicationError(.storeFailed, error.description))
       }
     }
@@ -303,8 +304,9 @@ package final class RelayRunner: @unchecked Sendable {
         mapped = try store.fileSystem.map(path)
         // What is damaged is not sent: the slave would find out only when it has all of it.
         guard SnapshotFiles.isIntact(mapped, entry) else {
-          service.damageMet(in: files.recordsPath(entry), of: store)
-          return .readFailed(ReplicationError(.storeFailed, "file \(number) of the snapshot is damaged on this node"))
+          let why = "file \(number) of the snapshot is damaged on this node"
+          service.damageMet(why, in: files.recordsPath(entry), of: store, for: link)
+          return .readFailed(ReplicationError(.storeFailed, why))
         }
         openFile = (number, mapped)
       }

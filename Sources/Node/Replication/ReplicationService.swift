@@ -92,8 +92,9 @@ package final class ReplicationService: @unchecked Sendable {
   }
 
   /// A relay read something damaged.
-  func damageMet(in file: String, of store: LogStore) {
+  func damageMet(_ why: String, in file: String, of store: LogStore, for link: LinkID) {
     guard store === core.store else { return }
+    step(.unreadable(link, why))
     core.host.damageMet(in: file, of: store)
   }
 
@@ -267,12 +268,15 @@ package final class ReplicationService: @unchecked Sendable {
     let common = SyncPlanner.commonLSN(
       slavePosition: input.slavePosition, slaveHistory: input.slaveHistory, slaveLineage: input.slaveLineage,
       masterLast: input.masterLast, masterHistory: input.masterHistory, masterLineage: input.masterLineage)
-    input.logBytesAfterCommon = UInt64(store.logBytes(from: common.next))
+    // What may not leave yet is the live stream's, whichever way the sync goes.
+    let unsendable = store.logBytes(from: input.masterLast.next)
+    func sendableBytes(from lsn: LSN) -> UInt64 { UInt64(max(0, store.logBytes(from: lsn) - unsendable)) }
+    input.logBytesAfterCommon = sendableBytes(from: common.next)
     let figures = store.deltaFigures(after: common)
     input.delta = PlannerInput.DeltaOffer(
       liveBytes: UInt64(max(0, figures.bytes)), liveRecords: UInt64(max(0, figures.records)),
       tombstonesFrom: figures.tombstonesFrom, indexBytes: UInt64(figures.indexBytes))
-    input.logBytesAfterFiles = UInt64(store.logBytes(from: files.manifest.lastLSN.next))
+    input.logBytesAfterFiles = sendableBytes(from: files.manifest.lastLSN.next)
     let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
     store.writeLock.unlock()
     let now = core.host.monotonic
@@ -336,7 +340,12 @@ package final class ReplicationService: @unchecked Sendable {
       service: self,
       logger: logger)
     runners.withLock { $0[link] = runner }
-    runner.start(plan)
+    // From here on `restartRelays` knows the stream; what was replaced before is looked at once.
+    if core.store === planned.store {
+      runner.start(plan)
+    } else {
+      runner.close(ReplicationError(.needPlan, "the data of this node was replaced"))
+    }
     return runner
   }
 

@@ -22,6 +22,7 @@ extension UpstreamLink {
     }
     core.lostRecords.add(report.lost.records, ordering: .relaxed)
     core.rewinds.add(1, ordering: .relaxed)
+    core.noteLostFiles()
     logger.error(
       "THE LOG WAS CUT BACK: this node held records that the master does not have",
       metadata: [

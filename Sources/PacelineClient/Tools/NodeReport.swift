@@ -108,8 +108,15 @@ extension NodeReport {
     ]
   }
 
-  /// What this node is doing, the worst first.
+  /// What this node is doing, the worst first, and what was cut off its log and still waits for somebody to look at it.
   private var state: TextTable.Cell {
+    let now = work
+    guard let lost = info?["lost_files"] else { return now }
+    let style: TextTable.Style = now.style == .bad ? .bad : .warning
+    return .init("\(now.text); CUT OFF ITS LOG: \(lost.replacing(";", with: ", "))", style)
+  }
+
+  private var work: TextTable.Cell {
     let info: InfoText
     switch answer {
     case .unreachable(let reason): return .init("unreachable: \(reason)", .bad)
@@ -129,6 +136,7 @@ extension NodeReport {
       return .init("FETCHING AGAIN what damage took, up to \(wanted)", .bad)
     }
     if isMaster {
+      if let obstacle = commitObstacle(info) { return obstacle }
       let count = slaves.count
       return .init(count == 0 ? "no slaves" : "\(count) slave\(count == 1 ? "" : "s")", count == 0 ? .plain : .good)
     }
@@ -141,6 +149,22 @@ extension NodeReport {
     let state = info["sync_state"] ?? lineAtMaster?["state"] ?? "up"
     let equal = info["digest_state"] == "equal" ? ", digest equal" : ""
     return .init(state + equal + digest, digest.isEmpty ? .good : .bad)
+  }
+}
+
+extension NodeReport {
+  /// What keeps a master's writes, or with a lease its reads too, from being good.
+  private func commitObstacle(_ info: InfoText) -> TextTable.Cell? {
+    let level = info["commit_level"] ?? "async"
+    if info["read_lease"] == "ended" { return .init("NO MAJORITY of the voters is heard of: it answers nothing", .bad) }
+    if info.integer("commit_degraded") == 1 {
+      return .init("WITHOUT ITS SLAVES: goes on as if async, not \(level)", .bad)
+    }
+    switch info["writes_refused"] {
+    case "min-slaves": return .init("TAKES NO WRITES: fewer slaves keep up than --min-slaves", .bad)
+    case "queue": return .init("TAKES NO WRITES: too many wait for slaves", .bad)
+    default: return nil
+    }
   }
 }
 
@@ -183,6 +207,13 @@ extension NodeReport {
     members.append(("disk_error", JSONText(info?["disk_error"])))
     members.append(("ops_per_second", JSONText(info?.number("instantaneous_ops_per_sec"))))
     members.append(("keys", JSONText(info?.keyCount)))
+    members.append(("commit_level", JSONText(info?["commit_level"])))
+    members.append(("commit_degraded", info?.integer("commit_degraded").map { .boolean($0 == 1) } ?? .null))
+    members.append(("commit_pending_records", JSONText(info?.integer("commit_pending_records"))))
+    members.append(("read_lease", JSONText(info?["read_lease"])))
+    members.append(("lost_records", JSONText(info?.integer("lost_records"))))
+    members.append(
+      ("lost_files", .array((info?["lost_files"] ?? "").split(separator: ";").map { .string(String($0)) })))
     for name in ["used_memory", "index_bytes", "data_bytes"] { members.append((name, JSONText(info?.integer(name)))) }
     return .object(members)
   }

@@ -112,6 +112,14 @@ extension ServerCore {
     return end == .max ? "none" : Clocks.monotonic.milliseconds < end ? "held" : "ended"
   }
 
+  private var refusedWrites: String {
+    switch writeBar {
+    case .none: "no"
+    case .fewSlaves: "min-slaves"
+    case .queueFull: "queue"
+    }
+  }
+
   private var commitLines: [(String, String)] {
     let settings = configuration
     let positions = store.positions
@@ -125,10 +133,11 @@ extension ServerCore {
       ("commit_level", Setting.named("commit")?.read(settings) ?? ""),
       ("commit_degraded", node.commitment.isDegraded ? "1" : "0"),
       ("commit_pending_records", String(pending)), ("commit_pending_bytes", String(pendingBytes)),
-      ("read_lease", leaseState), ("voter", settings.voter ? "1" : "0"),
+      ("writes_refused", refusedWrites), ("read_lease", leaseState), ("voter", settings.voter ? "1" : "0"),
       ("voters", voters.map(\.description).joined(separator: ";")),
       ("rewinds", String(node.rewinds.load(ordering: .relaxed))),
       ("lost_records", String(node.lostRecords.load(ordering: .relaxed))),
+      ("lost_files", node.lostFiles.withLock { $0.joined(separator: ";") }),
     ]
   }
 }

@@ -59,6 +59,18 @@ package enum FullSyncChecker {
     let others = [partial ? cost(.partial) : nil, delta ? cost(.delta) : nil].compactMap { $0 }
     guard !others.isEmpty else { return nil }
     if report.heldBytes > 0, others.contains(where: { full.bytes <= $0.bytes }) { return .resumed }
+    // A tenth of a second is no reason to send files instead of a fraction of their bytes.
+    func isWaste(_ other: SyncAlternative.Cost) -> Bool {
+      let isSoonEnough =
+        switch (full.seconds, other.seconds) {
+        case (let full?, let other?): full < other - 0.1
+        case (nil, nil): full.idleSeconds < other.idleSeconds - 0.1
+        case (let full, nil): full != nil
+        case (nil, _): false
+        }
+      return !isSoonEnough && full.bytes > 2 * other.bytes + 32_768
+    }
+    guard !others.contains(where: isWaste) else { return nil }
     guard let time = full.seconds else { return others.allSatisfy { $0.seconds == nil } ? .cheaper : nil }
     return others.allSatisfy { time * factor < $0.seconds ?? .infinity } ? .cheaper : nil
   }
