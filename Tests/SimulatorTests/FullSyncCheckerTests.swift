@@ -15,7 +15,7 @@ import Testing
       manifest: FileManifest(
         snapshot: SnapshotID(7),
         files: [.init(number: 1, kind: .segment, bytes: fileBytes, firstLSN: LSN(1), lastLSN: LSN(900))]))
-    input.masterHistory = try #require(TermHistory([.init(term: Term(1), firstLSN: LSN(1))]))
+    input.masterHistory = try #require(TermHistory([.init(reign(1), firstLSN: LSN(1))]))
     input.masterLast = LSN(1000)
     input.logRawFrom = LSN(logRawFrom)
     input.logBytesAfterCommon = logBytes
