@@ -3,36 +3,6 @@ import LogStore
 import Node
 import Replication
 
-/// What one seed came to.
-package struct SimulationResult: Sendable {
-  package let seed: UInt64
-  package var violations: [Violation] = []
-  package var steps = 0
-  package var simulatedMilliseconds = 0
-  package var commands = 0
-  package var acknowledged = 0
-  package var starts = 0
-  package var fullSyncs = 0
-  package var deltaSyncs = 0
-  package var partialSyncs = 0
-  /// How many full syncs went by which rule of the planner.
-  package var fullSyncRules: [String: Int] = [:]
-  /// How often what went wrong.
-  package var faults: [String: Int] = [:]
-  /// Bits of sealed files that turned over, and files that were repaired from other nodes.
-  package var flippedBits = 0
-  package var repairedFiles = 0
-  /// Nodes with a damaged record in the end that no other node had any more.
-  package var unrepairedNodes = 0
-  /// Of everything that happened, in order: the same seed gives the same number.
-  package var fingerprint: UInt64 = 0
-  /// Overlapping commands that the search for an order gave up on.
-  package var undecided = 0
-  /// Terms that had two masters.
-  package var sharedTerms = 0
-  package init(seed: UInt64) { self.seed = seed }
-}
-
 /// One run: a whole cluster of real nodes on one thread, with clients, faults and checkers, made from one seed.
 ///
 /// Everything random comes from the seed and every event from one queue, so a run can be repeated to the byte.
@@ -344,10 +314,16 @@ package final class Simulation: @unchecked Sendable {
 
   // MARK: What nodes tell
 
-  private func noteLate(_ reign: TermHistory.Entry) {
+  /// What it writes may be lost, and what it calls good of older reigns that the newest one does not have.
+  private func noteLate(_ reign: TermHistory.Entry, _ branch: TermHistory) {
     guard knownReigns.insert(reign).inserted, reign != newestReign, plan.level != .quorum else { return }
     lateReigns.insert(reign)
     permit(PermittedLoss(.only(reign.reign), keptUpTo: reign.firstLSN.previous))
+    let begin = reign.firstLSN.previous
+    let common = newestBranch.lastCommonLSN(endingAt: LSN(.max), with: branch, endingAt: begin)
+    for older in branch.entries.dropLast() where common < begin {
+      permit(PermittedLoss(.only(older.reign), keptUpTo: common), ofWhatIsToldLater: true)
+    }
   }
 
   /// A master, or one that stepped down in this step, calls everything up to `lsn` good.
@@ -400,7 +376,7 @@ package final class Simulation: @unchecked Sendable {
       let areVotesAsked = plan.level == .quorum && store.votersInLog.count > 1
       if let violation = reigns.reigns(node.number, reign, byVotes: areVotesAsked) { report(violation) }
       if reign.reign > newestReign?.reign ?? .none { reignBegan(reign, store.terms, node) }
-      noteLate(reign)
+      noteLate(reign, store.terms)
       noteGood(positions.committed, node, store.terms)
     }
     if output != nil { traceRow(node) }
@@ -418,9 +394,9 @@ package final class Simulation: @unchecked Sendable {
 
   func repaired() { result.repairedFiles += 1 }
 
-  func permit(_ loss: PermittedLoss) {
+  func permit(_ loss: PermittedLoss, ofWhatIsToldLater: Bool = false) {
     trace("\(loss)")
-    acknowledged.permit(loss)
+    acknowledged.permit(loss, ofWhatIsToldLater: ofWhatIsToldLater)
   }
 
   func report(_ violation: Violation) {

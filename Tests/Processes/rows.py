@@ -23,6 +23,8 @@ def row(cluster, *flags, slaves=2, proxied=False):
     if "quorum" in flags:
         ids = " ".join(r"\w{40}" for _ in nodes)
         master.said(rf'the voters changed voters="{ids}"')
+        # The slaves know of it, too, before anything is cut.
+        in_sync(master, *nodes[1:])
     return nodes
 
 

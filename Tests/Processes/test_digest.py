@@ -173,7 +173,7 @@ class TestCommands:
             ):
                 assert wire.call(*command).startswith(b"-"), command
             answer = wire.ask("MS_PARTITION_RECORDS", lineage, 0, 0, 0)
-            assert answer[0] == 0 and len(answer[1]) == 21
+            assert answer[0] == 0 and len(answer[1]) == 41
 
 
 def logfile_key(server, lsn):

@@ -54,6 +54,18 @@ import Testing
       ])
   }
 
+  @Test func aLossOfWhatIsToldLaterExcusesNothingThatWasToldBefore() {
+    var checker = AcknowledgedChecker()
+    checker.acknowledge(at(1, 5), "SET a")
+    checker.show(at(1, 5), "GET a")
+    checker.permit(PermittedLoss(.only(reign(1)), keptUpTo: LSN(4)), ofWhatIsToldLater: true)
+    checker.acknowledge(at(1, 6), "SET b")
+    checker.show(at(1, 6), "GET b")
+    #expect(
+      checker.check(against: branch((1, 1)), endingAt: LSN(4)).map(\.detail) == ["SET a at 1:5", "GET a at 1:5"])
+    #expect(checker.isPermitted(at(1, 5)) && !checker.isPermitted(at(1, 4)) && !checker.isPermitted(at(2, 5)))
+  }
+
   // MARK: VisibilityChecker
 
   @Test func whatNoMasterCalledGoodIsShownTooEarly() {

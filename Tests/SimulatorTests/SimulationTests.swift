@@ -69,6 +69,10 @@ import Testing
     (51997, "a former master looking for the new one followed its own slave, and each waited for the other"),
     (52125, "the same as 50152, where the records were on all disks"),
     (61080, "the operator of the simulation left the voters below another slave, where they do not count"),
+    (
+      62139,
+      "a master with a full disk was started again and again, up to the term that another one had been promoted to"
+    ),
     (63854, "the planner counted log that may not leave its node yet, but for a delta"),
     (64760, "the same as 50152, after a kill"),
     (
@@ -99,6 +103,7 @@ import Testing
     (320909, "nobody in the simulation allowed a slave to follow a master that had lost its first writes"),
     (330120, "where a quorum commits, a node that knew of no voters yet was promoted without the old master"),
     (344046, "no room for a new segment, of which nothing had been written, was never tried again"),
+    (903887, "the checkers took for lost what a second master had called good, which gave way to one of the same term"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()

@@ -10,6 +10,8 @@ package struct AcknowledgedChecker: Sendable {
   private var acknowledged: [Told] = []
   private var shown: [Told] = []
   package private(set) var losses: [PermittedLoss] = []
+  /// From which entry on a loss counts: for those told before, nothing changed.
+  private var since: [(acknowledged: Int, shown: Int)] = []
 
   package init() {}
 
@@ -23,18 +25,27 @@ package struct AcknowledgedChecker: Sendable {
   package mutating func show(_ position: Position, _ what: String) {
     shown.append(Told(position: position, what: what))
   }
-  package mutating func permit(_ loss: PermittedLoss) { losses.append(loss) }
+  /// - Parameter ofWhatIsToldLater: what clients were told before is not to be lost all the same.
+  package mutating func permit(_ loss: PermittedLoss, ofWhatIsToldLater: Bool = false) {
+    losses.append(loss)
+    since.append(ofWhatIsToldLater ? (acknowledged.count, shown.count) : (0, 0))
+  }
   package func isPermitted(_ position: Position) -> Bool { losses.contains { $0.permits(position) } }
 
   /// - Parameters:
   ///   - branch: the history of the node that is master in the end.
   ///   - last: where its log ends.
   package func check(against branch: TermHistory, endingAt last: LSN) -> [Violation] {
-    func isKept(_ position: Position) -> Bool {
-      position.lsn <= last && branch.reign(of: position.lsn) == position.reign || isPermitted(position)
+    func isLost(_ position: Position, _ index: Int, _ since: [Int]) -> Bool {
+      if position.lsn <= last, branch.reign(of: position.lsn) == position.reign { return false }
+      return !zip(losses, since).contains { index >= $1 && $0.permits(position) }
     }
-    return acknowledged.filter { !isKept($0.position) }.map {
-      Violation("acknowledged write lost", "\($0.what) at \($0.position)")
-    } + shown.filter { !isKept($0.position) }.map { Violation("dirty read", "\($0.what) at \($0.position)") }
+    func lost(_ told: [Told], _ since: [Int], _ rule: String) -> [Violation] {
+      told.enumerated().filter { isLost($1.position, $0, since) }.map {
+        Violation(rule, "\($1.what) at \($1.position)")
+      }
+    }
+    return lost(acknowledged, since.map(\.acknowledged), "acknowledged write lost")
+      + lost(shown, since.map(\.shown), "dirty read")
   }
 }
