@@ -139,7 +139,13 @@ extension Succession {
       begin(facts)
     }
     findMasterOnce(knownNodes.map(\.address), reign: Reign(term: term, owner: .unknown))
-    loop.schedule(afterMilliseconds: 1000) { [self] in askVoters(term) }
+    loop.schedule(afterMilliseconds: 1000 + spread(1500)) { [self] in askVoters(term) }
+  }
+
+  /// Other than the other nodes', and than this one's last: two that ask in step would take each other's terms for ever.
+  func spread(_ milliseconds: UInt64) -> UInt64 {
+    let id = core.directory.node.bytes
+    return (UInt64(id[0]) << 8 | UInt64(id[1]) &+ UInt64(core.knownTerm.value) &* 97) % milliseconds
   }
 }
 

@@ -235,9 +235,7 @@ extension Succession {
   /// A former master wants to go on and holds less of the log than this node, which hears no master either: then this node
   /// stands. Not all that hold more at the same moment.
   private func stand() {
-    let id = core.directory.node.bytes
-    let delay = 10 + (UInt64(id[0]) << 8 | UInt64(id[1]) &+ UInt64(core.knownTerm.value) &* 97) % 400
-    loop.schedule(afterMilliseconds: delay) { [self] in goOn() }
+    loop.schedule(afterMilliseconds: 10 + spread(400)) { [self] in goOn() }
   }
   /// A promotion that is under way has its answers by then, or has failed.
   private static let roundsBeforeReturn = 6

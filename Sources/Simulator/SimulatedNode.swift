@@ -17,7 +17,9 @@ package final class SimulatedNode: @unchecked Sendable {
   var wallOffset: Int64 = 0
   var syncMicroseconds: ClosedRange<Int>
   /// Why a start may fail, or the log be closed.
-  var diskMayFail = false
+  var diskMayFail = false { didSet { startMayFail = startMayFail || diskMayFail } }
+  /// What failed since the start began may end it when the faults are over.
+  private var startMayFail = false
   private(set) var starts = 0
   /// The directory of its last life.
   private(set) var directory: DataDirectory?
@@ -103,6 +105,7 @@ package final class SimulatedNode: @unchecked Sendable {
     guard !isAlive else { return }
     starts += 1
     isServing = false
+    startMayFail = diskMayFail
     let process = SimulatedProcess(queue: queue)
     self.process = process
     simulation.prefixes.restarted(number)
@@ -126,7 +129,7 @@ package final class SimulatedNode: @unchecked Sendable {
 
   private func startFailed(_ error: any Error) {
     log("cannot start: \(error)")
-    if !diskMayFail { simulation.report(Violation("cannot start", "node \(number): \(error)")) }
+    if !startMayFail { simulation.report(Violation("cannot start", "node \(number): \(error)")) }
     // Not in the middle of what it does.
     let process = process
     queue.at(queue.now) { [self] in
