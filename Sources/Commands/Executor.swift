@@ -38,7 +38,7 @@ package final class Executor {
   var newestSeen: UInt64 = 0
   /// The gate of the present session, kept here while a batch runs.
   @usableFromInline var gate = Gate()
-  /// The least level of this batch's writes: the server's or the connection's, whichever is stricter.
+  /// The least level of this batch's writes: the server's and the connection's.
   package var level = RecordLevel.async
   /// Why the shell lets no writes in, although the log would take them.
   package var writeBar = WriteBar.none
@@ -285,7 +285,7 @@ package final class Executor {
     let isData =
       session.transaction == nil
       ? !flags.isDisjoint(with: [.write, .readonly]) : command == .exec
-    return isData && max(level, store.tableLevel(session.database) ?? .async) == .quorum
+    return isData && level.joined(store.tableLevel(session.database)).asksQuorum
   }
 
   private func applyReplyMode(_ session: Session, from begin: Int) {

@@ -12,18 +12,18 @@ extension Executor {
     holdStill()
     guard store.isWritable, !store.isReplica, writeBar == .none else { throw refusal() }
     // In a unit the level was chosen with its first record: none of it is good before all of it is.
-    if !inUnit { store.setLevel(max(level, store.tableLevel(database) ?? .async)) }
+    if !inUnit { store.setLevel(level.joined(store.tableLevel(database))) }
   }
 
-  /// The same for what touches several databases: the strictest of all.
+  /// The same for what touches several databases: what all of them ask for.
   func beginWriteAnywhere() throws(CommandFailure) {
     try beginWrite(in: 0)
     guard !inUnit else { return }
-    var strictest = level
+    var all = level
     for database in 0..<store.configuration.databases {
-      strictest = max(strictest, store.tableLevel(database) ?? .async)
+      all = all.joined(store.tableLevel(database))
     }
-    store.setLevel(strictest)
+    store.setLevel(all)
   }
 
   @inline(never)
@@ -125,9 +125,9 @@ extension Executor {
   }
 
   /// The reply tells of something as new as `lsn`: it waits until that is good at its level. A level that is not known
-  /// counts as the strictest.
+  /// counts as all of them.
   @inline(never)
-  package func see(_ lsn: UInt64, _ level: RecordLevel = .quorum) {
+  package func see(_ lsn: UInt64, _ level: RecordLevel = .both) {
     #if PACELINE_PLANTED_BUGS
       if PlantedBug.readBeforeGate.isPlanted { return }
     #endif

@@ -9,18 +9,18 @@ extension Executor {
 
   /// COMMIT LEVEL [async | fullsync | fullsync:n | quorum | default]
   ///
-  /// The strictest of the server's level, the database's and the connection's holds: a connection can only raise it.
+  /// The server's level, the database's and the connection's all hold: a connection can only add to it.
   func commitCommand(_ arguments: borrowing ArgumentList, _ session: Session) throws(CommandFailure) {
     guard equalsIgnoringCase(arguments[1], "level") else { throw .syntax }
     switch arguments.count {
-    case 2: reply.bulk(max(level, store.tableLevel(session.database) ?? .async).name)
+    case 2: reply.bulk(level.joined(store.tableLevel(session.database)).name)
     case 3:
       if equalsIgnoringCase(arguments[2], "default") {
         session.level = nil
       } else {
         session.level = try level(named: arguments[2])
       }
-      level = max(services.level, session.level ?? .async)
+      level = services.level.joined(session.level)
       reply.ok()
     default: throw .syntax
     }
@@ -28,7 +28,7 @@ extension Executor {
 
   private func level(named name: UnsafeRawBufferPointer) throws(CommandFailure) -> RecordLevel {
     let text = String(decoding: name, as: UTF8.self).lowercased()
-    for level in RecordLevel.allCases where level.name == text { return level }
+    for level in RecordLevel.allCases where level != .both && level.name == text { return level }
     guard text.hasPrefix("fullsync:"), let slaves = Int(text.dropFirst(9)), slaves > 0 else {
       throw .text("ERR a commit level is async, fullsync, fullsync:n or quorum")
     }
@@ -70,7 +70,7 @@ extension Executor {
       reply.integer(Int64(database))
       reply.integer(Int64(store.keyCount(database)))
       reply.bulk(own?.name ?? "default")
-      reply.bulk(max(level, own ?? .async).name)
+      reply.bulk(level.joined(own).name)
     }
   }
 
@@ -116,6 +116,7 @@ extension RecordLevel {
     case .async: "async"
     case .fullsync: "fullsync"
     case .quorum: "quorum"
+    case .both: "fullsync and quorum"
     }
   }
 }

@@ -1,15 +1,30 @@
 import Core
 
 /// Which commit level a record asks for: when it counts as good. In the record's flags.
-public enum RecordLevel: UInt8, Comparable, Sendable, CaseIterable {
+///
+/// There is no order among them: `fullsync:2` of three nodes asks for more disks than `quorum`, and `quorum` for other ones.
+/// Where several levels hold for a record, it is good when it is good at each: `joined`.
+public enum RecordLevel: UInt8, Sendable, CaseIterable {
   /// Durable on the master.
   case async = 0
   /// Durable on the master and on as many slaves as it is set to wait for.
   case fullsync = 1
   /// Durable on the master and on a majority of the voters.
   case quorum = 2
+  /// As `fullsync` and as `quorum`.
+  case both = 3
 
-  @inlinable public static func < (a: RecordLevel, b: RecordLevel) -> Bool { a.rawValue < b.rawValue }
+  /// What is good at both levels. The raw values are bits.
+  @inlinable @inline(__always)
+  public func joined(_ other: RecordLevel) -> RecordLevel {
+    RecordLevel(rawValue: rawValue | other.rawValue).unsafelyUnwrapped
+  }
+  @inlinable @inline(__always)
+  public func joined(_ other: RecordLevel?) -> RecordLevel {
+    if let other { joined(other) } else { self }
+  }
+  @inlinable public var asksFullsync: Bool { rawValue & 1 != 0 }
+  @inlinable public var asksQuorum: Bool { rawValue & 2 != 0 }
   /// As it stands in a record's flags.
   @inlinable @inline(__always) public var flags: UInt8 { rawValue << 2 }
 }
@@ -34,7 +49,7 @@ package struct PendingLevels: Sendable {
   /// Index of the first closed run that is not good as a whole; those before it are removed now and then.
   private var first = 0
   /// How many closed runs there are from `first` on, by level.
-  private var counts = (async: 0, fullsync: 0, quorum: 0)
+  private var counts = [0, 0, 0, 0]
 
   /// - Parameter good: everything up to here is known to be good.
   package init(good: LSN = .none, level: RecordLevel = .async) {
@@ -69,6 +84,7 @@ package struct PendingLevels: Sendable {
       case .async: durable
       case .fullsync: min(durable, fullsync)
       case .quorum: min(durable, quorum)
+      case .both: min(durable, min(fullsync, quorum))
       }
     }
     while first < closed.count {
@@ -98,24 +114,18 @@ package struct PendingLevels: Sendable {
   package func sendable(last: LSN, durable: LSN) -> LSN {
     var end = durable
     for run in closed[first...] where run.upTo > end {
-      guard run.level > .async else { return end }
+      guard run.level != .async else { return end }
       end = run.upTo
     }
-    return level > .async ? max(end, last) : end
+    return level != .async ? max(end, last) : end
   }
 
-  /// The highest level of a record that is not good; `async` if there is none. O(1).
-  package func strictest(last: LSN) -> RecordLevel {
-    let open = last > openAfter ? level : .async
-    if counts.quorum > 0 { return .quorum }
-    return counts.fullsync > 0 ? max(.fullsync, open) : open
+  /// What the records that are not good ask for together; `async` if there is none. O(1).
+  package func pending(last: LSN) -> RecordLevel {
+    var all = last > openAfter ? level : .async
+    for level in RecordLevel.allCases where counts[Int(level.rawValue)] > 0 { all = all.joined(level) }
+    return all
   }
 
-  private mutating func count(_ level: RecordLevel, _ change: Int) {
-    switch level {
-    case .async: counts.async += change
-    case .fullsync: counts.fullsync += change
-    case .quorum: counts.quorum += change
-    }
-  }
+  private mutating func count(_ level: RecordLevel, _ change: Int) { counts[Int(level.rawValue)] += change }
 }

@@ -9,7 +9,7 @@ import Core
 //       8    2 keyBytes
 //      10    1 kind          1 put, 2 delete, 3 catalog, 4 no-op
 //      11    1 flags         bit 0 expiry present, bit 1 the unit goes on with the next record,
-//                            bits 2-3 commit level (0 async, 1 fullsync, 2 quorum), bits 4-5 compression of the value (0 none),
+//                            bit 2 fullsync, bit 3 quorum, bits 4-5 compression of the value (0 none),
 //                            bit 6 reserved for the element of a collection, bit 7 must be 0
 //      12    4 table         id of the table; never reused
 //      16    8 LSN           +1 per record
@@ -38,13 +38,14 @@ public enum RecordKind: UInt8, Sendable {
 public enum RecordFlag {
   public static let expiry: UInt8 = 1 << 0
   public static let unitContinues: UInt8 = 1 << 1
+  /// As the bits of `RecordLevel`.
   public static let commitLevelMask: UInt8 = 3 << 2
   public static let compressionMask: UInt8 = 3 << 4
   public static let lz4: UInt8 = 1 << 4
   public static let zstd: UInt8 = 2 << 4
   public static let elementOfCollection: UInt8 = 1 << 6
-  /// What this version knows how to read. A record with another bit set, or with both bits of compression or of the
-  /// commit level, is refused as damaged or newer.
+  /// What this version knows how to read. A record with another bit set, or with both bits of compression, is
+  /// refused as damaged or newer.
   public static let known: UInt8 = expiry | unitContinues | commitLevelMask | compressionMask
 }
 
@@ -88,7 +89,7 @@ public struct RecordView {
   @inlinable @inline(__always) public var unitContinues: Bool { flags & RecordFlag.unitContinues != 0 }
   /// The commit level at which it is good.
   @inlinable @inline(__always) public var level: RecordLevel {
-    RecordLevel(rawValue: (flags & RecordFlag.commitLevelMask) >> 2) ?? .quorum
+    RecordLevel(rawValue: (flags & RecordFlag.commitLevelMask) >> 2).unsafelyUnwrapped
   }
 
   /// Of the no-op that begins a term: the node that began it. `unknown` for every other record.
@@ -113,9 +114,7 @@ public struct RecordView {
   /// Checks lengths against `available` bytes, then both checksums. Never reads beyond `available`. O(record).
   public func verify(available: Int) -> Verdict {
     guard available >= Self.headerBytes else { return .incomplete }
-    guard RecordKind(rawValue: kind) != nil, flags & ~RecordFlag.known == 0,
-      flags & RecordFlag.commitLevelMask != RecordFlag.commitLevelMask
-    else { return .damaged }
+    guard RecordKind(rawValue: kind) != nil, flags & ~RecordFlag.known == 0 else { return .damaged }
     if isCompressed {
       guard flags & RecordFlag.compressionMask != RecordFlag.compressionMask, kind == RecordKind.put.rawValue,
         valueBytes > CompressedValue.headBytes

@@ -14,7 +14,7 @@ extension LogStore {
     levels.change(to: level, after: LSN(lastLSN))
     levelFlags = level.flags
     // Before the first record of this level is visible.
-    if level > .async, !isReplica { gated.store(true, ordering: .releasing) }
+    if level != .async, !isReplica { gated.store(true, ordering: .releasing) }
   }
 
   /// The level of the records appended now. Under the write lock.
@@ -30,7 +30,7 @@ extension LogStore {
   /// Looks anew whether reads have to look at levels. Under the write lock, after the committed LSN has moved.
   public func reviewGate() {
     let waits =
-      isReplica ? positions.applied > positions.committed : levelFlags != 0 || strictestPending > .async
+      isReplica ? positions.applied > positions.committed : levelFlags != 0 || pendingLevel != .async
     gated.store(waits, ordering: .releasing)
   }
 
@@ -52,8 +52,8 @@ extension LogStore {
   /// first, an `async` one not.
   public func sendable(durable: LSN) -> LSN { levels.sendable(last: LSN(lastLSN), durable: durable) }
 
-  /// The highest level that a record of the log waits for, since the last `committable`; `async` if there is none.
-  public var strictestPending: RecordLevel { levels.strictest(last: LSN(lastLSN)) }
+  /// What the records of the log that wait ask for together, since the last `committable`; `async` if none does.
+  public var pendingLevel: RecordLevel { levels.pending(last: LSN(lastLSN)) }
 
   /// Bytes of the log behind the committed LSN, at most a quarter MiB and a record too many. O(segments behind it).
   public var pendingBytes: Int {
@@ -85,9 +85,9 @@ extension LogStore {
   /// The voters of the newest catalog that is applied. Under the write lock.
   public var voters: [NodeID] { catalog.voters }
 
-  /// The strictest level that any database asks for.
-  public var strictestTableLevel: RecordLevel {
-    (0..<configuration.databases).reduce(.async) { max($0, tableLevel($1) ?? .async) }
+  /// What the databases ask for together.
+  public var tableLevels: RecordLevel {
+    (0..<configuration.databases).reduce(.async) { $0.joined(tableLevel($1)) }
   }
 
   /// LSN of the newest catalog record that is applied; 0 if there is none.

@@ -209,7 +209,7 @@ extension NodeCore {
   }
 
   /// The server's level, or that of a database.
-  private var decidesByQuorum: Bool { max(configuration.commit.level, store.strictestTableLevel) == .quorum }
+  private var decidesByQuorum: Bool { configuration.commit.level.joined(store.tableLevels).asksQuorum }
 
   package func reviewLease() {
     let store = self.store
@@ -281,7 +281,7 @@ extension NodeCore {
       store.writeLock.unlock()
       return false
     }
-    store.setLevel(max(configuration.commit.level, store.strictestTableLevel))
+    store.setLevel(configuration.commit.level.joined(store.tableLevels))
     let isDone = store.setVoters(ids)
     if isDone { commitment.votersAppended(VoterList(ids, at: LSN(store.lastAppended))) }
     store.setLevel(configuration.commit.level)

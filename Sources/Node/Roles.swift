@@ -88,8 +88,8 @@ extension NodeCore {
     // What is applied now and is not good yet is not to be shown before it is.
     store.closeGate()
     let applied = try? store.apply(upTo: store.positions.appended)
-    // What this node holds of older terms becomes good with the new term's first record: it has the strictest level.
-    let level = max(settings.commit.level, store.strictestPending, store.strictestTableLevel)
+    // What this node holds of older terms becomes good with the new term's first record: it has all their levels.
+    let level = settings.commit.level.joined(store.pendingLevel).joined(store.tableLevels)
     let began = applied != nil && store.beginTerm(Reign(term: next, owner: owner), level: level)
     if began {
       store.isReplica = false
@@ -246,7 +246,7 @@ extension NodeCore {
       facts.history = store.terms
       facts.durableLSN = store.positions.durable
       facts.rewindFloor = store.rewindFloor
-      if store.strictestTableLevel == .quorum || level == .quorum { facts.securedLSN = store.positions.committed }
+      if store.tableLevels.joined(level).asksQuorum { facts.securedLSN = store.positions.committed }
       facts.appliedLSN = store.positions.applied
     } else if store.positions.appended > .none {
       // Nothing but beginnings of terms: the log cannot go on in it, and nothing is lost with it. Without a data set of

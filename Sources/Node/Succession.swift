@@ -123,24 +123,25 @@ package final class Succession: @unchecked Sendable {
     let durable = store.positions.durable
     let last = store.terms.position(at: durable)
     let voters = store.votersInLog
-    let strictest = max(settings.commit.level, max(store.strictestTableLevel, store.strictestPending))
+    let asked = settings.commit.level.joined(store.tableLevels).joined(store.pendingLevel)
     store.writeLock.unlock()
     let level: CommitLevel =
-      switch strictest {
-      case .quorum: .quorum(voters: voters)
+      switch asked {
+      case .quorum, .both: .quorum(voters: voters)
       case .fullsync: .fullsync(slaves: settings.commit.slaves)
       case .async: .async
       }
     var facts = PromotionFacts(
       id: core.directory.node, address: core.ownAddress, lineage: core.directory.lineage, last: last,
       knownTerm: core.knownTerm, nodes: knownNodes, level: level, isForced: force, handoverTerm: term)
+    if asked == .both { facts.fullsyncSlaves = settings.commit.slaves }
     facts.isMaster = core.isMaster
     facts.isVoter = settings.isVoter
     let now = host.monotonic
     facts.promisedUntil = now.advanced(by: core.promiseLeft(now: now))
     facts.refetchTo = refetchTo
     // Without other voters nobody's votes keep two nodes from one term.
-    if term == nil, strictest < .quorum || voters.count < 2 { facts.termsLeftOut = termsLeftOut }
+    if term == nil, !asked.asksQuorum || voters.count < 2 { facts.termsLeftOut = termsLeftOut }
     return facts
   }
 

@@ -154,7 +154,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     defer { isExecuting = false }
     let forwards = mayForward
     worker.beginBatch(forwarding: forwards && (worker.forwardsWrites || graceBytes > 0))
-    executor.level = max(worker.level, session.level ?? .async)
+    executor.level = worker.level.joined(session.level)
     lastActive = executor.tick
     executor.reply.removeAll(keepingCapacity: true)
     executor.reply.protocolVersion = session.protocolVersion

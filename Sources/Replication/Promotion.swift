@@ -167,22 +167,32 @@ package struct Promotion: Sendable {
     case .async where facts.isReturn, .fullsync where facts.isReturn:
       return facts.nodes.allSatisfy { isThere($0.id, facts) } ? nil : "no answer of \(missing(facts))"
     case .async: return nil
-    case .fullsync(let slaves):
-      let others = facts.nodes.filter { !$0.isMaster }
-      let needed = max(1, others.count + 1 - max(0, slaves) + 1)
-      let answered = 1 + others.count { isThere($0.id, facts) }
-      guard answered < needed else { return nil }
-      return "\(answered) of \(others.count + 1) slaves answered, \(needed) must be asked to find the one with every "
-        + "fullsync:\(slaves) write: \(missing(facts)); bring them up, or PROMOTE FORCE"
+    case .fullsync(let slaves): return missingSlaves(slaves, facts)
     case .quorum(let voters):
       let list = VoterList(voters, at: .none)
       guard !list.ids.isEmpty else { return missingMaster(facts) }
       let answered = list.ids.count { $0 == facts.id || isThere($0, facts) }
-      guard answered < list.majority else { return nil }
+      guard answered < list.majority else { return missingBesides(facts) }
       return
         "\(answered) of \(list.ids.count) voters answered, \(list.majority) are needed: \(missing(facts)); bring them "
         + "up, or PROMOTE FORCE"
     }
+  }
+
+  private func missingSlaves(_ slaves: Int, _ facts: PromotionFacts) -> String? {
+    let others = facts.nodes.filter { !$0.isMaster }
+    let needed = max(1, others.count + 1 - max(0, slaves) + 1)
+    let answered = 1 + others.count { isThere($0.id, facts) }
+    guard answered < needed else { return nil }
+    return "\(answered) of \(others.count + 1) slaves answered, \(needed) must be asked to find the one with every "
+      + "fullsync:\(slaves) write: \(missing(facts)); bring them up, or PROMOTE FORCE"
+  }
+
+  /// What a majority of the voters may not hold: writes that other nodes than voters were asked for. A former master has all
+  /// of its own.
+  private func missingBesides(_ facts: PromotionFacts) -> String? {
+    guard let slaves = facts.fullsyncSlaves, !facts.isReturn, facts.handoverTerm == nil else { return nil }
+    return missingSlaves(slaves, facts)
   }
 
   /// No voters are named in this node's log yet: as far as it knows, the old master's disk alone was the quorum.
@@ -273,7 +283,7 @@ package struct Promotion: Sendable {
       let list = VoterList(voters, at: .none)
       let granted =
         list.ids.count { $0 == facts.id && facts.isVoter } + asked.count { votes[$0.id]?.isGranted == true }
-      if granted >= list.majority { return nil }
+      if granted >= list.majority { return missingBesides(facts).map { ($0, isComplete) } }
       let why = denialText ?? "no answer of \(missing(facts))"
       return (
         "\(granted) of \(list.ids.count) voters voted for this node in term \(term), \(list.majority) are needed: \(why); try "

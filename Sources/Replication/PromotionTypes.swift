@@ -25,7 +25,7 @@ extension SlaveList {
   }
 }
 
-/// The strictest commit level in use: a master may be made only of a node that holds what was good at it.
+/// The commit level in use: a master may be made only of a node that holds what was good at it.
 package enum CommitLevel: Hashable, Sendable {
   case async
   case fullsync(slaves: Int)
@@ -58,6 +58,8 @@ package struct PromotionFacts: Hashable, Sendable {
   /// The other nodes, the old master too.
   package var nodes: [KnownNode]
   package var level: CommitLevel
+  /// With `quorum`: on how many slaves every write of some databases or connections is as well.
+  package var fullsyncSlaves: Int?
   package var isForced = false
   /// A former master goes on by itself, or one that holds more than it. Without a quorum every other node must answer and
   /// vote: nobody else can be master then. Who holds more is asked, too, and stands itself.

@@ -118,7 +118,7 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
   private func execute(_ start: UnsafeRawPointer, _ count: Int) -> Int {
     let executor = worker.executor
     worker.beginBatch()
-    executor.level = max(executor.level, session.level ?? .async)
+    executor.level = executor.level.joined(session.level)
     executor.reply.removeAll(keepingCapacity: true)
     executor.reply.protocolVersion = session.protocolVersion
     var at = 0

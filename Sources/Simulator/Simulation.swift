@@ -210,7 +210,7 @@ package final class Simulation: @unchecked Sendable {
     command.visible = store.isReplica ? store.positions.applied : LSN(appendedAfter)
     command.branch = store.terms
     let database = command.keys.first.map(SimulatedKey.database)
-    command.level = max(plan.level.ofRecords, max(command.level, database.flatMap(store.tableLevel) ?? .async))
+    command.level = plan.level.ofRecords.joined(command.level).joined(database.flatMap(store.tableLevel))
     command.voters = store.votersInLog.count
     guard appendedAfter > appendedBefore, let reign = store.terms.last?.reign else { return }
     command.positions = (appendedBefore + 1...appendedAfter).map { Position(reign, lsn: LSN($0)) }

@@ -95,7 +95,7 @@ import Testing
       #expect(store.tableLevel(1) == .quorum && store.tableLevel(0) == nil)
       #expect(store.voters == voters(3) && store.votersInLog == voters(3))
       #expect(
-        store.strictestPending == .async
+        store.pendingLevel == .async
           && store.committable(durable: barrier, fullsync: .none, quorum: .none) == barrier)
     }
   }

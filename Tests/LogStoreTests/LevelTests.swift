@@ -21,7 +21,7 @@ import Testing
       case 0, 1:
         for _ in 0..<random.below(4) { records.append(pending.level) }
         last = LSN(start.value + UInt64(records.count))
-      case 2, 3: pending.change(to: RecordLevel.allCases[random.below(3)], after: last)
+      case 2, 3: pending.change(to: RecordLevel.allCases[random.below(4)], after: last)
       default:
         func position() -> LSN { LSN(good.value + UInt64(random.below(Int(last.value - good.value) + 4))) }
         let (durable, fullsync) = (position(), position())
@@ -33,6 +33,7 @@ import Testing
             case .async: durable
             case .fullsync: min(durable, fullsync)
             case .quorum: min(durable, quorum)
+            case .both: min(durable, min(fullsync, quorum))
             }
           guard limit >= next else { break }
           good = next
@@ -41,23 +42,34 @@ import Testing
       }
       let open = records[Int(good.value - start.value)...]
       let durable = LSN(good.value + UInt64(random.below(Int(last.value - good.value) + 1)))
-      let early = records[Int(durable.value - start.value)...].prefix { $0 > .async }.count
+      let early = records[Int(durable.value - start.value)...].prefix { $0 != .async }.count
       #expect(pending.sendable(last: last, durable: durable) == LSN(durable.value + UInt64(early)), "seed \(seed)")
-      #expect(pending.strictest(last: last) == (open.max() ?? .async), "seed \(seed)")
+      #expect(pending.pending(last: last) == open.reduce(.async) { $0.joined($1) }, "seed \(seed)")
       #expect(pending.runs.count <= open.count)
       for (a, b) in zip(pending.runs, pending.runs.dropFirst()) { #expect(a.upTo < b.upTo && a.level != b.level) }
     }
   }
 
+  @Test func levelsThatHoldTogetherAskForAllOfEach() {
+    for a in RecordLevel.allCases {
+      for b in RecordLevel.allCases {
+        let both = a.joined(b)
+        #expect(both == b.joined(a) && both.asksFullsync == (a.asksFullsync || b.asksFullsync))
+        #expect(both.asksQuorum == (a.asksQuorum || b.asksQuorum))
+      }
+    }
+    #expect(RecordLevel.fullsync.joined(.quorum) == .both && RecordLevel.quorum.joined(nil) == .quorum)
+  }
+
   @Test func changesWithoutRecordsBetweenThemLeaveNoRuns() {
     var pending = PendingLevels()
     for level in [RecordLevel.quorum, .async, .fullsync, .quorum] { pending.change(to: level, after: .none) }
-    #expect(pending.runs.isEmpty && pending.strictest(last: .none) == .async)
+    #expect(pending.runs.isEmpty && pending.pending(last: .none) == .async)
     pending.change(to: .async, after: LSN(3))
     pending.change(to: .fullsync, after: LSN(3))
     pending.change(to: .quorum, after: LSN(3))
     #expect(pending.runs.isEmpty, "the run of three records goes on")
-    #expect(pending.strictest(last: LSN(3)) == .quorum)
+    #expect(pending.pending(last: LSN(3)) == .quorum)
   }
 
   @Test func aLevelThatGoesUpAndDownKeepsNoMoreThanWhatIsPending() {
@@ -107,7 +119,7 @@ import Testing
         #expect(RecordView(UnsafeRawPointer(raw.baseAddress!)).verify(available: raw.count) == .good)
       }
     }
-    bytes[11] = RecordFlag.commitLevelMask
+    bytes[11] = 1 << 7
     bytes.withUnsafeMutableBytes { raw in
       raw.baseAddress!.put(RecordView(UnsafeRawPointer(raw.baseAddress!)).expectedChecksum, at: 0)
       #expect(RecordView(UnsafeRawPointer(raw.baseAddress!)).verify(available: raw.count) == .damaged)
@@ -127,12 +139,12 @@ import Testing
     try bytes.withUnsafeBytes { (raw) throws in try slave.appendReplicated(raw) }
     slave.writeLock.unlock()
     for node in [store, slave] {
-      #expect(node.strictestPending == .quorum)
+      #expect(node.pendingLevel == .quorum)
       #expect(node.committable(durable: .none, fullsync: .none, quorum: .none) == .none)
       #expect(node.committable(durable: LSN(3), fullsync: LSN(3), quorum: .none) == LSN(1))
-      #expect(node.strictestPending == .quorum)
+      #expect(node.pendingLevel == .quorum)
       #expect(node.committable(durable: LSN(3), fullsync: .none, quorum: LSN(2)) == LSN(3))
-      #expect(node.strictestPending == .async)
+      #expect(node.pendingLevel == .async)
     }
     #expect(try slave.records(from: LSN(1), to: LSN(.max)).flatMap(\.bytes) == bytes)
   }
@@ -157,7 +169,7 @@ import Testing
     #expect(again.get("a") == .text("1") && again.get("b") == .missing && again.get("c") == .missing)
     #expect(again.tableLevel(1) == .quorum)
     #expect(again.voters.isEmpty && again.votersInLog == [disk.lineage])
-    #expect(again.strictestPending == .quorum)
+    #expect(again.pendingLevel == .quorum)
     #expect(again.committable(durable: LSN(5), fullsync: .none, quorum: LSN(3)) == LSN(3))
     #expect(again.committable(durable: LSN(5), fullsync: .none, quorum: LSN(4)) == LSN(5))
     again.writeLock.lock()

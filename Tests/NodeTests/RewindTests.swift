@@ -212,7 +212,7 @@ import Testing
     node.step(.put(db: 0, key: "a", value: "2"))
     let report = try node.rewind(to: LSN(2))
     #expect(report.lost.records == 1 && report.lost.commands == 1)
-    #expect(node.store.positions.committed == LSN(2) && node.store.strictestPending == .async)
+    #expect(node.store.positions.committed == LSN(2) && node.store.pendingLevel == .async)
     try node.check("cut", point: 2, lost: report.lost)
   }
 

@@ -259,6 +259,17 @@ class TestWaits:
             assert wire.ask("WAIT", 2, 30_000) == 2
         assert is_error(fresh(first, "WAIT", 1, 100), "ERR WAIT cannot be used with replica")
 
+    def test_levels_that_hold_together_ask_for_all_of_each(self, cluster, stopped):
+        master, first, second = row(cluster, "--commit", "fullsync:2", "--sync-timeout", "1s")
+        with master.wire(timeout=60) as wire:
+            assert wire.ask("COMMIT", "LEVEL", "quorum") == b"OK"
+            assert wire.ask("COMMIT", "LEVEL") == b"fullsync and quorum"
+            assert wire.ask("SET", "k", "1") == b"OK"
+            stopped(first)
+            assert is_error(wire.ask("SET", "k", "2"), TIMED_OUT), "a majority has it, but not two slaves"
+            first.resume()
+            wait_until(lambda: fresh(first, "GET", "k") == b"2")
+
     def test_min_slaves_refuses_writes_with_too_few_of_them(self, cluster):
         master, first, second = row(cluster, "--min-slaves", 2)
         wait_until(lambda: fresh(master, "SET", "k", "1") == b"OK")

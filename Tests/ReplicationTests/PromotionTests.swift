@@ -246,6 +246,22 @@ import Testing
     #expect(others == [])
   }
 
+  @Test func whereQuorumAndFullsyncAreInUseBothRulesHold() {
+    // 4 voters, 3 are there; a fullsync:1 write may be on the old master and on the slave that is silent.
+    let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
+    let far = KnownNode(id: node(5), address: place(7405), isVoter: false)
+    func facts(_ slaves: Int?) -> PromotionFacts {
+      Self.facts(Self.quorum) {
+        $0.nodes = Self.all + [far]
+        $0.fullsyncSlaves = slaves
+      }
+    }
+    let silent = asked + [PromotionEvent.failed(from: far.id, "connection refused")]
+    #expect(Self.refusal(facts(1), silent)?.contains("3 of 4 slaves answered, 4 must be asked") == true)
+    #expect(Self.refusal(facts(2), silent) == nil && Self.refusal(facts(nil), silent) == nil)
+    #expect(Self.refusal(facts(1), asked + [Self.state(far)]) == nil)
+  }
+
   @Test func whoDoesNotKnowTheVotersYetNeedsTheMastersAnswer() {
     let facts = Self.facts(.quorum(voters: []))
     let others = [Self.state(Self.second), Self.state(Self.third)]

@@ -103,6 +103,7 @@ import Testing
     (320909, "nobody in the simulation allowed a slave to follow a master that had lost its first writes"),
     (330120, "where a quorum commits, a node that knew of no voters yet was promoted without the old master"),
     (344046, "no room for a new segment, of which nothing had been written, was never tried again"),
+    (504384, "a quorum of one voter was taken for stricter than fullsync, and the write was on one disk"),
     (903887, "the checkers took for lost what a second master had called good, which gave way to one of the same term"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {

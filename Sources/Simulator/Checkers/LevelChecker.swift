@@ -37,6 +37,7 @@ package struct LevelChecker: Sendable {
     case .async: 1
     case .fullsync: 2
     case .quorum: max(1, voters / 2 + 1)
+    case .both: max(2, voters / 2 + 1)
     }
   }
 
