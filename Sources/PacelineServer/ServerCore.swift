@@ -160,6 +160,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   package var fullsyncSlaves: Int { configuration.commit.slaves }
   @inline(__always) var writeBar: WriteBar { WriteBar(rawValue: node.writeBar.load(ordering: .relaxed)) ?? .none }
 
+  /// A master says something ten times a second.
+  private static let silentMillisecondsMax: UInt64 = 2000
+
   package func staleness(beyond bound: StalenessBound, _ store: LogStore, now: Tick) -> String? {
     guard !isMaster else { return nil }
     let view = replication.upstream.view
@@ -170,6 +173,11 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
       let age = now.since(view.freshAt)
       return age > most ? "STALE what this slave shows is \(age) ms old, \(most) ms are allowed\(advice)" : nil
     case .records(let most):
+      // How many there are is known only as of then. Through a slave that lost its own link, nothing is heard.
+      let silent = now.since(view.lastHeard)
+      guard silent <= Self.silentMillisecondsMax else {
+        return "STALE this slave has not heard of its master for \(silent) ms\(advice)"
+      }
       let applied = store.positions.applied
       let behind = view.masterLastLSN > applied ? view.masterLastLSN.value - applied.value : 0
       return behind > most ? "STALE this slave is \(behind) records behind, \(most) are allowed\(advice)" : nil

@@ -59,7 +59,7 @@ extension Applier {
     delta.check = check
     state = .receivingDelta(delta)
     actions.append(.stageDelta(firstLSN: header.firstLSN, lastLSN: header.lastLSN, term: header.term))
-    noteMaster(delta.masterLastLSN, header.masterClock, &actions)
+    noteMaster(delta.masterLastLSN, header, &actions)
   }
 
   mutating func deltaEnd(_ header: FrameHeader, _ end: DeltaEnd) throws(ReplicationError) {

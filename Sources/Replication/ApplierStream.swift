@@ -284,7 +284,7 @@ extension Applier {
     clocks.received(upTo: header.lastLSN, clock: header.masterClock)
     actions.append(
       .appendRecords(log.target, firstLSN: header.firstLSN, lastLSN: header.lastLSN, term: header.term))
-    noteMaster(log.masterLastLSN, header.masterClock, &actions)
+    noteMaster(log.masterLastLSN, header, &actions)
   }
 
   private mutating func syncEnd(_ end: SyncEnd) throws(ReplicationError) {
@@ -304,14 +304,14 @@ extension Applier {
   }
 
   /// An ack that says so follows what is done about it: by then this node's promise counts from now (`ReadLease`).
-  mutating func noteMaster(_ last: LSN, _ clock: WallClock, _ actions: inout [ApplierAction]) {
-    heardClock = clock
-    actions.append(.masterSeen(lastLSN: last, clock: clock))
+  mutating func noteMaster(_ last: LSN, _ header: FrameHeader, _ actions: inout [ApplierAction]) {
+    heardClock = header.masterClock
+    actions.append(.masterSeen(lastLSN: last, clock: header.masterClock, age: header.masterAge))
   }
 
   private mutating func heartbeat(_ header: FrameHeader, _ actions: inout [ApplierAction]) throws(ReplicationError) {
     try expectBegun(.heartbeat)
-    noteMaster(header.lastLSN, header.masterClock, &actions)
+    noteMaster(header.lastLSN, header, &actions)
     if case .receivingDelta(var delta) = state {
       delta.committedLSN = max(delta.committedLSN, header.committedLSN)
       delta.masterLastLSN = max(delta.masterLastLSN, header.lastLSN)

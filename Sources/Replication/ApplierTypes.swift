@@ -221,7 +221,7 @@ package enum ApplierAction: Hashable, Sendable {
   /// `handoverTerm`, and detach from the master only when it says `becomeMaster`.
   case takeOver(HandoverOrder)
   /// The master's clock and last LSN, for lag and expiry.
-  case masterSeen(lastLSN: LSN, clock: WallClock)
+  case masterSeen(lastLSN: LSN, clock: WallClock, age: UInt32 = 0)
   case closeLink(ReplicationError)
   case scheduleRetry(at: Tick)
 }

@@ -15,7 +15,7 @@ import Core
 //   16      4     uncompressed bytes  of the body once opened, <= 16 MiB; = body bytes if not compressed
 //   20      4     body checksum       crc32c of the body as it is on the wire; 0 for an empty body
 //   24      4     term                log, delta: of the last record; other types: the sender's term
-//   28      4     reserved            0
+//   28      4     master age          milliseconds since the sender heard of the master; 0 from the master, and from a slave
 //   32      8     first LSN           log, delta: of the first record. fileChunk, fileDone: the file's number. digest: at which LSN
 //   40      8     last LSN            log, delta: of the last record. fileChunk: offset in the file. heartbeat: master's last LSN
 //   48      8     committed LSN       what the slave may show (0 from a slave)
@@ -122,11 +122,12 @@ package struct FrameHeader: Hashable, Sendable {
   package var lastLSN = LSN.none
   package var committedLSN = LSN.none
   package var masterClock = WallClock(milliseconds: 0)
+  package var masterAge: UInt32 = 0
 
   package init(
     type: FrameType, compression: Compression = .none, bodyBytes: Int = 0, uncompressedBytes: Int? = nil,
     term: Term = .none, firstLSN: LSN = .none, lastLSN: LSN = .none, committedLSN: LSN = .none,
-    masterClock: WallClock = WallClock(milliseconds: 0)
+    masterClock: WallClock = WallClock(milliseconds: 0), masterAge: UInt32 = 0
   ) {
     self.type = type
     self.compression = compression
@@ -137,6 +138,7 @@ package struct FrameHeader: Hashable, Sendable {
     self.lastLSN = lastLSN
     self.committedLSN = committedLSN
     self.masterClock = masterClock
+    self.masterAge = masterAge
   }
 
   package var carriesRecords: Bool { type == .log || type == .delta }
@@ -148,11 +150,11 @@ package struct FrameHeader: Hashable, Sendable {
 
   package static func fileChunk(
     number: UInt64, offset: UInt64, bytes: Int, term: Term = .none, committedLSN: LSN = .none,
-    masterClock: WallClock = WallClock(milliseconds: 0)
+    masterClock: WallClock = WallClock(milliseconds: 0), masterAge: UInt32 = 0
   ) -> FrameHeader {
     FrameHeader(
       type: .fileChunk, bodyBytes: bytes, term: term, firstLSN: LSN(number), lastLSN: LSN(offset),
-      committedLSN: committedLSN, masterClock: masterClock)
+      committedLSN: committedLSN, masterClock: masterClock, masterAge: masterAge)
   }
 
   /// Writes the 64 header bytes. The body follows them on the wire and may lie elsewhere.
@@ -170,7 +172,7 @@ package struct FrameHeader: Hashable, Sendable {
     out.put(UInt32(uncompressedBytes), at: 16)
     out.put(bodyBytes == 0 ? 0 : bodyChecksum, at: 20)
     out.put(term.value, at: 24)
-    out.put(UInt32(0), at: 28)
+    out.put(masterAge, at: 28)
     out.put(firstLSN.value, at: 32)
     out.put(lastLSN.value, at: 40)
     out.put(committedLSN.value, at: 48)

@@ -73,13 +73,14 @@ package struct FrameDecoder: Sendable {
     guard flags & ~(FrameHeader.continuedFlag | 3) == 0, let compression = Compression(rawValue: flags & 3) else {
       throw FrameError(.badFlags, "frame flags \(flags)")
     }
-    guard start.u16(10) == 0, start.u32(28) == 0 else {
+    guard start.u16(10) == 0 else {
       throw FrameError(.reservedNotZero, "a reserved field of a \(type) frame is not 0")
     }
     var header = FrameHeader(
       type: type, compression: compression, bodyBytes: Int(start.u32(12)), uncompressedBytes: Int(start.u32(16)),
       term: Term(start.u32(24)), firstLSN: LSN(start.u64(32)), lastLSN: LSN(start.u64(40)),
-      committedLSN: LSN(start.u64(48)), masterClock: WallClock(milliseconds: start.u64(56)))
+      committedLSN: LSN(start.u64(48)), masterClock: WallClock(milliseconds: start.u64(56)),
+      masterAge: start.u32(28))
     header.isContinued = flags & FrameHeader.continuedFlag != 0
     guard !header.isContinued || (header.carriesRecords && header.firstLSN == header.lastLSN) else {
       throw FrameError(.badFlags, "a \(type) frame of LSN \(header.firstLSN) to \(header.lastLSN) that is a part")

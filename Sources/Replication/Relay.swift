@@ -34,6 +34,7 @@ package struct Relay: Sendable {
   private var sentCommittedLSN = LSN.none
   private var term = Term.none
   private var masterClock = WallClock(milliseconds: 0)
+  private var masterAge: UInt32 = 0
   // The link
   private var isWritable = true
   private var yieldingSince: Tick?
@@ -80,11 +81,11 @@ package struct Relay: Sendable {
   private mutating func handle(_ event: RelayEvent, _ now: Tick) -> [RelayAction] {
     switch event {
     case .start(let plan): return start(plan, now)
-    case .logAdvanced(let last, let committed, let term, let clock):
+    case .logAdvanced(let last, let committed, let term, let clock, let age):
       lastLSN = max(lastLSN, last)
       committedLSN = max(committedLSN, committed)
       self.term = max(self.term, term)
-      masterClock = clock
+      (masterClock, masterAge) = (clock, age)
       sentClocks.note(clock, now: now)
       return []
     case .logRead(let first, let last, let term, let bytes): return logRead(first, last, term, bytes, now)
@@ -106,8 +107,8 @@ package struct Relay: Sendable {
       bucket.setRate(bytesPerSecond: bytesPerSecond, now: now)
       return []
     case .broadcast(let type, let body, let lsn): return broadcast(type, body, lsn, now)
-    case .tick(let clock):
-      masterClock = clock
+    case .tick(let clock, let age):
+      (masterClock, masterAge) = (clock, age)
       sentClocks.note(clock, now: now)
       return tick(now)
     case .linkLost:
@@ -162,7 +163,7 @@ package struct Relay: Sendable {
       .sendRead(
         FrameHeader(
           type: .log, bodyBytes: bytes, term: term, firstLSN: first, lastLSN: last, committedLSN: committedLSN,
-          masterClock: masterClock)),
+          masterClock: masterClock, masterAge: masterAge)),
       .sent(upTo: last, fileBytes: sentFileBytes),
     ]
   }
@@ -182,7 +183,9 @@ package struct Relay: Sendable {
     return [
       .sendRead(
         .fileChunk(
-          number: number, offset: offset, bytes: bytes, term: term, committedLSN: committedLSN, masterClock: masterClock
+          number: number, offset: offset, bytes: bytes, term: term, committedLSN: committedLSN,
+          masterClock: masterClock,
+          masterAge: masterAge
         )),
       .sent(upTo: sentLSN, fileBytes: sentFileBytes),
     ]
@@ -215,7 +218,7 @@ package struct Relay: Sendable {
         .sendRead(
           FrameHeader(
             type: .delta, bodyBytes: run.bytes, term: run.term, firstLSN: run.firstLSN, lastLSN: run.lastLSN,
-            committedLSN: committedLSN, masterClock: masterClock)))
+            committedLSN: committedLSN, masterClock: masterClock, masterAge: masterAge)))
       actions.append(.sent(upTo: sentLSN, fileBytes: sentFileBytes))
     }
     guard let history = piece.endHistory else { return actions }
@@ -268,7 +271,7 @@ package struct Relay: Sendable {
     lastSentAt = now
     let header = FrameHeader(
       type: type, bodyBytes: body.count, term: term, firstLSN: lsn, lastLSN: lsn, committedLSN: committedLSN,
-      masterClock: masterClock)
+      masterClock: masterClock, masterAge: masterAge)
     return [.sendControl(header, body)]
   }
 
@@ -313,7 +316,7 @@ package struct Relay: Sendable {
       let done = FileDone(snapshot: manifest.snapshot, checksum: file.checksum)
       let header = FrameHeader(
         type: .fileDone, term: term, firstLSN: LSN(file.number), lastLSN: LSN(file.bytes), committedLSN: committedLSN,
-        masterClock: masterClock)
+        masterClock: masterClock, masterAge: masterAge)
       actions.append(.sendControl(header, done.encoded()))
       lastSentAt = now
       cursor.index += 1
@@ -389,7 +392,8 @@ package struct Relay: Sendable {
     lastSentAt = now
     return .sendControl(
       FrameHeader(
-        type: type, bodyBytes: body.count, term: term, committedLSN: committedLSN, masterClock: masterClock), body)
+        type: type, bodyBytes: body.count, term: term, committedLSN: committedLSN, masterClock: masterClock,
+        masterAge: masterAge), body)
   }
 
   private mutating func heartbeat(_ now: Tick) -> RelayAction {
@@ -397,7 +401,8 @@ package struct Relay: Sendable {
     sentCommittedLSN = committedLSN
     return .sendControl(
       FrameHeader(
-        type: .heartbeat, term: term, lastLSN: lastLSN, committedLSN: committedLSN, masterClock: masterClock), [])
+        type: .heartbeat, term: term, lastLSN: lastLSN, committedLSN: committedLSN, masterClock: masterClock,
+        masterAge: masterAge), [])
   }
 
   private mutating func fail(_ error: ReplicationError, _ now: Tick) -> [RelayAction] {

@@ -95,7 +95,7 @@ package enum RelayState: Hashable, Sendable {
 package enum RelayEvent: Sendable {
   case start(RelayPlan)
   /// The log has these records to send; `committed` is what slaves may show. Also tells of a new term.
-  case logAdvanced(last: LSN, committed: LSN, term: Term, masterClock: WallClock)
+  case logAdvanced(last: LSN, committed: LSN, term: Term, masterClock: WallClock, masterAge: UInt32 = 0)
   /// Answer to `readLog`: whole records, ready to send. `term`: of the last one.
   case logRead(firstLSN: LSN, lastLSN: LSN, term: Term, bytes: Int)
   /// Answer to `readFile`.
@@ -114,7 +114,7 @@ package enum RelayEvent: Sendable {
   case liveTrafficWaiting(Bool)
   case rateChanged(bytesPerSecond: UInt64)
   case broadcast(FrameType, [UInt8], at: LSN)
-  case tick(masterClock: WallClock)
+  case tick(masterClock: WallClock, masterAge: UInt32 = 0)
   case linkLost
 }
 

@@ -311,6 +311,22 @@ class TestStaleness:
             assert reader.ask("READ", "MAXLAG", "off") == b"OK"
             assert reader.ask("READ", "MAXLAG") == b"off"
 
+    @pytest.mark.parametrize("bound", [("500", "ms"), ("0", "records")])
+    def test_so_does_one_whose_own_master_is_a_slave_that_lost_its_master(self, cluster, bound):
+        master, first = row(cluster, slaves=1, proxied=True)
+        below = cluster.slave(first)
+        master.call("SET", "k", "v")
+        in_sync(master, first, below)
+        with below.wire(timeout=60) as reader:
+            assert reader.ask("READ", "MAXLAG", *bound) == b"OK"
+            wait_until(lambda: reader.ask("GET", "k") == b"v")
+            cluster.proxies[0].cut()
+            wait_until(lambda: is_error(reader.ask("GET", "k"), "STALE"))
+            assert below.info()["master_link_status"] == "up"
+            master.call("SET", "k", "w")
+            cluster.proxies[0].heal()
+            wait_until(lambda: reader.ask("GET", "k") == b"w")
+
     def test_a_silent_link_makes_reads_stale_by_time(self, cluster):
         master, first = row(cluster, slaves=1, proxied=True)
         master.call("SET", "k", "v")

@@ -70,7 +70,7 @@ import Testing
     #expect(code(log) { $0[9] = 8 } == .badFlags)
     #expect(code(log) { $0[9] = 4 } == .badFlags)  // a part, but of three records
     #expect(code(log) { $0[10] = 1 } == .reservedNotZero)
-    #expect(code(log) { $0[28] = 1 } == .reservedNotZero)
+    #expect(code(log) { $0[11] = 1 } == .reservedNotZero)
     // Length 2^32 - 1, and one byte too many: refused from the header alone, nothing is waited for.
     #expect(code(log) { put32(.max, at: 12, &$0) } == .bodyTooLong)
     #expect(code(log) { put32(4 << 20 + 1, at: 12, &$0) } == .bodyTooLong)

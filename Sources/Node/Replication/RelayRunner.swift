@@ -122,7 +122,7 @@ package final class RelayRunner: @unchecked Sendable {
     ticking = loop.every(milliseconds: 100) { [weak self] in
       guard let self, !self.isClosed else { return }
       self.step(self.advance())
-      self.step(.tick(masterClock: self.service.masterClock))
+      self.step(.tick(masterClock: self.service.masterClock, masterAge: self.service.masterAge))
     }
     step(.start(plan))
     step(advance())
@@ -130,7 +130,9 @@ package final class RelayRunner: @unchecked Sendable {
 
   private func advance() -> RelayEvent {
     let view = service.sendable(store)
-    return .logAdvanced(last: view.last, committed: view.committed, term: view.term, masterClock: service.masterClock)
+    return .logAdvanced(
+      last: view.last, committed: view.committed, term: view.term, masterClock: service.masterClock,
+      masterAge: service.masterAge)
   }
 
   private func step(_ event: RelayEvent) {

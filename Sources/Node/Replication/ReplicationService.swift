@@ -85,6 +85,11 @@ package final class ReplicationService: @unchecked Sendable {
   }
 
   var masterClock: WallClock { core.clock }
+  /// Milliseconds since this node heard of the master; 0 if it is the master.
+  var masterAge: UInt32 {
+    guard !core.isMaster else { return 0 }
+    return UInt32(clamping: core.host.monotonic.since(upstream.view.lastHeard))
+  }
 
   /// After a commit: the relays have something to send.
   func logAdvanced() {

@@ -217,11 +217,14 @@ package final class UpstreamLink: @unchecked Sendable {
       viewBox.withLock { $0.slaves = list }
       core.replication.remember(list)
     case .compareDigest(let digest): receive(digest)
-    case .masterSeen(let lsn, let clock):
+    case .masterSeen(let lsn, let clock, let age):
+      // Through a slave that has lost its own link the master is not heard.
+      let heard = Tick(
+        milliseconds: core.host.monotonic.milliseconds - min(core.host.monotonic.milliseconds, UInt64(age)))
       viewBox.withLock {
         $0.masterLastLSN = lsn
         $0.masterClock = clock
-        $0.lastHeard = core.host.monotonic
+        $0.lastHeard = max($0.lastHeard, heard)
       }
       noteFreshness()
       core.followClock(clock)
