@@ -59,7 +59,7 @@ enum ScenarioText {
     case .markInSync(let lsn): "in sync at \(lsn)"
     case .slaveListChanged(let list): "slave list \(list.revision)"
     case .compareDigest(let digest): "compare the digest at \(digest.lsn)"
-    case .masterSeen(let last, _): "the master is at \(last)"
+    case .masterSeen(let last, _, _): "the master is at \(last)"
     case .closeLink(let error): "close: \(error)"
     case .scheduleRetry(let tick): "retry at \(tick.milliseconds)"
     }
