@@ -10,9 +10,18 @@ extension LogStore {
   ///   - rawFrom: from here on the log stays raw, whoever may need it.
   public func compactionBounds(neededFrom: LSN, rawFrom: LSN = LSN(.max)) -> CompactionBounds {
     let held = neededFrom == LSN(.max) ? neededFrom : neededFrom.previous
-    return CompactionBounds(
-      settled: min(min(positions.durable, positions.committed), min(positions.applied, held)),
-      neededFrom: min(neededFrom, rawFrom))
+    let reached = min(min(positions.durable, positions.committed), min(positions.applied, held))
+    writeLock.lock()
+    defer { writeLock.unlock() }
+    return CompactionBounds(settled: wholeUnits(upTo: reached), neededFrom: min(neededFrom, rawFrom))
+  }
+
+  /// Slaves may have acknowledged half of a unit. What it replaces goes with the whole of it: a start shows all or nothing.
+  private func wholeUnits(upTo lsn: LSN) -> LSN {
+    guard lsn > rewindFloor else { return lsn }
+    var cursor = LogCursor(startingAt: lsn)
+    guard let (record, _) = try? nextRecord(&cursor), LSN(record.lsn) == lsn, record.unitContinues else { return lsn }
+    return rewindPoint(notAfter: lsn) ?? rewindFloor
   }
 
   /// The next run worth compacting as a job, nil when there is none.

@@ -10,6 +10,25 @@ import Testing
   }
   private func lsn(_ value: UInt64) -> LSN { LSN(value) }
 
+  @Test func whatHalfAUnitReplacesStaysUntilTheOtherHalfIsGood() throws {
+    let store = try TestDisk().create()
+    store.put("a", "1")
+    store.put("b", "1")
+    store.writeLock.lock()
+    store.beginUnit()
+    store.writeLock.unlock()
+    for key in ["a", "b", "c"] { store.put(key, "2") }
+    store.writeLock.lock()
+    store.endUnit()
+    store.writeLock.unlock()
+    store.put("d", "3")
+    _ = store.commit(sync: true)
+    for (committed, settled) in [(1, 1), (2, 2), (3, 2), (4, 2), (5, 5), (6, 6)] as [(UInt64, UInt64)] {
+      store.positions.set(committed: LSN(committed))
+      #expect(store.compactionBounds(neededFrom: LSN(.max)).settled == LSN(settled), "committed up to \(committed)")
+    }
+  }
+
   @Test func theRuleForEveryKindOfRecord() {
     typealias Newest = CompactionRules.Newest
     func fate(
