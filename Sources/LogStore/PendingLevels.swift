@@ -23,7 +23,6 @@ public enum RecordLevel: UInt8, Sendable, CaseIterable {
   public func joined(_ other: RecordLevel?) -> RecordLevel {
     if let other { joined(other) } else { self }
   }
-  @inlinable public var asksFullsync: Bool { rawValue & 1 != 0 }
   @inlinable public var asksQuorum: Bool { rawValue & 2 != 0 }
   /// As it stands in a record's flags.
   @inlinable @inline(__always) public var flags: UInt8 { rawValue << 2 }

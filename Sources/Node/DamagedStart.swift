@@ -96,16 +96,6 @@ extension Succession {
 
   // MARK: Who holds what
 
-  /// The master of the newest term, if that term is not older than what this node knows of.
-  private func leader(
-    _ states: [NodeState], than own: Reign
-  ) -> (address: NodeAddress, term: Term, id: NodeID?)? {
-    let masters = states.filter { $0.role == .master && $0.reign >= own }
-    if let newest = masters.max(by: { $0.reign < $1.reign }) { return (newest.address, newest.term, newest.id) }
-    let led = states.first { $0.reign > own && $0.isStreaming && $0.master != nil && $0.master != core.ownAddress }
-    return led.flatMap { state in state.master.map { ($0, state.term, state.masterID) } }
-  }
-
   private func holder(of reached: Position, _ states: [NodeState]) -> NodeState? {
     states.filter { $0.refetchTo == nil && $0.last.reaches(reached) }.max {
       $0.last != $1.last ? $0.last < $1.last : $1.id < $0.id

@@ -45,19 +45,9 @@ extension Succession {
     guard !round.isDecided else { return }
     round.isDecided = true
     let own = core.knownReign
-    let masters = round.states.filter { $0.role == .master && $0.reign >= own }
-    if let newer = masters.max(by: { $0.reign < $1.reign }) {
+    if let newer = leader(round.states, than: own) {
       logger.notice("another node is the master now", metadata: ["replication.master": "\(newer.address)"])
       follow(newer.address, term: newer.term, candidate: newer.id)
-      return done(nil)
-    }
-    // Not one that streams from a node that is no master any more: it may follow this very node.
-    let led = round.states.first { state in
-      state.reign > own && state.isStreaming && state.master != nil && state.master != core.ownAddress
-        && !round.states.contains { $0.id == state.masterID && $0.role != .master }
-    }
-    if let led, let master = led.master {
-      follow(master, term: led.term, candidate: led.masterID)
       return done(nil)
     }
     let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
@@ -79,6 +69,18 @@ extension Succession {
     logger.notice("a majority of the voters is asked before this node takes writes")
     askVoters(Term(known.value + 1))
     done(nil)
+  }
+
+  /// The master of the newest reign, if that is not older than what this node knows of.
+  func leader(_ states: [NodeState], than own: Reign) -> (address: NodeAddress, term: Term, id: NodeID?)? {
+    let masters = states.filter { $0.role == .master && $0.reign >= own }
+    if let newest = masters.max(by: { $0.reign < $1.reign }) { return (newest.address, newest.term, newest.id) }
+    // Not one that streams from a node that is no master any more: it may follow this very node.
+    let led = states.first { state in
+      state.reign > own && state.isStreaming && state.master != nil && state.master != core.ownAddress
+        && !states.contains { $0.id == state.masterID && $0.role != .master }
+    }
+    return led.flatMap { state in state.master.map { ($0, state.term, state.masterID) } }
   }
 
   /// As a master, this node voted for another one, or gave its reign to it, and did not follow before it ended. Another

@@ -54,7 +54,7 @@ import Testing
     for a in RecordLevel.allCases {
       for b in RecordLevel.allCases {
         let both = a.joined(b)
-        #expect(both == b.joined(a) && both.asksFullsync == (a.asksFullsync || b.asksFullsync))
+        #expect(both == b.joined(a) && both.rawValue == a.rawValue | b.rawValue)
         #expect(both.asksQuorum == (a.asksQuorum || b.asksQuorum))
       }
     }

@@ -219,8 +219,8 @@ package final class UpstreamLink: @unchecked Sendable {
     case .compareDigest(let digest): receive(digest)
     case .masterSeen(let lsn, let clock, let age):
       // Through a slave that has lost its own link the master is not heard.
-      let heard = Tick(
-        milliseconds: core.host.monotonic.milliseconds - min(core.host.monotonic.milliseconds, UInt64(age)))
+      let now = core.host.monotonic.milliseconds
+      let heard = Tick(milliseconds: now - min(now, UInt64(age)))
       viewBox.withLock {
         $0.masterLastLSN = lsn
         $0.masterClock = clock
