@@ -4,7 +4,7 @@ import Core
 // Little endian; strings and lists are preceded by their length.
 //
 //  offset size name          meaning
-//       0    8 magic         "PLDIR\0\0\6"
+//       0    8 magic         "PLDIR\0\0\7"; version 6 is read as well
 //       8    4 bodyBytes
 //      12    4 checksum      crc32c of the body
 //      16    . body:         generation u64, node id 20, lineage 20, store number u32,
@@ -21,7 +21,8 @@ import Core
 //                            0 for none; an owner of which every bit is set is not known,
 //                            keys: count u32, then (table u32, keys u64) each,
 //                            role: two strings, u16 length and bytes each,
-//                            registry: length u32 and bytes (opaque here: the replication registry)
+//                            registry: length u32 and bytes (opaque here: the replication registry),
+//                            data set: see `DataSetState`; not in version 6
 //
 // Written beside the old ones, synced, renamed, directory synced. Segments younger than the list are found by name.
 public struct DirectoryFile: Equatable, Sendable {
@@ -90,6 +91,7 @@ public struct DirectoryFile: Equatable, Sendable {
   /// was started with then. A start with the same goes on in that role.
   public var role = ""
   public var startRole = ""
+  public var dataSet = DataSetState()
 
   /// Orders a cut: nothing that this names lies behind `lsn`, which is not below the rewind floor.
   public mutating func cutBack(to lsn: LSN, reign: Reign) {
@@ -105,7 +107,8 @@ public struct DirectoryFile: Equatable, Sendable {
   }
 
   public static let suffix = ".dir"
-  public static let magic: UInt64 = 0x0600_0052_4944_4C50  // "PLDIR\0\0\6"
+  public static let magic: UInt64 = 0x0700_0052_4944_4C50  // "PLDIR\0\0\7"
+  private static let magicOfVersion6: UInt64 = 0x0600_0052_4944_4C50
   static let headerBytes = 16
 
   public init(node: NodeID, lineage: NodeID) {
@@ -160,6 +163,7 @@ public struct DirectoryFile: Equatable, Sendable {
     }
     body.u32(UInt32(registry.count))
     body.raw(registry)
+    dataSet.write(to: &body)
     var file = ByteWriter(capacity: body.bytes.count + Self.headerBytes)
     file.u64(Self.magic)
     file.u32(UInt32(body.bytes.count))
@@ -191,13 +195,13 @@ public struct DirectoryFile: Equatable, Sendable {
     do {
       var reader = ByteReader(bytes)
       let magic = try reader.u64()
-      guard magic == Self.magic else { throw Unreadable.otherFormat }
+      guard magic == Self.magic || magic == Self.magicOfVersion6 else { throw Unreadable.otherFormat }
       let count = Int(try reader.u32())
       let checksum = try reader.u32()
       let body = try reader.raw(count)
       guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the body") }
       guard CRC32C.checksum(body) == checksum else { throw Unreadable.damaged("the body's checksum is wrong") }
-      self = try Self.decodeBody(body)
+      self = try Self.decodeBody(body, isVersion6: magic == Self.magicOfVersion6)
     } catch let error as Unreadable {
       throw error
     } catch {
@@ -205,7 +209,7 @@ public struct DirectoryFile: Equatable, Sendable {
     }
   }
 
-  private static func decodeBody(_ body: [UInt8]) throws -> DirectoryFile {
+  private static func decodeBody(_ body: [UInt8], isVersion6: Bool) throws -> DirectoryFile {
     var reader = ByteReader(body)
     let generation = try reader.u64()
     var file = DirectoryFile(
@@ -242,7 +246,8 @@ public struct DirectoryFile: Equatable, Sendable {
     file.role = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.startRole = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.registry = try reader.raw(Int(try reader.u32()))
-    guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the registry") }
+    if !isVersion6 { file.dataSet = try DataSetState(reading: &reader) }
+    guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the last field") }
     for (a, b) in zip(file.segments, file.segments.dropFirst()) where a.lastLSN >= b.firstLSN {
       throw Unreadable.damaged("the segments at LSN \(a.firstLSN) and \(b.firstLSN) overlap")
     }

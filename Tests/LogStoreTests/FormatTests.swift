@@ -6,6 +6,12 @@ import Testing
 /// The bytes of every format as version 1 writes them. When one of these changes, raise the format's version and keep
 /// the old fixture beside the new one.
 @Suite struct FormatTests {
+  private func unhex(_ text: String) -> [UInt8] {
+    let digits = Array(text.utf8)
+    return stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+      UInt8(String(decoding: digits[$0...$0 + 1], as: UTF8.self), radix: 16)
+    }
+  }
   private func hex(_ bytes: some Sequence<UInt8>) -> String {
     let digits = Array("0123456789abcdef")
     return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
@@ -57,6 +63,10 @@ import Testing
     file.cut = .init(afterLSN: LSN(89), reign: reign(3))
     file.registry = [1, 2, 3]
     file.refetchTo = Position(reign(4), lsn: LSN(120))
+    #expect(try DirectoryFile(decoding: unhex(Fixtures.directoryOfVersion6)) == file)
+    file.dataSet.isConfirmed = true
+    file.dataSet.ordered = NodeID(random: (40..<60).map { UInt8($0) })
+    file.dataSet.rival = .init(lineage: NodeID(random: (60..<80).map { UInt8($0) }), place: "a:7400")
     #expect(hex(file.encoded()) == Fixtures.directory)
     #expect(try DirectoryFile(decoding: file.encoded()) == file)
     #expect(DirectoryFile.name(7) == "00000000000000000007.dir")
