@@ -32,6 +32,8 @@ public struct Catalog: Equatable, Sendable {
   public private(set) var voters: [NodeID] = []
   public static let key: [UInt8] = Array("databases".utf8)
   public static let votersMax = 64
+  /// The largest next table id that is taken from another node: tables can be replaced as often again.
+  public static let outsideTableMax: UInt32 = 1 << 31
 
   public init(databases: Int) {
     tables = (0..<databases).map { UInt32($0 + 1) }
@@ -64,7 +66,7 @@ public struct Catalog: Equatable, Sendable {
   public init?(_ bytes: [UInt8]) {
     var reader = ByteReader(bytes)
     guard let operation = try? reader.u8(), Operation(rawValue: operation) != nil, let nodes = try? reader.u8(),
-      Int(nodes) <= Self.votersMax, let count = try? reader.u16(), count > 0, let next = try? reader.u32(),
+      Int(nodes) <= Self.votersMax, let count = try? reader.u16(), count > 0, let next = try? reader.u32(), next < .max,
       reader.remaining == Int(count) * 5 + Int(nodes) * NodeID.byteCount
     else { return nil }
     nextTable = next

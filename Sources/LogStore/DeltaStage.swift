@@ -70,6 +70,7 @@ public final class DeltaStage {
         throw .refused(.gap(expected: first, got: LSN(record.lsn)))
       }
       guard record.term >= term.value else { throw .refused(.termWentBack(from: term, to: Term(record.term))) }
+      guard record.numbersAreWithinLimits else { throw .refused(.numberTooLarge(at: LSN(record.lsn))) }
       do throws(FileError) { try stage(record) } catch { throw .disk(error) }
       lastLSN = LSN(record.lsn)
       term = Term(record.term)

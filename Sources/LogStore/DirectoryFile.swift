@@ -248,6 +248,9 @@ public struct DirectoryFile: Equatable, Sendable {
     file.registry = try reader.raw(Int(try reader.u32()))
     if !isVersion6 { file.dataSet = try DataSetState(reading: &reader) }
     guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the last field") }
+    guard file.generation <= OutsideNumber.limit, file.storeNumber <= 1 << 31, file.nextRevision <= 1 << 31 else {
+      throw Unreadable.damaged("a number that no node reaches")
+    }
     for (a, b) in zip(file.segments, file.segments.dropFirst()) where a.lastLSN >= b.firstLSN {
       throw Unreadable.damaged("the segments at LSN \(a.firstLSN) and \(b.firstLSN) overlap")
     }

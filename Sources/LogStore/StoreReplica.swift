@@ -10,6 +10,8 @@ public enum ReplicaRefusal: Error, Equatable, Sendable, CustomStringConvertible 
   case termWentBack(from: Term, to: Term)
   /// A term begins with the record that names its owner.
   case termWithoutOwner(Term, at: LSN)
+  /// A term, an expiry or a table id that no master writes.
+  case numberTooLarge(at: LSN)
   case outOfMemory
   public var description: String {
     switch self {
@@ -17,6 +19,7 @@ public enum ReplicaRefusal: Error, Equatable, Sendable, CustomStringConvertible 
     case .gap(let expected, let got): "expected LSN \(expected), got \(got)"
     case .termWentBack(let from, let to): "the term went back from \(from) to \(to)"
     case .termWithoutOwner(let term, let lsn): "LSN \(lsn) begins term \(term) and does not say whose it is"
+    case .numberTooLarge(let lsn): "the record with LSN \(lsn) holds a number that no master writes"
     case .outOfMemory: "no memory for another segment"
     }
   }
@@ -34,6 +37,7 @@ extension LogStore {
       guard record.term >= currentTerm else {
         throw .termWentBack(from: Term(currentTerm), to: Term(record.term))
       }
+      guard record.numbersAreWithinLimits else { throw .numberTooLarge(at: LSN(record.lsn)) }
       let count = record.recordBytes
       guard at + count <= bytes.count else { throw .damagedRecord(after: LSN(lastLSN)) }
       if record.term > currentTerm {
@@ -172,5 +176,16 @@ extension LogStore {
       if table.pointee.id == id { return table }
     }
     return nil
+  }
+}
+
+extension RecordView {
+  /// Whether another node's record keeps to the bounds of what comes from outside: with larger numbers this node could take
+  /// it over and never go on from there.
+  var numbersAreWithinLimits: Bool {
+    guard Term(term).isWithinLimit, LSN(lsn) <= LSN.limit else { return false }
+    guard flags & RecordFlag.expiry == 0 || expiry <= UInt64(Int64.max) else { return false }
+    guard kind == RecordKind.catalog.rawValue else { return true }
+    return Catalog([UInt8](value)).map { $0.nextTable <= Catalog.outsideTableMax } ?? true
   }
 }

@@ -140,6 +140,8 @@ package struct NodeConfiguration: Sendable {
   package var syncRateBytes: UInt64 = 0
   package var syncMode = RequestedSyncMode.auto
   package var acceptDataLoss = false
+  /// `--forget-terms-above`: what this node knows of later terms is given up at the start.
+  package var forgetTermsAbove: Term?
   package var walKeepBytes = 64 << 20
   package var commit = CommitSetting()
   /// What happens when slaves do not answer in time, and how many writes may wait for them.

@@ -67,8 +67,9 @@ extension NodeCore {
   private func begin(_ term: Term?) throws -> LSN {
     try cutUnfinishedUnit()
     let store = self.store
-    let next = term ?? Term(knownTerm.value + 1)
+    let next = term ?? knownTerm.advanced()
     let vote = directory.current.vote
+    guard next.isWithinLimit else { throw OpenError(noTermLeft) }
     guard next > store.newestReign?.term ?? .none,
       next > vote.term || vote == .init(term: next, candidate: directory.node)
     else {

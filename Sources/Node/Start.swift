@@ -8,6 +8,9 @@ extension NodeCore {
   package func start(_ role: Role, then done: @escaping @Sendable ((any Error)?) -> Void) {
     if case .slave = role { startedAsSlave.store(true, ordering: .releasing) }
     if let damage = tailDamage.withLock({ $0 }) { return succession.start(as: role, without: damage, done) }
+    if let limit = configuration.forgetTermsAbove {
+      do { try forgetTerms(above: limit) } catch { return done(error) }
+    }
     switch role {
     case .slave(let master):
       becomeSlave(of: master)
@@ -28,7 +31,7 @@ extension Succession {
     loop.execute { [self] in
       let nodes = knownNodes
       // Where the log names other voters, nobody to ask is no majority.
-      guard !nodes.isEmpty || isQuorum else { return reign(Term(core.knownTerm.value + 1), done) }
+      guard !nodes.isEmpty || isQuorum else { return reign(core.knownTerm.advanced(), done) }
       let round = StartRound(nodes: nodes.count)
       for node in nodes {
         ask(node.address) { [self] result in
@@ -67,7 +70,7 @@ extension Succession {
     }
     core.stepDown(for: core.ownAddress)
     logger.notice("a majority of the voters is asked before this node takes writes")
-    askVoters(Term(known.value + 1))
+    askVoters(known.advanced())
     done(nil)
   }
 
@@ -136,7 +139,7 @@ extension Succession {
   func askVoters(_ term: Term) {
     guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
     if !isPromoting {
-      var facts = promotionFacts(force: false, handover: max(term, Term(core.knownTerm.value + 1)))
+      var facts = promotionFacts(force: false, handover: max(term, core.knownTerm.advanced()))
       facts.isReturn = true
       begin(facts)
     }

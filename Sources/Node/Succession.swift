@@ -159,7 +159,7 @@ package final class Succession: @unchecked Sendable {
   func nextTerm(above known: Term) -> Term {
     let vote = core.directory.current.vote
     let isOwn = known == .none || (core.isMaster && vote.term == known && vote.candidate == core.directory.node)
-    return Term(known.value + (isOwn ? 0 : termsLeftOut) + 1)
+    return known.advanced(by: isOwn ? 0 : termsLeftOut).advanced()
   }
 
   func step(promotion event: PromotionEvent) {

@@ -192,7 +192,7 @@ extension Succession {
     // The voters may be about to elect another one in that very term. A handover that is under way has its own vote.
     guard !handover.isUnderWay else { return }
     core.stepDown(for: core.ownAddress)
-    askVoters(Term(known.value + 1))
+    askVoters(known.advanced())
   }
 
   /// A slave of this node knows of a newer reign than this node's master: that one is to hear of it, at the registration

@@ -41,6 +41,39 @@ enum BodyCoding {
     return count
   }
 
+  static func term(_ reader: inout ByteReader) throws -> Term {
+    let value = try reader.u32()
+    guard let term = Term(outside: UInt64(value)) else {
+      throw FrameError(.badBody, "term \(value), at most \(Term.limit) is allowed")
+    }
+    return term
+  }
+
+  static func lsn(_ reader: inout ByteReader) throws -> LSN {
+    let value = try reader.u64()
+    guard let lsn = LSN(outside: value) else {
+      throw FrameError(.badBody, "LSN \(value), at most \(LSN.limit) is allowed")
+    }
+    return lsn
+  }
+
+  static func clock(_ reader: inout ByteReader) throws -> WallClock {
+    let value = try reader.u64()
+    guard let clock = WallClock(outside: value) else {
+      throw FrameError(.badBody, "a clock of \(value) ms, at most \(WallClock.limit.milliseconds) is allowed")
+    }
+    return clock
+  }
+
+  /// A size or a count without a type of its own.
+  static func number(_ reader: inout ByteReader) throws -> UInt64 {
+    let value = try reader.u64()
+    guard value <= OutsideNumber.limit else {
+      throw FrameError(.badBody, "the number \(value), at most \(OutsideNumber.limit) is allowed")
+    }
+    return value
+  }
+
   static func nodeID(_ reader: inout ByteReader) throws -> NodeID { NodeID(random: try reader.raw(NodeID.byteCount)) }
 
   static func write(_ history: TermHistory, to out: inout ByteWriter) {
@@ -60,8 +93,8 @@ enum BodyCoding {
     }
     var entries: [TermHistory.Entry] = []
     for _ in 0..<count {
-      let reign = Reign(term: Term(try reader.u32()), owner: try nodeID(&reader))
-      entries.append(TermHistory.Entry(reign, firstLSN: LSN(try reader.u64())))
+      let reign = Reign(term: try term(&reader), owner: try nodeID(&reader))
+      entries.append(TermHistory.Entry(reign, firstLSN: try lsn(&reader)))
     }
     guard let history = TermHistory(entries) else { throw FrameError(.badBody, "a term history that does not rise") }
     return history

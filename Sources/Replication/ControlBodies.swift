@@ -108,8 +108,8 @@ package struct SlaveList: Hashable, Sendable {
         let isVoter = found > 1 ? try flag(&reader) : false
         list.slaves.append(
           Entry(
-            id: id, address: address, state: state, isVoter: isVoter, durableLSN: LSN(try reader.u64()),
-            appliedLSN: LSN(try reader.u64())))
+            id: id, address: address, state: state, isVoter: isVoter, durableLSN: try BodyCoding.lsn(&reader),
+            appliedLSN: try BodyCoding.lsn(&reader)))
       }
       for (a, b) in zip(list.slaves, list.slaves.dropFirst()) where a.id >= b.id {
         throw FrameError(.badBody, "a slave list that is not sorted by id, or names \(b.id) twice")
@@ -220,7 +220,7 @@ package struct NeedPlan: Hashable, Sendable {
     try BodyCoding.read(.needPlan, body) { reader in
       try BodyCoding.checkVersion(&reader)
       return NeedPlan(
-        logAvailableFrom: LSN(try reader.u64()), code: singleLine(try reader.string(), bytesMax: 64),
+        logAvailableFrom: try BodyCoding.lsn(&reader), code: singleLine(try reader.string(), bytesMax: 64),
         reason: singleLine(try reader.string(), bytesMax: 4096))
     }
   }

@@ -90,7 +90,7 @@ package enum FrameLimits {
 package struct FrameError: Error, Hashable, Sendable, CustomStringConvertible {
   package enum Code: String, Hashable, Sendable {
     case badMagic, badHeaderChecksum, unknownType, badFlags, reservedNotZero, bodyTooLong, uncompressedTooLong
-    case expansionTooHigh, badLength, badLSNs, badBodyChecksum, badBody, badCompression
+    case expansionTooHigh, badLength, badLSNs, badNumber, badBodyChecksum, badBody, badCompression
   }
   package let code: Code
   package let message: String

@@ -97,13 +97,13 @@ package struct Handover: Sendable {
     guard case .waiting(let target, _) = state, let facts else { return tick(now) }
     targetDurable = max(targetDurable, durable)
     guard targetDurable >= ownLast, good >= ownLast else { return tick(now) }
-    return send(target, HandoverOrder(term: Term(facts.term.value &+ 1), masterID: facts.id, lastLSN: ownLast), now)
+    return send(target, HandoverOrder(term: facts.term.advanced(), masterID: facts.id, lastLSN: ownLast), now)
   }
 
   private mutating func send(_ target: HandoverTarget, _ order: HandoverOrder, _ now: Tick) -> [HandoverAction] {
     // The term after the target's is needed, too, should it fail.
-    guard order.term.value > 1, order.term.value < .max else { return giveUp("no term is left after \(order.term)") }
-    nextReign = Term(order.term.value + 1)
+    guard order.term.value > 1, order.term < Term.limit else { return giveUp("no term is left after \(order.term)") }
+    nextReign = order.term.advanced()
     state = .sent(target, order.term, until: now.advanced(by: config.takeOverMillisecondsMax))
     return [.sendHandover(target, order)]
   }
@@ -159,7 +159,7 @@ package struct Handover: Sendable {
       return send(
         target,
         HandoverOrder(
-          term: Term(facts.term.value &+ 1), masterID: facts.id, lastLSN: targetDurable, isForced: true), now)
+          term: facts.term.advanced(), masterID: facts.id, lastLSN: targetDurable, isForced: true), now)
     case .sent(let target, let term, let until):
       return now >= until ? ask(target, term, now) : []
     case .asking(let target, let term, let again, let until):
@@ -193,7 +193,7 @@ package struct Handover: Sendable {
 
   private mutating func reclaim(_ target: HandoverTarget, _ ordered: Term) -> [HandoverAction] {
     let reign = nextReign
-    nextReign = Term(reign.value &+ 1)
+    nextReign = reign.advanced()
     state = .reclaiming(target, ordered: ordered, reign: reign)
     return [.beginReign(reign)]
   }

@@ -33,9 +33,9 @@ package struct HandoverOrder: Hashable, Sendable {
   package static func decode(_ body: [UInt8]) throws(FrameError) -> HandoverOrder {
     try BodyCoding.read(.handover, body) { reader in
       try BodyCoding.checkVersion(&reader)
-      let term = Term(try reader.u32())
+      let term = try BodyCoding.term(&reader)
       let id = try BodyCoding.nodeID(&reader)
-      let lsn = LSN(try reader.u64())
+      let lsn = try BodyCoding.lsn(&reader)
       let flags = try reader.u8()
       guard flags <= 1, term > .none else {
         throw FrameError(.badBody, "a handover in term \(term) with flags \(flags)")

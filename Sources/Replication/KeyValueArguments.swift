@@ -77,8 +77,8 @@ package struct KeyValueArguments: Sendable {
 
   func term(_ key: String) throws(ReplicationError) -> Term {
     let value = try number(key)
-    guard let term32 = UInt32(exactly: value) else { throw bad(key, String(value), "a term") }
-    return Term(term32)
+    guard let term = Term(outside: value) else { throw bad(key, String(value), "a term of at most \(Term.limit)") }
+    return term
   }
 
   /// A reign in two keys; a missing owner is unknown.
@@ -145,10 +145,14 @@ package struct KeyValueArguments: Sendable {
     return history
   }
 
-  /// Digits only: no sign, no blank, nothing that overflows 64 bits.
+  func lsn(_ key: String) throws(ReplicationError) -> LSN { LSN(try number(key)) }
+  func optionalLSN(_ key: String) throws(ReplicationError) -> LSN? { try optionalNumber(key).map { LSN($0) } }
+
+  /// Digits only: no sign, no blank, nothing beyond `OutsideNumber.limit`, which is that of LSNs too.
   static func number(_ text: some StringProtocol) -> UInt64? {
     guard !text.isEmpty, text.utf8.count <= 20, text.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) else { return nil }
-    return UInt64(text)
+    guard let number = UInt64(text), number <= OutsideNumber.limit else { return nil }
+    return number
   }
 
   /// `term:LSN@owner`, or without the owner.
@@ -158,9 +162,10 @@ package struct KeyValueArguments: Sendable {
       return nil
     }
     let parts = place.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-    guard parts.count == 2, let term = number(parts[0]), let lsn = number(parts[1]), let term32 = UInt32(exactly: term)
+    guard parts.count == 2, let termNumber = number(parts[0]), let lsn = number(parts[1]),
+      let term = Term(outside: termNumber)
     else { return nil }
-    return Position(Reign(term: Term(term32), owner: owner), lsn: LSN(lsn))
+    return Position(Reign(term: term, owner: owner), lsn: LSN(lsn))
   }
 
   static func text(_ position: Position) -> String {

@@ -113,14 +113,14 @@ package struct PartitionListing: Hashable, Sendable {
     self = try BodyCoding.read(.digest, bytes) { reader in
       try BodyCoding.checkVersion(&reader)
       let table = try reader.u32()
-      let lsn = LSN(try reader.u64())
-      let reign = Reign(term: Term(try reader.u32()), owner: try BodyCoding.nodeID(&reader))
+      let lsn = try BodyCoding.lsn(&reader)
+      let reign = Reign(term: try BodyCoding.term(&reader), owner: try BodyCoding.nodeID(&reader))
       let count = try BodyCoding.count(&reader, entryBytes: Self.entryBytes, max: Self.recordsMax)
       var records: [ListedRecord] = []
       records.reserveCapacity(count)
       for _ in 0..<count {
         records.append(
-          ListedRecord(hash: try reader.u64(), lsn: LSN(try reader.u64()), contentHash: try reader.u32()))
+          ListedRecord(hash: try reader.u64(), lsn: try BodyCoding.lsn(&reader), contentHash: try reader.u32()))
       }
       return PartitionListing(table: table, lsn: lsn, reign: reign, records: records)
     }

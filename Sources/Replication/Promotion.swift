@@ -222,18 +222,22 @@ package struct Promotion: Sendable {
 
   private func highestTerm(_ facts: PromotionFacts) -> Term {
     var term = max(facts.knownTerm, facts.last.term)
-    for (_, state) in answers(facts) { term = max(term, state.term, state.votedTerm) }
-    for node in facts.nodes { term = max(term, votes[node.id]?.term ?? .none) }
+    let claims =
+      answers(facts).flatMap { [$0.state.term, $0.state.votedTerm] } + facts.nodes.compactMap { votes[$0.id]?.term }
+    // What nothing but an answer says must not use the terms up.
+    for claim in claims where facts.knownTerm.isNear(claim) { term = max(term, claim) }
     return term
   }
 
-  private func nextTerm(_ facts: PromotionFacts) -> Term { Term(highestTerm(facts).value &+ facts.termsLeftOut &+ 1) }
+  private func nextTerm(_ facts: PromotionFacts) -> Term { highestTerm(facts).advanced(by: facts.termsLeftOut).advanced() }
 
   // MARK: voting
 
   private mutating func vote(_ term: Term, _ now: Tick) -> [PromotionAction] {
     guard let facts else { return [] }
-    guard term > facts.knownTerm else { return refuse("no term is left after \(facts.knownTerm)") }
+    guard term > facts.knownTerm, term.isWithinLimit else {
+      return refuse("no term is left after \(facts.knownTerm): see --forget-terms-above")
+    }
     let request = VoteRequest(
       term: term, candidate: facts.id, address: facts.address, last: facts.last, lineage: facts.lineage,
       isForced: facts.isForced || facts.handoverTerm != nil, isReturn: facts.isReturn,

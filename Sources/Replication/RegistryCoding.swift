@@ -93,9 +93,9 @@ extension Registry {
         throw RegistryFileError.damaged("the address \(singleLine(host)):\(port)")
       }
       let capabilities = Capabilities(rawValue: try reader.u8())
-      let durable = LSN(try reader.u64())
+      let durable = try BodyCoding.lsn(&reader)
       let hasPin = try reader.u8() == 1
-      let from = LSN(try reader.u64())
+      let from = try BodyCoding.lsn(&reader)
       let lease = try reader.u64()
       let flags = fileVersion == 1 ? 0 : try reader.u8()
       guard flags <= 1 else { throw RegistryFileError.damaged("slave \(id) with flags \(flags)") }

@@ -104,10 +104,10 @@ package struct SyncBegin: Hashable, Sendable {
       try BodyCoding.checkVersion(&reader)
       guard let mode = SyncMode(rawValue: try reader.u8()) else { throw FrameError(.badBody, "unknown sync mode") }
       var begin = SyncBegin(
-        mode: mode, snapshot: SnapshotID(try reader.u64()), startLSN: LSN(try reader.u64()),
-        barrierLSN: LSN(try reader.u64()), lineage: try BodyCoding.nodeID(&reader), fileCount: Int(try reader.u32()),
-        fileBytes: try reader.u64(), logBytes: try reader.u64(), history: try BodyCoding.history(&reader))
-      if reader.remaining > 0 { begin.tombstonesFrom = LSN(try reader.u64()) }
+        mode: mode, snapshot: SnapshotID(try reader.u64()), startLSN: try BodyCoding.lsn(&reader),
+        barrierLSN: try BodyCoding.lsn(&reader), lineage: try BodyCoding.nodeID(&reader), fileCount: Int(try reader.u32()),
+        fileBytes: try BodyCoding.number(&reader), logBytes: try BodyCoding.number(&reader), history: try BodyCoding.history(&reader))
+      if reader.remaining > 0 { begin.tombstonesFrom = try BodyCoding.lsn(&reader) }
       guard begin.startLSN > .none else { throw FrameError(.badBody, "a sync that starts at LSN 0") }
       guard begin.fileCount <= FileManifest.filesMax else {
         throw FrameError(.badBody, "a sync of \(begin.fileCount) files, at most \(FileManifest.filesMax) are allowed")
@@ -189,9 +189,9 @@ package struct FileManifest: Hashable, Sendable {
         guard let kind = Kind(rawValue: try reader.u8()) else { throw FrameError(.badBody, "unknown file kind") }
         let flags = try reader.u8()
         guard flags <= 1 else { throw FrameError(.badBody, "unknown file flags \(flags)") }
-        let bytes = try reader.u64()
-        let first = LSN(try reader.u64())
-        let last = LSN(try reader.u64())
+        let bytes = try BodyCoding.number(&reader)
+        let first = try BodyCoding.lsn(&reader)
+        let last = try BodyCoding.lsn(&reader)
         let checksum = try reader.u32()
         guard numbers.insert(number).inserted else { throw FrameError(.badBody, "file \(number) is listed twice") }
         let (sum, overflow) = total.addingReportingOverflow(bytes)
@@ -254,7 +254,7 @@ package struct SyncEnd: Hashable, Sendable {
   package static func decode(_ body: [UInt8]) throws(FrameError) -> SyncEnd {
     try BodyCoding.read(.syncEnd, body) { reader in
       try BodyCoding.checkVersion(&reader)
-      return SyncEnd(snapshot: SnapshotID(try reader.u64()), barrierLSN: LSN(try reader.u64()))
+      return SyncEnd(snapshot: SnapshotID(try reader.u64()), barrierLSN: try BodyCoding.lsn(&reader))
     }
   }
 }
@@ -295,8 +295,8 @@ package struct DeltaEnd: Hashable, Sendable {
     try BodyCoding.read(.deltaEnd, body) { reader in
       try BodyCoding.checkVersion(&reader)
       let end = DeltaEnd(
-        barrierLSN: LSN(try reader.u64()), term: Term(try reader.u32()), records: try reader.u64(),
-        bytes: try reader.u64(), checksum: try reader.u32(), history: try BodyCoding.history(&reader))
+        barrierLSN: try BodyCoding.lsn(&reader), term: try BodyCoding.term(&reader), records: try BodyCoding.number(&reader),
+        bytes: try BodyCoding.number(&reader), checksum: try reader.u32(), history: try BodyCoding.history(&reader))
       guard end.barrierLSN.value < .max, (end.history.last?.firstLSN ?? .none) <= end.barrierLSN,
         end.history.term(of: end.barrierLSN) ?? .none == end.term
       else {
@@ -346,9 +346,9 @@ package struct Ack: Hashable, Sendable {
   package static func decode(_ body: [UInt8]) throws(FrameError) -> Ack {
     try BodyCoding.read(.ack, body) { reader in
       let ack = Ack(
-        durableLSN: LSN(try reader.u64()), appliedLSN: LSN(try reader.u64()),
-        appliedClock: WallClock(milliseconds: try reader.u64()), fileBytes: try reader.u64(),
-        heardClock: WallClock(milliseconds: try reader.u64()))
+        durableLSN: try BodyCoding.lsn(&reader), appliedLSN: try BodyCoding.lsn(&reader),
+        appliedClock: try BodyCoding.clock(&reader), fileBytes: try BodyCoding.number(&reader),
+        heardClock: try BodyCoding.clock(&reader))
       guard ack.appliedLSN <= ack.durableLSN else {
         throw FrameError(.badBody, "applied LSN \(ack.appliedLSN) is beyond durable LSN \(ack.durableLSN)")
       }

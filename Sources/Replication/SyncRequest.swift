@@ -107,7 +107,7 @@ package struct SyncRequest: Hashable, Sendable {
       }
       self.resume = resume
     }
-    rewindFloor = try pairs.optionalNumber("rewind-floor").map { LSN($0) }
+    rewindFloor = try pairs.optionalLSN("rewind-floor")
     guard position == .none || history.reign(of: position.lsn) == position.reign else {
       throw pairs.bad("position", KeyValueArguments.text(position), "a position inside the term history")
     }
@@ -175,9 +175,9 @@ package struct SyncReply: Hashable, Sendable {
       throw pairs.bad("snapshot", snapshotText, "16 hex digits")
     }
     self.snapshot = snapshot
-    startLSN = LSN(try pairs.number("start"))
-    barrierLSN = LSN(try pairs.number("barrier"))
-    rewindTo = try pairs.optionalNumber("rewind-to").map { LSN($0) }
+    startLSN = try pairs.lsn("start")
+    barrierLSN = try pairs.lsn("barrier")
+    rewindTo = try pairs.optionalLSN("rewind-to")
     let files = try pairs.number("files")
     guard files <= UInt64(FileManifest.filesMax) else {
       throw pairs.bad("files", String(files), "at most \(FileManifest.filesMax)")

@@ -102,7 +102,7 @@ package struct VoteReply: Hashable, Sendable {
     isGranted = try pairs.flag("granted")
     term = try pairs.term("term")
     last = try pairs.position("last")
-    committedLSN = LSN(try pairs.number("committed"))
+    committedLSN = try pairs.lsn("committed")
     reason = singleLine(pairs.text("reason") ?? "", bytesMax: 512)
     retryMilliseconds = min(try pairs.optionalNumber("retry-ms") ?? 0, 60_000)
   }
@@ -178,8 +178,8 @@ package struct NodeState: Hashable, Sendable {
     reign = try pairs.reign("term", owner: "owner")
     votedTerm = try pairs.optionalTerm("voted-term")
     last = try pairs.position("last")
-    committedLSN = LSN(try pairs.number("committed"))
-    appliedLSN = LSN(try pairs.number("applied"))
+    committedLSN = try pairs.lsn("committed")
+    appliedLSN = try pairs.lsn("applied")
     isVoter = try pairs.flag("voter")
     masterID = try pairs.optionalNodeID("master-id")
     master = try Self.place(pairs)
@@ -238,7 +238,7 @@ package struct NewMaster: Hashable, Sendable {
     id = try pairs.nodeID("node-id")
     address = try pairs.address(host: "addr", port: "port")
     lineage = try pairs.nodeID("lineage")
-    firstLSN = LSN(try pairs.number("first"))
+    firstLSN = try pairs.lsn("first")
     guard term > .none, firstLSN > .none else {
       throw pairs.bad("term", term.description, "a term with a first record")
     }

@@ -49,6 +49,8 @@ package struct ServerConfiguration: Sendable {
   package var syncRateBytes: UInt64 = 0
   package var syncMode = SyncModeSetting.auto
   package var acceptDataLoss = false
+  /// What this node knows of terms above this one is given up at the start; 0 = nothing is.
+  package var forgetTermsAbove = 0
   /// The level that every write has at least, and how many slaves `fullsync` waits for.
   package var commit = CommitSetting()
   package var syncTimeoutMilliseconds = 5000

@@ -136,6 +136,12 @@ extension Setting {
       Let this server's data be replaced by that of a master that is empty: without this switch such a master is refused. \
       A master that holds data replaces what a slave holds without asking, as REPLICAOF does in Redis.
       """),
+    integer(
+      "forget-terms-above", "term", \.forgetTermsAbove, 0...4_000_000_000,
+      """
+      One start: votes and records of terms above this one are given up, the records into a lost file. For a node that a \
+      liar or an older version brought to the end of all terms; 0 = nothing is given up.
+      """),
     bytes(
       "sync-rate", \.syncRateBytes, sizesMax,
       "Bytes a second that one sync of a slave may take, 0 = no limit. Set it if syncs take the network from clients."),

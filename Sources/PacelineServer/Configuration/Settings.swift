@@ -32,6 +32,7 @@ extension NodeConfiguration {
     syncRateBytes = settings.syncRateBytes
     syncMode = RequestedSyncMode(rawValue: settings.syncMode.rawValue) ?? .auto
     acceptDataLoss = settings.acceptDataLoss
+    forgetTermsAbove = settings.forgetTermsAbove == 0 ? nil : Term(outside: UInt64(settings.forgetTermsAbove))
     walKeepBytes = settings.walKeepBytes
     commit = settings.commit
     sync.policy = settings.onSyncTimeout

@@ -74,6 +74,7 @@ struct ReplicationOptions: SettingFlags {
   @Option(help: .setting("masterauth-file")) var masterauthFile: String?
   @Option(help: .setting("sync-mode")) var syncMode: String?
   @Flag(help: .setting("accept-data-loss")) var acceptDataLoss = false
+  @Option(help: .setting("forget-terms-above")) var forgetTermsAbove: String?
   @Option(help: .setting("sync-rate")) var syncRate: String?
   @Option(help: .setting("max-slaves")) var maxSlaves: String?
   @Option(help: .setting("slave-lease")) var slaveLease: String?
