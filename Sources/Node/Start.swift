@@ -53,7 +53,8 @@ extension Succession {
       follow(newer.address, term: newer.term, candidate: newer.id)
       return done(nil)
     }
-    let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
+    // What nothing but an answer says must not use the terms up.
+    let highest = round.states.flatMap { [$0.term, $0.votedTerm] }.filter { own.term.isNear($0) }.max() ?? .none
     let known = max(highest, own.term)
     if !isQuorum, madeWay {
       core.stepDown(for: core.ownAddress)

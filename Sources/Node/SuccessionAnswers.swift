@@ -140,7 +140,8 @@ extension Succession {
 
   /// Follows a newer master. From here on this node takes no writes.
   func follow(_ address: NodeAddress, term: Term, candidate: NodeID?) {
-    if term > core.directory.current.vote.term {
+    // A far term is believed when this node has a record of it.
+    if term > core.directory.current.vote.term, core.knownTerm.isNear(term) {
       if let failure = persist(Vote(term: term, candidate: candidate ?? core.directory.node)), candidate != nil {
         logger.error("the new term cannot be written down", metadata: ["error": "\(failure)"])
       }

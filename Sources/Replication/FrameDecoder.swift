@@ -88,15 +88,15 @@ package struct FrameDecoder: Sendable {
       type: type, compression: compression, bodyBytes: Int(start.u32(12)), uncompressedBytes: Int(start.u32(16)),
       term: term, firstLSN: LSN(start.u64(32)), lastLSN: LSN(start.u64(40)),
       committedLSN: LSN(start.u64(48)), masterClock: clock, masterAge: start.u32(28))
-    for field in [header.firstLSN, header.lastLSN, header.committedLSN] where field > LSN.limit {
-      throw FrameError(.badNumber, "a \(type) frame with the number \(field), at most \(LSN.limit) is allowed")
-    }
     header.isContinued = flags & FrameHeader.continuedFlag != 0
     guard !header.isContinued || (header.carriesRecords && header.firstLSN == header.lastLSN) else {
       throw FrameError(.badFlags, "a \(type) frame of LSN \(header.firstLSN) to \(header.lastLSN) that is a part")
     }
     try checkLengths(header)
     try checkFields(header)
+    for field in [header.firstLSN, header.lastLSN, header.committedLSN] where field > LSN.limit {
+      throw FrameError(.badNumber, "a \(type) frame with the number \(field), at most \(LSN.limit) is allowed")
+    }
     return (header, start.u32(20))
   }
 
@@ -140,7 +140,7 @@ package struct FrameDecoder: Sendable {
       guard header.term > .none else { throw FrameError(.badLSNs, "a log frame of term 0") }
     case .delta:
       // Gaps are what a delta is about: the body does not bound the difference.
-      guard header.firstLSN > .none, header.lastLSN >= header.firstLSN, bytes > 0 else {
+      guard header.firstLSN > .none, header.lastLSN >= header.firstLSN, header.lastLSN.value < .max, bytes > 0 else {
         throw FrameError(.badLSNs, "a delta frame of LSN \(header.firstLSN) to \(header.lastLSN) in \(bytes) bytes")
       }
       guard header.term > .none else {
