@@ -29,7 +29,7 @@ package struct Paceline: AsyncParsableCommand {
     version: "paceline \(PacelineVersion.current)",
     subcommands: [
       MasterCommand.self, SlaveCommand.self, StatusCommand.self, BenchCommand.self, CompactCommand.self,
-      InspectCommand.self, SimulateCommand.self,
+      InspectCommand.self, SimulateCommand.self, VersionCommand.self,
     ])
 
   package init() {}
