@@ -11,6 +11,8 @@ extension Executor {
     guard takesWrites else { throw .readOnly }
     holdStill()
     guard store.isWritable, !store.isReplica, writeBar == .none else { throw refusal() }
+    // The data set may have got fewer since the connection chose it, on a slave or with another store.
+    guard database < store.databases else { throw .databaseOutOfRange }
     // In a unit the level was chosen with its first record: none of it is good before all of it is.
     if !inUnit { store.setLevel(level.joined(store.tableLevel(database))) }
   }
@@ -20,7 +22,7 @@ extension Executor {
     try beginWrite(in: 0)
     guard !inUnit else { return }
     var all = level
-    for database in 0..<store.configuration.databases {
+    for database in 0..<store.databases {
       all = all.joined(store.tableLevel(database))
     }
     store.setLevel(all)

@@ -79,6 +79,7 @@ extension Executor {
           && (equalsIgnoringCase(arguments[1], "async") || equalsIgnoringCase(arguments[1], "sync"))
     else { throw .syntax }
     try beginWriteAnywhere()
+    guard session.database < store.databases else { throw .databaseOutOfRange }
     guard command == .flushall ? store.flushAll() : store.flushDatabase(session.database) else { throw .outOfMemory }
     wrote()
     reply.ok()
@@ -92,7 +93,7 @@ extension Executor {
     guard let second = parseInteger(arguments[2]), Int32(exactly: second) != nil else {
       throw .text("ERR invalid second DB index")
     }
-    let databases = 0..<Int64(store.configuration.databases)
+    let databases = 0..<Int64(store.databases)
     guard databases.contains(first), databases.contains(second) else { throw .databaseOutOfRange }
     try beginWriteAnywhere()
     if first != second {
@@ -108,7 +109,7 @@ extension Executor {
     guard Int32(exactly: index) != nil else {
       throw .text("ERR value is out of range, value must between -2147483648 and 2147483647")
     }
-    guard index >= 0, index < Int64(store.configuration.databases) else { throw .databaseOutOfRange }
+    guard index >= 0, index < Int64(store.databases) else { throw .databaseOutOfRange }
     return Int(index)
   }
 

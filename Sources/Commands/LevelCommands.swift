@@ -60,7 +60,7 @@ extension Executor {
   /// [db, keys, its own level or `default`, the level that holds for this connection] of every database that has keys or a level.
   private func listTables() {
     sawWholeDatabase()
-    let shown = (0..<store.configuration.databases).filter {
+    let shown = (0..<store.databases).filter {
       store.keyCount($0) > 0 || store.tableLevel($0) != nil
     }
     reply.array(shown.count)

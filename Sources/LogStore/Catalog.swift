@@ -9,7 +9,8 @@ import Core
 /// counts when it is applied; but who votes is decided by the newest one in the log, applied or not.
 ///
 ///  offset size name       meaning
-///       0    1 operation  1 flush one, 2 flush all, 3 swap, 4 level of a database, 5 voters (for people who read the log)
+///       0    1 operation  1 flush one, 2 flush all, 3 swap, 4 level of a database, 5 voters, 6 number of databases (for
+///                         people who read the log)
 ///       1    1 voters     v, at most 64
 ///       2    2 databases  n
 ///       4    4 nextTable
@@ -23,6 +24,7 @@ public struct Catalog: Equatable, Sendable {
     case swapDatabases = 3
     case setLevel = 4
     case setVoters = 5
+    case setDatabases = 6
   }
   public private(set) var tables: [UInt32]
   public private(set) var nextTable: UInt32
@@ -34,6 +36,7 @@ public struct Catalog: Equatable, Sendable {
   public static let votersMax = 64
   /// The largest next table id that is taken from another node: tables can be replaced as often again.
   public static let outsideTableMax: UInt32 = 1 << 31
+  public static let databasesMax = 65_535
 
   public init(databases: Int) {
     tables = (0..<databases).map { UInt32($0 + 1) }
@@ -48,6 +51,19 @@ public struct Catalog: Equatable, Sendable {
   mutating func flushAll() { for database in tables.indices { flush(database) } }
   mutating func swap(_ a: Int, _ b: Int) { tables.swapAt(a, b) }
   mutating func setLevel(_ level: RecordLevel?, of database: Int) { levels[database] = level }
+  /// Databases above the number are gone, new ones are empty. Without any other change before it, database n has table
+  /// n + 1, as in a log that names no databases.
+  mutating func setDatabases(_ count: Int) {
+    while tables.count > count {
+      tables.removeLast()
+      levels.removeLast()
+    }
+    while tables.count < count {
+      tables.append(nextTable)
+      levels.append(nil)
+      nextTable += 1
+    }
+  }
   mutating func setVoters(_ nodes: [NodeID]) { voters = Set(nodes).sorted() }
 
   public func encoded(_ operation: Operation) -> [UInt8] {

@@ -48,8 +48,11 @@ public struct Partition: ~Copyable {
   public var digest: UInt64 = 0
   /// Live keys; slots in use with vacated ones. Writer only.
   public var live: Int32 = 0
-  @usableFromInline var used: Int32 = 0
-  @usableFromInline init(block: UInt) { self.block = Atomic(block) }
+  @usableFromInline var used: Int32
+  @usableFromInline init(block: UInt, used: Int32) {
+    self.block = Atomic(block)
+    self.used = used
+  }
 }
 
 /// The key index of one table: 1024 partitions of 8-byte entries, linear probing, each growing on its own.
@@ -64,12 +67,16 @@ public final class KeyIndex: @unchecked Sendable {
   public let partitions: UnsafeMutablePointer<Partition>
   private let epochs: EpochDomain
 
+  /// The block of every partition without a key: nothing is ever put into it, and it belongs to nobody.
+  nonisolated(unsafe) private static let emptyBlock = newBlock(capacity: 16)
+
+  /// Takes memory for a partition with its first key.
   public init(epochs: EpochDomain) {
     self.epochs = epochs
     partitions = .allocate(capacity: Self.partitionCount)
-    for i in 0..<Self.partitionCount {
-      (partitions + i).initialize(to: Partition(block: UInt(bitPattern: newBlock(capacity: 16))))
-    }
+    let empty = UInt(bitPattern: Self.emptyBlock)
+    // Full, as the writer sees it: the first key makes a block.
+    for i in 0..<Self.partitionCount { (partitions + i).initialize(to: Partition(block: empty, used: 16)) }
   }
 
   /// A copy that grows on its own. The caller keeps writers of `other` away. O(slots).
@@ -78,28 +85,32 @@ public final class KeyIndex: @unchecked Sendable {
     partitions = .allocate(capacity: Self.partitionCount)
     for i in 0..<Self.partitionCount {
       let source = other.block(i)
+      guard source != Self.emptyBlock else {
+        (partitions + i).initialize(to: Partition(block: UInt(bitPattern: source), used: 16))
+        partitions[i].lastRemoval.store(other.partitions[i].lastRemoval.load(ordering: .acquiring), ordering: .relaxed)
+        continue
+      }
       let bytes = (Self.slotsAt + Int(source.load(fromByteOffset: 8, as: UInt64.self))) * 8
       let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
       memory.copyMemory(from: source, byteCount: bytes)
-      (partitions + i).initialize(to: Partition(block: UInt(bitPattern: memory)))
+      (partitions + i).initialize(to: Partition(block: UInt(bitPattern: memory), used: other.partitions[i].used))
       partitions[i].lastRemoval.store(other.partitions[i].lastRemoval.load(ordering: .acquiring), ordering: .relaxed)
       partitions[i].digest = other.partitions[i].digest
       partitions[i].live = other.partitions[i].live
-      partitions[i].used = other.partitions[i].used
     }
   }
 
   deinit {
-    for i in 0..<Self.partitionCount { block(i).deallocate() }
+    for i in 0..<Self.partitionCount where block(i) != Self.emptyBlock { block(i).deallocate() }
     partitions.deinitialize(count: Self.partitionCount)
     partitions.deallocate()
   }
 
   private static func slotCount(capacity: Int) -> Int { capacity + min(64, 8 + capacity / 8) }
 
-  private func newBlock(capacity: Int) -> UnsafeMutableRawPointer {
-    let slots = Self.slotCount(capacity: capacity)
-    let bytes = (Self.slotsAt + slots) * 8
+  private static func newBlock(capacity: Int) -> UnsafeMutableRawPointer {
+    let slots = slotCount(capacity: capacity)
+    let bytes = (slotsAt + slots) * 8
     let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
     memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     memory.storeBytes(of: UInt64(capacity), as: UInt64.self)
@@ -204,7 +215,7 @@ public final class KeyIndex: @unchecked Sendable {
     var capacity = max(16, (Int(partitions[p].live) + reserve) * fill.slots / fill.keys)
     let words = (old + Self.slotsAt * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
     while true {
-      let fresh = newBlock(capacity: capacity)
+      let fresh = Self.newBlock(capacity: capacity)
       var used: Int32 = 0
       var fits = true
       for i in 0..<slots {
@@ -218,6 +229,7 @@ public final class KeyIndex: @unchecked Sendable {
       if fits {
         partitions[p].used = used
         partitions[p].block.store(UInt(bitPattern: fresh), ordering: .releasing)
+        guard old != Self.emptyBlock else { return }
         let address = UInt(bitPattern: old)
         epochs.retire { UnsafeMutableRawPointer(bitPattern: address)!.deallocate() }
         return
@@ -257,7 +269,7 @@ public final class KeyIndex: @unchecked Sendable {
   /// Memory of all partitions.
   public var allocatedBytes: Int {
     var sum = Self.partitionCount * MemoryLayout<Partition>.stride
-    for p in 0..<Self.partitionCount {
+    for p in 0..<Self.partitionCount where block(p) != Self.emptyBlock {
       sum += (Self.slotsAt + Int(block(p).load(fromByteOffset: 8, as: UInt64.self))) * 8
     }
     return sum

@@ -171,13 +171,12 @@ private final class LostRecordWriter {
 
   private func change(_ record: RecordView) {
     let bytes = [UInt8](record.value)
-    guard let changed = Catalog(bytes), let operation = Catalog.Operation(rawValue: bytes[0]),
-      changed.tables.count == catalog.tables.count
-    else {
+    guard let changed = Catalog(bytes), let operation = Catalog.Operation(rawValue: bytes[0]) else {
       lost.skipped += 1
       return
     }
-    let differing = changed.tables.indices.filter { changed.tables[$0] != catalog.tables[$0] }
+    let common = 0..<min(changed.tables.count, catalog.tables.count)
+    let differing = common.filter { changed.tables[$0] != catalog.tables[$0] }
     catalog = changed
     switch operation {
     case .flushAll: command("FLUSHALL", [])
@@ -188,7 +187,7 @@ private final class LostRecordWriter {
       }
     case .swapDatabases:
       if differing.count == 2 { command("SWAPDB", differing.map { Array(String($0).utf8) }) }
-    case .setLevel, .setVoters: lost.settings += 1
+    case .setLevel, .setVoters, .setDatabases: lost.settings += 1
     }
   }
 

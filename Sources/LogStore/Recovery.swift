@@ -217,17 +217,17 @@ struct Recovery {
     // The newest catalog counts from the start, also when it is in the tail: tables that it does not know are dead, and
     // the record that made a table may be gone with its segment.
     if let catalog = newestCatalogInTail(upTo: good) {
-      try bind(catalog.value, at: catalog.lsn)
+      bind(catalog.value, at: catalog.lsn)
     } else if let newest = newestCatalog {
       let (record, _) = store.record(newest.entry)
       guard store.isIntact(record, newest.entry), let catalog = Catalog([UInt8](record.value)) else {
         throw OpenError("the newest catalog record, LSN \(newest.lsn), is damaged\(Self.advice)", isDamage: true)
       }
       store.catalogEntry = newest.entry
-      try bind(catalog, at: newest.lsn)
+      bind(catalog, at: newest.lsn)
     }
-    if let unknown = keys.keys.max(), unknown >= store.catalog.nextTable {
-      throw OpenError("the data has keys of table \(unknown); start with --databases \(unknown) at least")
+    if let unknown = keys.keys.max(), unknown >= store.catalog.nextTable, store.makeRoom(for: unknown) == nil {
+      throw OpenError("the data has keys of table \(unknown), of which the catalog does not know\(Self.advice)")
     }
     // A key that was written often stands often in the files; the generation tells how many keys there were.
     let young = sealed.filter { $0.segment.firstLSN > generation.segments.last?.lastLSN ?? .none }.map(\.index.count)
@@ -274,10 +274,7 @@ struct Recovery {
     return start
   }
 
-  private func bind(_ catalog: Catalog, at lsn: UInt64) throws {
-    guard catalog.tables.count == store.configuration.databases else {
-      throw OpenError("the data has \(catalog.tables.count) databases; start with --databases \(catalog.tables.count)")
-    }
+  private func bind(_ catalog: Catalog, at lsn: UInt64) {
     store.setCatalog(catalog)
     store.catalogLSN.store(lsn, ordering: .releasing)
     store.bindTables(at: lsn)

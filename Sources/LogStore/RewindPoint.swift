@@ -66,7 +66,7 @@ extension LogStore {
         if newest != nil { break }
       }
     }
-    return newest ?? Catalog(databases: configuration.databases)
+    return newest ?? Catalog(databases: max(databases, configuration.databases))
   }
 
   /// The files belong to another store from now on: this one writes nothing any more. Reads go on.

@@ -12,6 +12,7 @@ public struct StoreConfiguration: Sendable {
   public var unwrittenBytesMax = 256 << 20
   public var valueBytesMax = 64 << 20
   public var keyBytesMax = RecordView.keyBytesMax
+  /// Of a data set whose log names no number: the newest catalog record there counts more.
   public var databases = 16
   /// How values are stored at the start; `LogStore.compression` may change later.
   public var compression = ValueCompression.none
@@ -27,7 +28,9 @@ public struct StoreConfiguration: Sendable {
     if keyBytesMax < 1 || keyBytesMax > RecordView.keyBytesMax {
       return "key-bytes-max must be from 1 to \(RecordView.keyBytesMax), not \(keyBytesMax)"
     }
-    if databases < 1 || databases > 65_535 { return "databases must be from 1 to 65535, not \(databases)" }
+    if databases < 1 || databases > Catalog.databasesMax {
+      return "databases must be from 1 to 65535, not \(databases)"
+    }
     if opsBufferBytes < 0 { return "ops-buffer must not be negative" }
     if unwrittenBytesMax < 1 << 20 { return "the limit of unwritten bytes must be at least 1 MiB" }
     return nil
@@ -142,6 +145,8 @@ public final class LogStore: @unchecked Sendable {
   /// The catalog's commit levels as it encodes them, for readers without the write lock.
   @usableFromInline let databaseLevels: UnsafeMutablePointer<Atomic<UInt8>>
   @usableFromInline let databaseTables: UnsafeMutablePointer<Atomic<UInt>>
+  /// How many of `databaseTables` are bound: always the catalog's number.
+  private let boundDatabases = Atomic<Int>(0)
   var indexes: [UInt32: KeyIndex] = [:]
   /// Where the newest catalog record is; it must outlive compaction.
   var catalogEntry = IndexEntry.empty
@@ -199,12 +204,11 @@ public final class LogStore: @unchecked Sendable {
     mappedEnds = UnsafeMutableRawPointer(LogStore.zeroPages(slots * 8)).bindMemory(to: Int.self, capacity: slots)
     liveRecords = UnsafeMutableRawPointer(LogStore.zeroPages(slots * 4)).bindMemory(to: Int32.self, capacity: slots)
     catalog = Catalog(databases: configuration.databases)
-    databaseTables = .allocate(capacity: configuration.databases)
-    databaseLevels = .allocate(capacity: configuration.databases)
-    for db in 0..<configuration.databases {
-      (databaseTables + db).initialize(to: Atomic(0))
-      (databaseLevels + db).initialize(to: Atomic(0))
-    }
+    let most = Catalog.databasesMax
+    databaseTables = UnsafeMutableRawPointer(LogStore.zeroPages(most * 8))
+      .bindMemory(to: Atomic<UInt>.self, capacity: most)
+    databaseLevels = UnsafeMutableRawPointer(LogStore.zeroPages(most)).bindMemory(
+      to: Atomic<UInt8>.self, capacity: most)
     active = Segment(slot: 0, name: LogFileName(firstLSN: LSN(1)), capacity: 0, used: 0)
     activeBase = UnsafeMutableRawPointer(bitPattern: 64)!
     bindTables()
@@ -212,11 +216,9 @@ public final class LogStore: @unchecked Sendable {
 
   deinit {
     epochs.freeAll()
-    for db in 0..<configuration.databases {
-      TableReference(bitPattern: databaseTables[db].load(ordering: .relaxed))?.deallocate()
-    }
-    databaseTables.deallocate()
-    databaseLevels.deallocate()
+    for db in 0..<databases { TableReference(bitPattern: databaseTables[db].load(ordering: .relaxed))?.deallocate() }
+    LogStore.freePages(databaseTables, Catalog.databasesMax * 8)
+    LogStore.freePages(databaseLevels, Catalog.databasesMax)
     LogStore.freePages(bases, IndexEntry.segmentSlotsMax * 8)
     LogStore.freePages(liveBuckets, IndexEntry.segmentSlotsMax * 64 * 4)
     LogStore.freePages(mappedEnds, IndexEntry.segmentSlotsMax * 8)
@@ -229,6 +231,16 @@ public final class LogStore: @unchecked Sendable {
 
   // MARK: Tables
 
+  /// How many databases the data set has. Any thread, one load.
+  public var databases: Int { boundDatabases.load(ordering: .acquiring) }
+
+  /// The table of a database that the data set does not have: empty, and nothing is ever put into it.
+  @usableFromInline nonisolated(unsafe) static let nowhere: TableReference = {
+    let table = TableReference.allocate(capacity: 1)
+    table.initialize(to: TableState(id: 0, boundAt: 0, index: .passRetained(KeyIndex(epochs: EpochDomain()))))
+    return table
+  }()
+
   /// Makes `databaseTables` follow the catalog. What no database uses any more is freed when readers are done.
   /// - Parameter lsn: of the catalog record; a read through a table bound by it saw that record.
   func bindTables(at lsn: UInt64 = 0) {
@@ -237,6 +249,7 @@ public final class LogStore: @unchecked Sendable {
       indexes[id] = nil
       epochs.retire { withExtendedLifetime(index) {} }
     }
+    unbindTables(from: catalog.tables.count)
     for (db, id) in catalog.tables.enumerated() {
       let old = TableReference(bitPattern: databaseTables[db].load(ordering: .relaxed))
       if let old, old.pointee.id == id { continue }
@@ -250,6 +263,30 @@ public final class LogStore: @unchecked Sendable {
         epochs.retire { TableReference(bitPattern: address)!.deallocate() }
       }
     }
+    boundDatabases.store(catalog.tables.count, ordering: .releasing)
+  }
+
+  /// Databases from this one on are none any more.
+  func unbindTables(from first: Int) {
+    let bound = databases
+    guard first < bound else { return }
+    boundDatabases.store(first, ordering: .releasing)
+    for db in first..<bound {
+      let address = databaseTables[db].exchange(0, ordering: .acquiringAndReleasing)
+      databaseLevels[db].store(0, ordering: .releasing)
+      epochs.retire { TableReference(bitPattern: address)?.deallocate() }
+    }
+  }
+
+  /// The tables of a delta take the places of the old ones. Under the write lock.
+  func rebind(_ tables: [TableReference]) {
+    unbindTables(from: tables.count)
+    for (database, table) in tables.enumerated() {
+      let before = databaseTables[database].exchange(UInt(bitPattern: table), ordering: .acquiringAndReleasing)
+      guard before != UInt(bitPattern: table) else { continue }
+      epochs.retire { TableReference(bitPattern: before)?.deallocate() }
+    }
+    boundDatabases.store(tables.count, ordering: .releasing)
   }
 
   /// The catalog that counts from now on. Under the write lock; `bindTables` follows.
@@ -260,9 +297,10 @@ public final class LogStore: @unchecked Sendable {
     }
   }
 
-  /// The table behind a database. Valid inside an epoch or under the write lock.
+  /// The table behind a database; an empty one if the data set has no such database (any more). Valid inside an epoch or
+  /// under the write lock.
   @inlinable @inline(__always) public func table(_ database: Int) -> TableReference {
-    TableReference(bitPattern: databaseTables[database].load(ordering: .acquiring))!
+    TableReference(bitPattern: databaseTables[database].load(ordering: .acquiring)) ?? LogStore.nowhere
   }
 
   // MARK: Figures, under the write lock
@@ -318,7 +356,7 @@ public final class LogStore: @unchecked Sendable {
     public let keys: Int
   }
   public func digests() -> [DatabaseDigest] {
-    (0..<configuration.databases).map { db in
+    (0..<databases).map { db in
       let table = table(db)
       return table.pointee.index._withUnsafeGuaranteedRef {
         DatabaseDigest(database: db, table: table.pointee.id, sum: $0.digest, keys: $0.count)

@@ -93,16 +93,17 @@ public final class DeltaInstallation {
     var newest: (catalog: Catalog, lsn: UInt64, entry: IndexEntry)?
     for (record, entry) in own {
       changing.insert(record.table)
-      if record.kind == RecordKind.catalog.rawValue, let catalog = usable(Catalog([UInt8](record.value))) {
+      if record.kind == RecordKind.catalog.rawValue, isNew(record.lsn), let catalog = Catalog([UInt8](record.value)) {
         newest = (catalog, record.lsn, entry)
       }
     }
-    if let staged = stage.newestCatalog, let catalog = usable(staged.catalog) {
+    if let staged = stage.newestCatalog, isNew(staged.lsn) {
       newest = (
-        catalog, staged.lsn, IndexEntry(tag: 0, segment: segments[staged.file].slot, offset: staged.offset)
+        staged.catalog, staged.lsn, IndexEntry(tag: 0, segment: segments[staged.file].slot, offset: staged.offset)
       )
     }
     store.writeLock.lock()
+    if newest == nil, let highest = changing.max() { store.makeRoom(for: highest) }
     let slots = store.nextSlot
     store.writeLock.unlock()
     let index = DeltaIndex(store: store, catalog: newest, changing: changing, slots: slots)
@@ -127,13 +128,8 @@ public final class DeltaInstallation {
     }
   }
 
-  /// As `LogStore.index` has it: a catalog for another number of databases is passed over.
-  private func usable(_ catalog: Catalog?) -> Catalog? {
-    guard let catalog, catalog.tables.count == store.catalog.tables.count,
-      catalog.nextTable >= store.catalog.nextTable
-    else { return nil }
-    return catalog
-  }
+  /// As `LogStore.index` has it: the newest catalog record counts, and older ones are passed.
+  private func isNew(_ lsn: UInt64) -> Bool { lsn >= store.newestCatalogLSN }
 
   private static let noSlot: Int32 = 28
 
@@ -257,11 +253,7 @@ public final class DeltaInstallation {
     let old = Array(store.indexes.values)
     store.indexes = index.indexes
     store.epochs.retire { withExtendedLifetime(old) {} }
-    for (database, table) in index.tables.enumerated() {
-      let before = store.databaseTables[database].exchange(UInt(bitPattern: table), ordering: .acquiringAndReleasing)
-      guard before != UInt(bitPattern: table) else { continue }
-      store.epochs.retire { TableReference(bitPattern: before)?.deallocate() }
-    }
+    store.rebind(index.tables)
     store.positions.set(appended: barrier)
     store.positions.set(written: barrier)
     store.positions.set(durable: barrier)

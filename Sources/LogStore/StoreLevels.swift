@@ -87,7 +87,7 @@ extension LogStore {
 
   /// What the databases ask for together.
   public var tableLevels: RecordLevel {
-    (0..<configuration.databases).reduce(.async) { $0.joined(tableLevel($1)) }
+    (0..<databases).reduce(.async) { $0.joined(tableLevel($1)) }
   }
 
   /// LSN of the newest catalog record that is applied; 0 if there is none.

@@ -127,7 +127,7 @@ extension LogStore {
   func index(_ record: RecordView, at entry: IndexEntry) {
     switch RecordKind(rawValue: record.kind) {
     case .put:
-      guard let table = tableReference(record.table) else { return }
+      guard let table = tableReference(record.table) ?? makeRoom(for: record.table) else { return }
       let hash = hash(record.key)
       let target = locate(table, hash, record.key)
       let place = IndexEntry(tag: hash.tag, segment: entry.segment, offset: entry.offset)
@@ -152,9 +152,8 @@ extension LogStore {
       if let old = target.old { removeFromIndex(target, old: old, by: record.lsn) }
     case .catalog:
       keep(record, entry)
-      if let changed = Catalog([UInt8](record.value)), changed.tables.count == catalog.tables.count {
-        // A restart begins with the newest catalog and passes the older ones here.
-        guard changed.nextTable >= catalog.nextTable else { break }
+      // A restart begins with the newest catalog and passes the older ones here.
+      if record.lsn >= newestCatalogLSN, let changed = Catalog([UInt8](record.value)) {
         adopt(changed, at: record.lsn, entry: entry)
       }
     case .noop, nil:
@@ -171,11 +170,23 @@ extension LogStore {
 
   /// The table with this id if a database still uses it.
   func tableReference(_ id: UInt32) -> TableReference? {
-    for database in 0..<configuration.databases {
+    for database in 0..<databases {
       let table = table(database)
       if table.pointee.id == id { return table }
     }
     return nil
+  }
+
+  /// A log that names no databases has as many as it has tables: database n is table n + 1. Under the write lock.
+  /// nil where the log names them.
+  @discardableResult
+  func makeRoom(for table: UInt32) -> TableReference? {
+    guard newestCatalogLSN == 0, table >= catalog.nextTable, table <= Catalog.databasesMax else { return nil }
+    var wider = catalog
+    wider.setDatabases(Int(table))
+    setCatalog(wider)
+    bindTables()
+    return tableReference(table)
   }
 }
 

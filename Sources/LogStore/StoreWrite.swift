@@ -186,6 +186,30 @@ extension LogStore {
     return changeCatalog(.setVoters) { $0.setVoters(nodes) }
   }
 
+  /// The data set has so many databases from now on, which the log names. Nothing is appended where it does already.
+  /// false without memory. Under the write lock.
+  ///
+  /// - Parameter count: not below `databasesUsed`.
+  public func nameDatabases(_ count: Int) -> Bool {
+    precondition(count >= databasesUsed && count <= Catalog.databasesMax, "\(count) databases")
+    // A log that names none has this number.
+    if newestCatalogLSN == 0, count == configuration.databases { return true }
+    if newestCatalogLSN > 0, count == databases { return true }
+    return changeCatalog(.setDatabases) { $0.setDatabases(count) }
+  }
+
+  /// Up to which number databases have keys or a commit level of their own. Under the write lock. O(databases).
+  public var databasesUsed: Int {
+    (0..<databases).last { keyCount($0) > 0 || tableLevel($0) != nil }.map { $0 + 1 } ?? 0
+  }
+
+  /// The log names the number of its databases, and nothing else was said about them. Under the write lock.
+  public var onlyNamesDatabases: Bool {
+    guard catalogEntry != .empty, votersInLog.isEmpty else { return false }
+    return record(catalogEntry).record.value.first == Catalog.Operation.setDatabases.rawValue
+      && catalog.nextTable == UInt32(databases) + 1
+  }
+
   private func changeCatalog(_ operation: Catalog.Operation, _ change: (inout Catalog) -> Void) -> Bool {
     var changed = catalog
     change(&changed)

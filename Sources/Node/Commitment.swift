@@ -198,6 +198,7 @@ extension NodeCore {
     reviewVoters()
     reviewWriteBar()
     reviewLease()
+    reviewDatabases()
   }
 
   // MARK: The lease of reads

@@ -48,6 +48,10 @@ package final class NodeCore: @unchecked Sendable {
   let startedAt: Tick
   /// Before it ended it may have promised its master something.
   let startedAsSlave = Atomic<Bool>(false)
+  /// The next reign is that of a node that was started as the master.
+  let reignIsStart = Atomic<Bool>(false)
+  /// The number of databases of which it was said last that it counts instead of `--databases`, and in which role.
+  let databasesNoted = Mutex<(number: Int, asMaster: Bool)?>(nil)
 
   package init(host: any NodeHost, directory: DataDirectory, store: LogStore, damage: TailDamage? = nil, logger: Logger)
   {

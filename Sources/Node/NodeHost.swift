@@ -131,6 +131,8 @@ package struct NodeConfiguration: Sendable {
   package var address: NodeAddress
   package var durability = Durability.fsync
   package var store = StoreConfiguration()
+  /// `--databases`: what a start as the master raises the data set's number to.
+  package var databases = 16
   package var masterPassword: String?
   /// What other nodes ask for.
   package var peerPassword: String?

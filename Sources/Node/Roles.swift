@@ -41,7 +41,12 @@ extension NodeCore {
   var ownAddress: NodeAddress { configuration.address }
 
   /// Whether a store holds anything but the no-op records that begin terms. Under the write lock.
-  func hasData(_ store: LogStore) -> Bool { store.positions.appended.value > UInt64(store.terms.entries.count) }
+  package func hasData(_ store: LogStore) -> Bool {
+    let bare = UInt64(store.terms.entries.count)
+    let appended = store.positions.appended.value
+    // The record with the number of databases is none either.
+    return appended > bare + 1 || appended == bare + 1 && !store.onlyNamesDatabases
+  }
 
   // MARK: Master
 
@@ -103,6 +108,7 @@ extension NodeCore {
     }
     let terms = store.terms
     let first = LSN(store.lastAppended)
+    if began { nameDatabases(store) }
     store.writeLock.unlock()
     guard began else { throw OpenError("no new term can be begun: the log takes no records") }
     // A restart goes on in this role from the moment that the log has the term.
@@ -185,6 +191,7 @@ extension NodeCore {
     store.writeLock.unlock()
     commitment.endReign()
     roleBox.withLock { $0 = .slave(of: master) }
+    if master != ownAddress { reignIsStart.store(false, ordering: .releasing) }
     host.takesWrites(false)
     commitNow()
   }

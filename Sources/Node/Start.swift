@@ -6,6 +6,7 @@ import Replication
 extension NodeCore {
   /// Takes the role that the node is started in; `done` is called when clients may come in.
   package func start(_ role: Role, then done: @escaping @Sendable ((any Error)?) -> Void) {
+    reignIsStart.store(role == .master, ordering: .releasing)
     if case .slave = role { startedAsSlave.store(true, ordering: .releasing) }
     if let damage = tailDamage.withLock({ $0 }) { return succession.start(as: role, without: damage, done) }
     if let limit = configuration.forgetTermsAbove {

@@ -52,6 +52,10 @@ package struct FaultPlan: Equatable, Sendable {
     case twoOfOneTerm(promoteAfter: Int, cutFor: Int)
     /// A bit of a sealed file turns over, on disk and in what is mapped of it. `pick` chooses file and place.
     case flipBit(node: Int, pick: Int, isIndex: Bool)
+    /// SIGTERM, of the master if no node is named; started again so long after its end.
+    case cleanStop(node: Int?, downFor: Int)
+    /// A message of nodes, from somebody who is none. `pick` makes it.
+    case message(node: Int, pick: Int)
 
     /// Its name, without what it is about.
     package var kind: String { String("\(self)".prefix { $0 != "(" }) }
@@ -96,6 +100,14 @@ package struct FaultPlan: Equatable, Sendable {
   /// Bits turn over on disk, and nodes look for it: each sealed file once in this time.
   package var flipsBits = false
   package var scrubMilliseconds = 0
+  /// Clients use two databases.
+  package var usesTwoDatabases = false
+  /// What each node is started with; empty: all with what clients need.
+  package var databases: [Int] = []
+  /// Clocks are set so often that what slaves show of keys with a time to live is looked at.
+  package var stepsClocks = false
+  /// Messages with odd numbers are all that goes wrong.
+  package var sendsEdges = false
   /// Without it two nodes that do not hear each other often begin a reign in the same term.
   package var sharesOutTerms = true
   /// How long clients work and things go wrong.

@@ -15,10 +15,19 @@ extension FaultPlan {
     case manyKeys
     /// Two masters of one term.
     case rivals
+    case clockSteps, fullDisks, edges, cleanStops, databases
   }
 
   package static func extras(of seed: UInt64) -> Set<Extra> {
-    if seed % 32 == 15 { return [.rivals] }
+    switch seed % 32 {
+    case 2: return [.clockSteps]
+    case 10: return [.fullDisks]
+    case 14: return [.databases]
+    case 15: return [.rivals]
+    case 18: return [.edges]
+    case 26: return [.cleanStops]
+    default: break
+    }
     switch seed % 8 {
     case 1: return seed % 16 == 1 ? [.levels] : [.manyKeys]
     case 3: return [.turnovers]
@@ -34,11 +43,18 @@ extension FaultPlan {
     let extras = Self.extras(of: seed)
     guard !extras.isEmpty else { return }
     var random = SplitMix64(seed: seed ^ 0x6D6F_7265)
-    if extras.contains(.levels), nodes > 1, durability == .fsync { mixesLevels = true }
+    if extras.contains(.levels), nodes > 1, durability == .fsync {
+      (mixesLevels, usesTwoDatabases) = (true, true)
+    }
     if extras.contains(.manyKeys) { planManyKeys(&random) }
     if extras.contains(.turnovers) { planTurnovers(&random) }
     if extras.contains(.flippedBits), nodes > 1 { planFlips(&random) }
     if extras.contains(.rivals) { planRivals(&random) }
+    if extras.contains(.clockSteps) { planClockSteps(&random) }
+    if extras.contains(.fullDisks) { planFullDisks(&random) }
+    if extras.contains(.edges) { planEdges(&random) }
+    if extras.contains(.cleanStops) { planCleanStops(&random) }
+    if extras.contains(.databases) { planDatabases(&random) }
     faults.sort { $0.at < $1.at }
   }
 

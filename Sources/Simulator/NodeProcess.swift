@@ -40,6 +40,8 @@ package final class NodeProcess: @unchecked Sendable {
   private var pauses = 0
   /// A handover is under way.
   private(set) var pausesWrites = false
+  /// SIGTERM came.
+  var isStopping = false
   private let clockBase: UInt64
 
   /// Opens the data directory and takes the role; throws as a start of the server does.

@@ -21,6 +21,7 @@ final class ClientCommand {
   var line = 0
   var order = 0
   var completedAt: UInt64?
+  var expiresInMilliseconds = 700
   /// Where it ran, and what it saw and wrote there.
   var node = -1
   var isMasters = false
@@ -43,7 +44,7 @@ final class ClientCommand {
   var words: [String] {
     switch kind {
     case .set, .queuedSet: ["SET", keys[0], values[0]]
-    case .setExpiring: ["SET", keys[0], values[0], "PX", "700"]
+    case .setExpiring: ["SET", keys[0], values[0], "PX", "\(expiresInMilliseconds)"]
     case .get: ["GET", keys[0]]
     case .delete: ["DEL", keys[0]]
     case .exchange: ["GETSET", keys[0], values[0]]
@@ -103,7 +104,7 @@ final class SimulatedClient {
     self.simulation = simulation
     let process = SimulatedProcess(queue: simulation.queue)
     random = SplitMix64(seed: simulation.plan.seed &* 131 &+ UInt64(number))
-    database = simulation.plan.mixesLevels ? number % 2 : 0
+    database = simulation.plan.usesTwoDatabases ? number % 2 : 0
     loop = SimulatedLoop(process: process, seed: random.next())
   }
 
@@ -130,7 +131,8 @@ final class SimulatedClient {
     let readsAnywhere = random.chance(plan.anyNodePercent)
     let target = readsAnywhere || random.chance(3) ? random.below(plan.nodes) : simulation.masterNumber
     guard let link = links[target], link.isUsable else { return connect(to: target) }
-    var commands = plan.mixesLevels ? levels(link) : []
+    var commands = plan.usesTwoDatabases ? select(link) : []
+    if plan.mixesLevels { commands += levels(link) }
     for _ in 0..<1 + random.below(plan.pipelineMax) { commands += next(readsOnly: readsAnywhere && random.chance(90)) }
     link.send(commands)
     let sent = link.sent
@@ -173,7 +175,9 @@ final class SimulatedClient {
       }
     }
     if plan.expiresMuch, random.chance(30) {
-      return [ClientCommand(.setExpiring, [expiringKey()], [value()], sentAt: now)]
+      let command = ClientCommand(.setExpiring, [expiringKey()], [value()], sentAt: now)
+      if plan.stepsClocks { command.expiresInMilliseconds = [700, 5000, 60_000][random.below(3)] }
+      return [command]
     }
     if plan.deletesMuch, random.chance(25) { return [ClientCommand(.delete, [key()], sentAt: now)] }
     switch random.below(20) {
@@ -198,11 +202,15 @@ final class SimulatedClient {
     return [named("k\(first)"), named("k\((first + 1) % plan.keys)")]
   }
 
-  /// A new connection goes to its database; now and then the level of the connection or of a database changes.
+  /// A new connection goes to its database.
+  private func select(_ link: ClientLink) -> [ClientCommand] {
+    link.sent == 0 && database > 0 ? [ClientCommand(.select, [], ["\(database)"], sentAt: queue.now)] : []
+  }
+
+  /// Now and then the level of the connection or of a database changes.
   private func levels(_ link: ClientLink) -> [ClientCommand] {
     let now = queue.now
     var commands: [ClientCommand] = []
-    if link.sent == 0, database > 0 { commands.append(ClientCommand(.select, [], ["\(database)"], sentAt: now)) }
     let level = ["async", "fullsync", "quorum", "default"][random.below(4)]
     if random.chance(link.sent == 0 ? 50 : 5) { commands.append(ClientCommand(.setLevel, [], [level], sentAt: now)) }
     if random.chance(1) {
@@ -275,6 +283,12 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
       replied += 1
       guard !isEnded else { continue }
       simulation.replied(command, reply)
+      // A node that has not heard yet how many databases there are: what follows would go to another one.
+      if command.kind == .select, case .error = reply {
+        end()
+        idle()
+        return all.count
+      }
       if replied == commands.count { idle() }
     }
     return at

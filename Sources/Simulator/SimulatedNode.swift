@@ -15,6 +15,10 @@ package final class SimulatedNode: @unchecked Sendable {
   /// The master that it is started with; nil for itself. What it became later it knows by itself.
   var startMaster: Int?
   var wallOffset: Int64 = 0
+  /// On the simulation's clock; 0: never.
+  var clockSteppedAt: UInt64 = 0
+  /// For those who look at clocks.
+  var inSyncSince: UInt64 = 0
   var syncMicroseconds: ClosedRange<Int>
   /// Why a start may fail, or the log be closed.
   var diskMayFail = false { didSet { startMayFail = startMayFail || diskMayFail } }
@@ -64,7 +68,8 @@ package final class SimulatedNode: @unchecked Sendable {
     var configuration = NodeConfiguration(address: Self.address(number))
     configuration.store.segmentBytes = plan.segmentBytes
     configuration.store.opsBufferBytes = plan.opsBufferBytes
-    configuration.store.databases = plan.mixesLevels ? 2 : 1
+    configuration.store.databases = plan.usesTwoDatabases && plan.databases.isEmpty ? 2 : 1
+    configuration.databases = plan.databases.isEmpty ? configuration.store.databases : plan.databases[number]
     configuration.store.compression = plan.compresses ? .lz4 : .none
     configuration.walKeepBytes = plan.walKeepBytes
     // A master that synced nothing may come back empty.

@@ -23,7 +23,7 @@ package final class Simulation: @unchecked Sendable {
   private var newestBranch = TermHistory()
   private(set) var isHealing = false
   private var healingSince: UInt64 = 0
-  private var random: SplitMix64
+  var random: SplitMix64
   private let output: ((String) -> Void)?
 
   // Checkers.
@@ -33,13 +33,17 @@ package final class Simulation: @unchecked Sendable {
   var onDisk = LevelChecker()
   private var reigns = ReignChecker()
   /// At which level a record was written, and how many voters there were.
-  private var levels: [Position: (level: RecordLevel, voters: Int)] = [:]
+  var levels: [Position: (level: RecordLevel, voters: Int)] = [:]
   var registers: [String: [(order: Int, operation: RegisterOperation)]] = [:]
   /// How many values were written, and how many connections made.
-  private var values = 0
-  private var lines = 0
+  var values = 0
+  var lines = 0
   private var visibility = VisibilityChecker()
   var open: [ClientCommand] = []
+  var cleanStops: [CleanStop] = []
+  /// When the newest reign began, and when a client heard last that its write is done.
+  private(set) var reignSince: UInt64 = 0
+  var lastAcknowledged: UInt64 = 0
   var result: SimulationResult
 
   /// - Parameter trace: gets a line for everything that happens.
@@ -70,8 +74,10 @@ package final class Simulation: @unchecked Sendable {
     for node in nodes { queue.at(UInt64(random.below(20_000))) { node.start() } }
     for client in clients { queue.at(50_000 + UInt64(random.below(100_000))) { client.start() } }
     for planned in plan.faults { queue.at(UInt64(planned.at) * 1000) { [self] in apply(planned.fault) } }
+    watchClocks()
     let end = UInt64(plan.milliseconds) * 1000
     while result.violations.isEmpty, queue.runNext(until: end) {}
+    checkProgress()
     heal()
     let begin = queue.now
     let limit = begin + Self.healingMicroseconds
@@ -87,6 +93,13 @@ package final class Simulation: @unchecked Sendable {
       }
       if plan.flipsBits, queue.now > begin + 3 * Self.patienceMicroseconds { replaceDamagedMaster() }
       unhealed = whatIsMissing()
+    }
+    if plan.stepsClocks, result.violations.isEmpty {
+      // What has expired is looked for now and then.
+      let later = queue.now + 6_000_000
+      while result.violations.isEmpty, queue.runNext(until: later) {}
+      unhealed = whatIsMissing()
+      checkReclaimed()
     }
     if let unhealed, result.violations.isEmpty { report(Violation("does not heal", unhealed)) }
     if !result.violations.isEmpty { traceDifferences() }
@@ -116,6 +129,12 @@ package final class Simulation: @unchecked Sendable {
       node.resume()
       if !node.isAlive { node.start() }
     }
+  }
+
+  /// A row that nothing is wrong with goes on.
+  private func checkProgress() {
+    guard plan.sendsEdges, queue.now > lastAcknowledged + 3_000_000, result.violations.isEmpty else { return }
+    report(Violation("stands still", "no write was done for \((queue.now - lastAcknowledged) / 1000) ms"))
   }
 
   /// A log that a disk error has closed needs a restart.
@@ -178,140 +197,6 @@ package final class Simulation: @unchecked Sendable {
     return nil
   }
 
-  // MARK: What clients tell
-
-  func nextValue() -> Int {
-    values += 1
-    return values
-  }
-
-  func nextLine() -> Int {
-    lines += 1
-    return lines
-  }
-
-  func sent(_ batch: [ClientCommand]) {
-    for command in batch {
-      result.commands += 1
-      command.order = result.commands
-    }
-    open += batch
-  }
-
-  /// A command ran on a node: what it wrote, and what it could see.
-  func ran(_ command: ClientCommand, on node: NodeProcess, appendedBefore: UInt64, appendedAfter: UInt64) {
-    let store = node.store
-    command.ran = true
-    command.node = node.site.number
-    // A master that was replaced and has not heard of it may show what is old, but not where a quorum commits: its lease
-    // is over by then.
-    command.isMasters = !store.isReplica
-    command.wasMaster = !store.isReplica && (node.site.number == masterNumber || plan.level == .quorum)
-    command.visible = store.isReplica ? store.positions.applied : LSN(appendedAfter)
-    command.branch = store.terms
-    let database = command.keys.first.map(SimulatedKey.database)
-    command.level = plan.level.ofRecords.joined(command.level).joined(database.flatMap(store.tableLevel))
-    command.voters = store.votersInLog.count
-    guard appendedAfter > appendedBefore, let reign = store.terms.last?.reign else { return }
-    command.positions = (appendedBefore + 1...appendedAfter).map { Position(reign, lsn: LSN($0)) }
-    guard command.writes, command.positions.count == command.records else {
-      return report(Violation("odd log", "\(command.words.prefix(2)) took \(command.positions.count) LSNs"))
-    }
-    for position in command.positions { levels[position] = (command.level, command.voters) }
-    for (i, key) in command.keys.enumerated() {
-      written.wrote(key, command.kind == .delete ? nil : command.values[i], at: command.positions[i])
-    }
-  }
-
-  func replied(_ command: ClientCommand, _ reply: RESPText.Reply) {
-    command.completedAt = queue.now
-    open.removeAll { $0 === command }
-    if case .error(let text) = reply {
-      if text.hasPrefix("UNCERTAIN") || text.hasPrefix("SYNCTIMEOUT") {
-        command.completedAt = nil
-        open.append(command)
-      } else if !command.positions.isEmpty, command.kind != .queuedSet {
-        report(Violation("refused and done", "\(command.words.prefix(2)): \(text)"))
-      }
-      return
-    }
-    fingerprint(UInt64(command.visible.value), queue.now)
-    if command.writes {
-      for position in command.positions {
-        acknowledged.acknowledge(position, "\(command.words.prefix(2))")
-        checkLevel(position, command)
-      }
-    }
-    if command.writes, command.positions.isEmpty, !command.mayChangeNothing,
-      reply != .bulk(nil) || command.kind != .exec
-    {
-      report(Violation("acknowledged and not done", "\(command.words.prefix(2)): \(reply)"))
-    }
-    for (key, value) in seen(command, reply) {
-      let upTo = command.positions.first?.lsn.previous ?? command.visible
-      if let violation = prefixes.read(
-        key, value, node: command.node, at: upTo, in: command.branch, written, mayBeGone: SimulatedKey.mayExpire(key))
-      {
-        report(violation)
-      }
-      if let newest = written.newest(key, upTo: upTo, in: command.branch) {
-        acknowledged.show(newest.position, "\(command.words.prefix(2)) on node \(command.node)")
-        checkLevel(newest.position, command)
-      }
-    }
-    if command.wasMaster { note(command, reply: reply) }
-  }
-
-  /// What a master tells of is on the disks that its level asks for.
-  private func checkLevel(_ position: Position, _ command: ClientCommand) {
-    guard plan.durability == .fsync, command.isMasters else { return }
-    let (level, voters) = levels[position] ?? (.async, 0)
-    if let violation = onDisk.check(
-      position, level, voters: min(voters, command.voters), node: command.node, "\(command.words.prefix(2))")
-    {
-      report(violation)
-    }
-  }
-
-  /// What a reply tells of keys.
-  private func seen(_ command: ClientCommand, _ reply: RESPText.Reply) -> [(String, String?)] {
-    switch (command.kind, reply) {
-    case (.get, .bulk(let value)), (.exchange, .bulk(let value)): [(command.keys[0], value)]
-    case (.getMany, .array(let parts)):
-      zip(command.keys, parts).map { key, part in
-        if case .bulk(let value) = part { (key, value) } else { (key, nil) }
-      }
-    default: []
-    }
-  }
-
-  /// Adds a command to the histories of its keys.
-  func note(_ command: ClientCommand, reply: RESPText.Reply?) {
-    func add(_ key: String, _ kind: RegisterOperation.Kind) {
-      guard !SimulatedKey.mayExpire(key) else { return }
-      let operation = RegisterOperation(
-        kind, invoked: command.sentAt, completed: command.completedAt, line: command.line,
-        hint: command.positions.first.map { UInt64($0.term.value) << 40 | $0.lsn.value } ?? 0)
-      registers[key, default: []].append((command.order, operation))
-    }
-    func id(_ value: String?) -> Int { value.flatMap { Int($0.prefix { $0 != ":" }) } ?? 0 }
-    switch command.kind {
-    case .set, .setMany, .exec:
-      guard !command.positions.isEmpty else { return }
-      for (key, value) in zip(command.keys, command.values) { add(key, .write(id(value))) }
-    case .get, .getMany:
-      guard let reply else { return }
-      for (key, value) in seen(command, reply) { add(key, .read(id(value))) }
-    case .delete:
-      if case .integer(let count)? = reply { add(command.keys[0], .delete(existed: count == 1)) }
-      if reply == nil { add(command.keys[0], .delete(existed: nil)) }
-    case .exchange:
-      if case .bulk(let old)? = reply { add(command.keys[0], .exchange(new: id(command.values[0]), old: id(old))) }
-      if reply == nil { add(command.keys[0], .exchange(new: id(command.values[0]), old: nil)) }
-    case .setExpiring, .multi, .queuedSet, .select, .setLevel, .setTableLevel: break
-    }
-  }
-
   // MARK: What nodes tell
 
   /// What it writes may be lost, and what it calls good of older reigns that the newest one does not have.
@@ -367,7 +252,8 @@ package final class Simulation: @unchecked Sendable {
       }
       if stepsDown { noteGood(positions.committed, node, store.terms) }
       if !life.core.isMaster, store.isReplica,
-        let early = visibility.tooEarly(shown, in: store.terms, mayBeLost: { acknowledged.isPermitted($0) })
+        let early = visibility.tooEarly(
+          shown, in: store.terms, mayBeLost: { acknowledged.isPermitted($0) }, isGoodByItself: isOnItsMastersDisk)
       {
         report(Violation("visible before it was safe", "\(early) on \(node.row)"))
       }
@@ -380,6 +266,14 @@ package final class Simulation: @unchecked Sendable {
       noteGood(positions.committed, node, store.terms)
     }
     if output != nil { traceRow(node) }
+  }
+
+  /// An `async` record that is durable where it was written.
+  private func isOnItsMastersDisk(_ position: Position) -> Bool {
+    guard levels[position]?.level == .async,
+      let writer = nodes.first(where: { $0.directory?.node == position.reign.owner })
+    else { return false }
+    return onDisk.holders(of: position).contains(writer.number)
   }
 
   func planned(_ report: PlanReport, by node: SimulatedNode) {
@@ -424,38 +318,9 @@ package final class Simulation: @unchecked Sendable {
     return "\(microseconds / 1_000_000)." + String(repeating: "0", count: 6 - fraction.count) + fraction
   }
 
-  private func fingerprint(_ a: UInt64, _ b: UInt64) {
+  func fingerprint(_ a: UInt64, _ b: UInt64) {
     result.fingerprint = (result.fingerprint ^ a &* 0x9E37_79B9_7F4A_7C15) &* 0xBF58_476D_1CE4_E5B9 ^ b
     result.fingerprint ^= result.fingerprint >> 29
-  }
-
-  // MARK: The operator
-
-  /// PROMOTE on a slave.
-  ///
-  /// - Parameter knowsRowOfOld: also one that has not heard of its master since it was started, but knows the others.
-  func promote(_ number: Int, knowsRowOfOld: Bool = false) {
-    let node = nodes[number]
-    // One that never had data has nothing to be master of, and knows of nobody to be told.
-    guard node.isAlive, !node.isPaused, let life = node.life, !life.core.isMaster,
-      life.store.positions.applied > .none,
-      life.core.replication.upstream.view.slaves != nil || knowsRowOfOld && !life.core.replication.slaves.isEmpty
-    else { return }
-    // By force an operator gives up what a quorum acknowledged, and says so at each node that holds it.
-    let isForced = plan.level == .async && random.chance(50) && !plan.mixesLevels
-    life.core.succession.promote(force: isForced) { reason in
-      node.log(reason.map { "was not promoted: \($0)" } ?? "was promoted")
-    }
-  }
-
-  /// FAILOVER on the master.
-  func handOver(to number: Int) {
-    let node = nodes[masterNumber]
-    guard number != masterNumber, node.isAlive, !node.isPaused, let life = node.life, life.core.isMaster else { return }
-    life.core.succession.failOver(to: SimulatedNode.address(number), timeoutMilliseconds: 2000, force: false) {
-      reason in
-      node.log(reason.map { "did not hand over: \($0)" } ?? "handed over")
-    }
   }
 
   /// A node begins a reign above all others.
@@ -463,6 +328,11 @@ package final class Simulation: @unchecked Sendable {
     let isSame = node.number == masterNumber
     // The master before may have gone another way already where this one's log still follows the one before that.
     let common = newestBranch.lastCommonLSN(endingAt: LSN(.max), with: branch, endingAt: reign.firstLSN.previous)
+    if plan.sendsEdges, newestReign != nil {
+      report(Violation("a message changed the master", "node \(node.number) begins \(reign.reign)"))
+    }
+    if !isSame { checkCleanStop(before: reign, by: node, common: common, after: newestReign) }
+    reignSince = queue.now
     newestReign = reign
     newestBranch = branch
     masterNumber = node.number

@@ -20,7 +20,7 @@ extension Simulation {
     case .pause(let node, let milliseconds):
       nodes[node].pause()
       after(milliseconds) { $0.nodes[node].resume() }
-    case .clockJump(let node, let milliseconds): nodes[node].wallOffset += Int64(milliseconds)
+    case .clockJump(let node, let milliseconds): stepClock(of: node, by: Int64(milliseconds))
     case .cut(let from, let to, let bothWays, let milliseconds):
       cut([(from, to)] + (bothWays ? [(to, from)] : []), milliseconds)
     case .isolate(let node, let fromClients, let milliseconds):
@@ -63,6 +63,8 @@ extension Simulation {
       after(milliseconds) { $0.nodes[master].start() }
     case .twoOfOneTerm(let promoteAfter, let cutFor): makeRivals(promoteAfter: promoteAfter, cutFor: cutFor)
     case .flipBit(let node, let pick, let isIndex): flipBit(node, pick: pick, isIndex: isIndex)
+    case .cleanStop(let node, let milliseconds): stopCleanly(node ?? masterNumber, downFor: milliseconds)
+    case .message(let node, let pick): Stranger(simulation: self, pick: pick).call(node)
     }
   }
 

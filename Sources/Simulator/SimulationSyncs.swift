@@ -14,7 +14,7 @@ extension Simulation {
     truth.slaveLast = own.positions.durable
     truth.slaveHistory = own.terms
     truth.slaveLineage = slave.core.directory.lineage
-    truth.isSlaveEmpty = own.positions.appended.value <= UInt64(own.terms.entries.count)
+    truth.isSlaveEmpty = !slave.core.hasData(own)
     truth.slaveRewindFloor = own.rewindFloor
     truth.masterLast = planned.input.masterLast
     truth.masterCommitted = min(theirs.positions.committed, truth.masterLast)

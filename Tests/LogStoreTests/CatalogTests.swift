@@ -99,4 +99,90 @@ import Testing
           && store.committable(durable: barrier, fullsync: .none, quorum: .none) == barrier)
     }
   }
+
+  // MARK: The number of databases
+
+  @Test func theLogNamesTheNumberOfDatabases() throws {
+    let disk = TestDisk(databases: 4)
+    var store = try disk.create()
+    #expect(store.nameDatabases(4) && store.lastAppended == 0, "a log that names none has this number")
+    #expect(store.nameDatabases(7) && store.databases == 7 && store.lastAppended == 1)
+    #expect(store.onlyNamesDatabases)
+    #expect(store.nameDatabases(7) && store.lastAppended == 1)
+    store.put("a", "1", db: 6)
+    #expect(store.databasesUsed == 7)
+    #expect(store.setTableLevel(0, .quorum) && !store.onlyNamesDatabases)
+    try disk.settle(store)
+    disk.configuration.databases = 2
+    store = try disk.open()
+    #expect(store.databases == 7)
+    #expect(store.get("a", db: 6) == .text("1"))
+    #expect(store.nameDatabases(9) && store.databases == 9)
+    #expect(store.get("a", db: 6) == .text("1") && store.get("a", db: 8) == .missing)
+    // None, and no fault.
+    #expect(store.get("a", db: 9) == .missing && store.keyCount(60_000) == 0)
+  }
+
+  @Test func aReplicaHasTheNumberOfTheLogThatItFollows() throws {
+    for (own, theirs) in [(8, 4), (3, 4), (1, 16)] {
+      let master = try TestDisk(databases: 4).create()
+      #expect(master.nameDatabases(own))
+      master.put("a", "1", db: own - 1)
+      let disk = TestDisk(databases: theirs)
+      var replica = try disk.create()
+      replica.isReplica = true
+      try DeltaRun.append(
+        master.records(from: LSN(1), to: LSN(.max)).flatMap(\.bytes), to: replica, applyUpTo: LSN(.max))
+      #expect(replica.databases == own)
+      #expect(replica.digests() == master.digests() && replica.get("a", db: own - 1) == .text("1"))
+      try disk.settle(replica)
+      replica = try disk.open()
+      #expect(replica.databases == own && replica.digests() == master.digests())
+    }
+  }
+
+  @Test func aDeltaCarriesTheNumber() throws {
+    let (disk, slaveDisk) = (TestDisk(), TestDisk())
+    let master = try disk.create()
+    master.put("a", "1")
+    let slave = try slaveDisk.create()
+    slave.isReplica = true
+    try DeltaRun.append(master.records(from: LSN(1), to: LSN(1)).flatMap(\.bytes), to: slave, applyUpTo: LSN(1))
+    _ = slave.commit(sync: true)
+    #expect(master.nameDatabases(12))
+    for i in 0..<12 { master.put("key", "v", db: i) }
+    master.positions.set(committed: master.commit(sync: true).durable)
+    let barrier = master.positions.committed
+    let stage = DeltaStage(store: slave, after: LSN(1))
+    let reader = DeltaReader(store: master, after: LSN(1))
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
+    defer { buffer.deallocate() }
+    let run = try reader.read(upTo: barrier, into: buffer)
+    try stage.append(
+      UnsafeRawBufferPointer(rebasing: buffer[0..<run.bytes]), first: run.first, last: run.last, term: run.term)
+    try stage.finish(barrier: barrier)
+    try DeltaRun.install(stage, barrier, master.terms, slave) { (describe) throws(FileError) in
+      describe(&slaveDisk.generations[0])
+    }
+    for store in [slave, try slaveDisk.open()] {
+      #expect(store.databases == 12 && store.digests() == master.digests())
+    }
+  }
+
+  /// What older versions wrote: keys of more databases than the log names.
+  @Test func aLogThatNamesNoneHasAsManyAsItHasTables() throws {
+    let disk = TestDisk(databases: 20)
+    var store = try disk.create()
+    store.put("a", "1", db: 19)
+    for i in 0..<40 { store.put("key\(i)", String(repeating: "v", count: 500)) }
+    try disk.settle(store)
+    disk.configuration.databases = 16
+    store = try disk.open()
+    #expect(store.databases == 20 && store.get("a", db: 19) == .text("1"))
+    let replica = try TestDisk(databases: 16).create()
+    replica.isReplica = true
+    try DeltaRun.append(
+      store.records(from: LSN(1), to: LSN(.max)).flatMap(\.bytes), to: replica, applyUpTo: LSN(.max))
+    #expect(replica.databases == 20 && replica.get("a", db: 19) == .text("1"))
+  }
 }

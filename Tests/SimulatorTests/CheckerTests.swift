@@ -94,6 +94,20 @@ import Testing
     #expect(VisibilityChecker().tooEarly(LSN(1), in: history) { _ in false } == nil)
   }
 
+  @Test func anAsyncRecordOnItsMastersDiskIsGoodBehindWhatIsGood() {
+    var checker = VisibilityChecker()
+    let history = branch((1, 1))
+    func early(_ lsn: UInt64, good: Set<Position>) -> Position? {
+      checker.tooEarly(LSN(lsn), in: history, mayBeLost: { _ in false }, isGoodByItself: { good.contains($0) })
+    }
+    // Nothing is known of what stands before it.
+    #expect(early(6, good: [at(1, 6)]) == at(1, 6))
+    checker.isGood(upTo: LSN(5), in: history)
+    #expect(early(6, good: [at(1, 6)]) == nil)
+    #expect(early(7, good: [at(1, 6), at(1, 7)]) == nil)
+    #expect(early(7, good: [at(1, 7)]) == at(1, 7))
+  }
+
   // MARK: WrittenHistory, PrefixChecker
 
   private var history: WrittenHistory {

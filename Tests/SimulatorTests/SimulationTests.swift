@@ -109,6 +109,15 @@ import Testing
       "a slave below a slave took that one's word for its master's, which nobody heard any more, and gave no vote"
     ),
     (903887, "the checkers took for lost what a second master had called good, which gave way to one of the same term"),
+    (
+      9_201_057,
+      "the checkers did not know that an async record on its master's disk is good where that one fell before it said so"
+    ),
+    (
+      9_210_664,
+      "an operation did not find a record that was damaged after a compaction had copied it, which put the copy back"
+    ),
+    (9_302_371, "a node two steps below the master was promoted without that one's answer, where a quorum commits"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()

@@ -35,9 +35,10 @@ extension ServerCore {
     return .done
   }
 
-  /// The configuration with the master that is followed now.
+  /// The configuration with the master that is followed now, and the data set's number of databases.
   private var presentConfiguration: ServerConfiguration {
     var settings = configuration
+    settings.databases = store.databases
     if case .slave(let master) = role {
       settings.upstream = .init(host: master.host, port: Int(master.port))
     } else {

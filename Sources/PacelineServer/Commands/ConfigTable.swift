@@ -81,7 +81,7 @@ struct ConfigParameter: Sendable {
       case .none: "no"
       }
     },
-    fixed("databases") { String($0.store.databases) },
+    fixed("databases") { String($0.databases) },
     fixed("bind") { $0.bind },
     fixed("port") { String($0.port) },
     fixed("dir") { $0.dataDirectory },

@@ -18,7 +18,7 @@ extension ServerCore {
 
   private func database(_ argument: UnsafeRawBufferPointer) throws(CommandFailure) -> Int {
     guard let number = parseInteger(argument) else { throw .notInteger }
-    guard number >= 0, number < store.configuration.databases else { throw .databaseOutOfRange }
+    guard number >= 0, number < store.databases else { throw .databaseOutOfRange }
     return Int(number)
   }
 

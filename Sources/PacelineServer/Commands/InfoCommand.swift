@@ -47,7 +47,7 @@ extension ServerCore {
     let pinnedBytes: Int
     init(_ store: LogStore, neededFrom: LSN) {
       figures = store.figures()
-      keys = (0..<store.configuration.databases).map { store.keyCount($0) }
+      keys = (0..<store.databases).map { store.keyCount($0) }
       logStart = store.logStart
       tombstonesFrom = store.tombstonesFrom
       pinnedBytes = neededFrom > store.positions.appended ? 0 : store.logBytes(from: neededFrom)

@@ -55,7 +55,7 @@ extension ServerCore {
   private func memoryStats(_ executor: Executor) {
     let memory = ProcessFigures.memory
     let (figures, keys) = still(executor) { store in
-      (store.figures(), (0..<store.configuration.databases).map { store.keyCount($0) })
+      (store.figures(), (0..<store.databases).map { store.keyCount($0) })
     }
     let total = keys.reduce(0, +)
     let used = Int64(clamping: memory.used)

@@ -111,7 +111,7 @@ extension ServerCore {
     var only: Int?
     if arguments.count == 2 {
       guard let number = parseInteger(arguments[1]) else { throw .notInteger }
-      guard number >= 0, number < executor.store.configuration.databases else { throw .databaseOutOfRange }
+      guard number >= 0, number < executor.store.databases else { throw .databaseOutOfRange }
       only = Int(number)
     }
     let (lsn, digests) = still(executor) { store in

@@ -25,6 +25,8 @@ package struct ServerConfiguration: Sendable {
   package var protectedMode = true
   package var durability = Durability.fsync
   package var fsyncIntervalMilliseconds = 1000
+  /// The data set may have more; see `DatabaseCount`.
+  package var databases = 16
   package var clientsMax = 10_000
   /// Most bytes of one command that is not complete yet.
   package var queryBufferBytesMax = 1 << 30

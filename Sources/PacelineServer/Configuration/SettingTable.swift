@@ -104,8 +104,11 @@ extension Setting {
       zstd: as lz4, and with zstd and a dictionary a table in compacted files. none: as they are. Not that of the links.
       """),
     integer(
-      "databases", "count", \.store.databases, 1...65_535,
-      "Databases to SELECT from, 1 to 65535. Never fewer than the data has; the same on all nodes."),
+      "databases", "count", \.databases, 1...65_535,
+      """
+      Databases to SELECT from, 1 to 65535, of a new data set. Later the number belongs to the data set: slaves take it over, \
+      and only a master that starts with a higher one raises it.
+      """),
   ]
 
   private static let replication: [Setting] = [

@@ -24,6 +24,7 @@ extension NodeConfiguration {
     self.init(address: address)
     durability = settings.durability
     store = settings.store
+    databases = settings.databases
     masterPassword = settings.masterPassword
     peerPassword = settings.masterPassword ?? settings.password
     slavesMax = settings.slavesMax

@@ -72,7 +72,7 @@ final class DigestRepair: @unchecked Sendable {
     let store = core.store
     store.writeLock.lock()
     let digest = core.node.digestLocked(store)
-    let databases = (0..<store.configuration.databases).map { database in
+    let databases = (0..<store.databases).map { database in
       store.keyCount(database) > 0
         ? PartitionSums(store, database) : PartitionSums(table: store.table(database).pointee.id, partitions: [])
     }
@@ -99,7 +99,7 @@ final class DigestRepair: @unchecked Sendable {
   /// A comparison with the master's digest found a difference. Under the write lock, at that LSN.
   func found(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {
     var own: [Int: PartitionSums] = [:]
-    for range in ranges where Int(range.database) < store.configuration.databases {
+    for range in ranges where Int(range.database) < store.databases {
       own[Int(range.database)] = PartitionSums(store, Int(range.database))
     }
     request.withLock { $0 = Request(lsn: lsn, own: own, store: store) }

@@ -33,6 +33,7 @@ extension ServerCore {
       ("sync_delta", String(replication.counters.delta.load(ordering: .relaxed))),
       ("sync_partial_ok", String(replication.counters.partial.load(ordering: .relaxed))),
       ("sync_bytes_sent", String(replication.wireBytesSent.load(ordering: .relaxed))),
+      ("databases", String(store.databases)), ("databases_configured", String(configuration.databases)),
       ("expected_write_rate", String(replication.expectedBytesPerSecond)),
     ])
     return lines + commitLines

@@ -18,13 +18,21 @@ package struct VisibilityChecker: Sendable {
     }
   }
 
+  /// - Parameter isGoodByItself: an `async` record on the disk of the master that wrote it. It is good from that moment on,
+  ///   behind what is good: also where the master fell before it could say so, and whoever holds it knows that from the
+  ///   record's level alone.
   /// - Returns: the record that was shown too early, nil if there is none.
-  package func tooEarly(_ shown: LSN, in history: TermHistory, mayBeLost: (Position) -> Bool) -> Position? {
-    guard let position = Self.newestContent(upTo: shown, in: history),
-      position.lsn > safe[position.reign, default: .none],
-      !mayBeLost(position)
-    else { return nil }
-    return position
+  package func tooEarly(
+    _ shown: LSN, in history: TermHistory, mayBeLost: (Position) -> Bool,
+    isGoodByItself: (Position) -> Bool = { _ in false }
+  ) -> Position? {
+    guard let position = Self.newestContent(upTo: shown, in: history) else { return nil }
+    let known = safe[position.reign, default: .none]
+    guard position.lsn > known, !mayBeLost(position) else { return nil }
+    let isAsync =
+      known > .none
+      && (known.value + 1...position.lsn.value).allSatisfy { isGoodByItself(Position(position.reign, lsn: LSN($0))) }
+    return isAsync ? nil : position
   }
 
   /// The newest record up to `lsn` that is not the first of its term. That one is a no-op: whether it is visible or cut
