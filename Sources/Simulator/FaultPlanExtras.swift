@@ -55,6 +55,7 @@ extension FaultPlan {
     if extras.contains(.edges) { planEdges(&random) }
     if extras.contains(.cleanStops) { planCleanStops(&random) }
     if extras.contains(.databases) { planDatabases(&random) }
+    faults.removeAll { $0.at >= milliseconds }
     faults.sort { $0.at < $1.at }
   }
 

@@ -5,7 +5,7 @@ import Node
 
 /// One command of a client, from its sending to what the checkers made of it.
 final class ClientCommand {
-  enum Kind {
+  enum Kind: String {
     case set, get, delete, exchange, setMany, getMany
     /// With a time to live: may be missing afterwards.
     case setExpiring
@@ -57,6 +57,8 @@ final class ClientCommand {
     case .setTableLevel: ["TABLE", "SET", values[0], "COMMIT", values[1]]
     }
   }
+  /// What it is and its first key, for messages.
+  var name: String { keys.isEmpty ? kind.rawValue : kind.rawValue + " " + keys[0] }
   /// EXEC: a command of the transaction that answered an error (its record was damaged) wrote nothing, the others did.
   func leaveOut(refused replies: [RESPText.Reply]) {
     guard replies.count == keys.count else { return }

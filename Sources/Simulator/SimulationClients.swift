@@ -39,7 +39,7 @@ extension Simulation {
     guard appendedAfter > appendedBefore, let reign = store.terms.last?.reign else { return }
     command.positions = (appendedBefore + 1...appendedAfter).map { Position(reign, lsn: LSN($0)) }
     guard command.writes, command.positions.count == command.records else {
-      return report(Violation("odd log", "\(command.words.prefix(2)) took \(command.positions.count) LSNs"))
+      return report(Violation("odd log", "\(command.name) took \(command.positions.count) LSNs"))
     }
     for position in command.positions { levels[position] = (command.level, command.voters) }
     for (i, key) in command.keys.enumerated() {
@@ -55,7 +55,7 @@ extension Simulation {
         command.completedAt = nil
         open.append(command)
       } else if !command.positions.isEmpty, command.kind != .queuedSet {
-        report(Violation("refused and done", "\(command.words.prefix(2)): \(text)"))
+        report(Violation("refused and done", "\(command.name): \(text)"))
       }
       return
     }
@@ -63,14 +63,14 @@ extension Simulation {
     if command.writes {
       lastAcknowledged = queue.now
       for position in command.positions {
-        acknowledged.acknowledge(position, "\(command.words.prefix(2))")
+        acknowledged.acknowledge(position, command.name)
         checkLevel(position, command)
       }
     }
     if command.writes, command.positions.isEmpty, !command.mayChangeNothing,
       reply != .bulk(nil) || command.kind != .exec
     {
-      report(Violation("acknowledged and not done", "\(command.words.prefix(2)): \(reply)"))
+      report(Violation("acknowledged and not done", "\(command.name): \(reply)"))
     }
     for (key, value) in seen(command, reply) {
       let upTo = command.positions.first?.lsn.previous ?? command.visible
@@ -80,7 +80,7 @@ extension Simulation {
         report(violation)
       }
       if let newest = written.newest(key, upTo: upTo, in: command.branch) {
-        acknowledged.show(newest.position, "\(command.words.prefix(2)) on node \(command.node)")
+        acknowledged.show(newest.position, command.name, on: command.node)
         checkLevel(newest.position, command)
       }
     }
@@ -92,7 +92,7 @@ extension Simulation {
     guard plan.durability == .fsync, command.isMasters else { return }
     let (level, voters) = levels[position] ?? (.async, 0)
     if let violation = onDisk.check(
-      position, level, voters: min(voters, command.voters), node: command.node, "\(command.words.prefix(2))")
+      position, level, voters: min(voters, command.voters), node: command.node, command.name)
     {
       report(violation)
     }

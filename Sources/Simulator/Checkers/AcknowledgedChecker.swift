@@ -6,6 +6,8 @@ package struct AcknowledgedChecker: Sendable {
   private struct Told: Sendable {
     let position: Position
     let what: String
+    var node: Int?
+    var text: String { node.map { "\(what) on node \($0)" } ?? what }
   }
   private var acknowledged: [Told] = []
   private var shown: [Told] = []
@@ -22,8 +24,8 @@ package struct AcknowledgedChecker: Sendable {
     acknowledged.append(Told(position: position, what: what))
   }
   /// A client has a reply that tells of a record.
-  package mutating func show(_ position: Position, _ what: String) {
-    shown.append(Told(position: position, what: what))
+  package mutating func show(_ position: Position, _ what: String, on node: Int? = nil) {
+    shown.append(Told(position: position, what: what, node: node))
   }
   /// - Parameter ofWhatIsToldLater: what clients were told before is not to be lost all the same.
   package mutating func permit(_ loss: PermittedLoss, ofWhatIsToldLater: Bool = false) {
@@ -42,7 +44,7 @@ package struct AcknowledgedChecker: Sendable {
     }
     func lost(_ told: [Told], _ since: [Int], _ rule: String) -> [Violation] {
       told.enumerated().filter { isLost($1.position, $0, since) }.map {
-        Violation(rule, "\($1.what) at \($1.position)")
+        Violation(rule, "\($1.text) at \($1.position)")
       }
     }
     return lost(acknowledged, since.map(\.acknowledged), "acknowledged write lost")
