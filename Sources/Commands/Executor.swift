@@ -285,7 +285,9 @@ package final class Executor {
     let isData =
       session.transaction == nil
       ? !flags.isDisjoint(with: [.write, .readonly]) : command == .exec
-    return isData && level.joined(store.tableLevel(session.database)).asksQuorum
+    let asked = level.joined(store.tableLevel(session.database))
+    // A slave shows nothing as long as it was just started and does not know which of its records are good.
+    return isData && (asked.asksQuorum || store.isReplica && asked != .async)
   }
 
   private func applyReplyMode(_ session: Session, from begin: Int) {

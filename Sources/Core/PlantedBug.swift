@@ -34,6 +34,8 @@
     case ignoreLease = "ignore-lease"
     /// A slave that is still syncing counts for the commit.
     case countSyncing = "count-syncing"
+    /// A slave is believed before it has shown what it holds.
+    case believeEverybody = "believe-everybody"
 
     /// Set once, before the first node starts.
     nonisolated(unsafe) public static var planted: PlantedBug?

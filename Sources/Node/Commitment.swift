@@ -12,6 +12,9 @@ package final class Commitment: Sendable {
     /// (durable LSN, when), oldest first: since when a record waits. One in 10 ms at most.
     var samples: [(lsn: LSN, at: Tick)] = []
     var voters = VoterList.none
+    var policy = VoterPolicy()
+    /// Why the voters are not what they should be, and which command to give.
+    var waiting: String?
     /// When the newest that a voter has heard of this reign was sent.
     var heard: [NodeID: Tick] = [:]
     var beganAt = Tick(milliseconds: 0)
@@ -22,7 +25,6 @@ package final class Commitment: Sendable {
   struct Look {
     var good: GoodLSNs
     var actions: [SyncWatchAction]
-    var voterChange: [NodeID]?
   }
 
   /// A new term has begun with the record `termStart`.
@@ -43,9 +45,10 @@ package final class Commitment: Sendable {
 
   func endReign() { state.withLock { $0 = State() } }
 
-  func votersAppended(_ list: VoterList) {
+  /// - Parameter isForced: the list before it is given up, not asked.
+  func votersAppended(_ list: VoterList, isForced: Bool = false) {
     state.withLock { state in
-      state.tracker?.votersAppended(list)
+      state.tracker?.votersAppended(list, isForced: isForced)
       state.voters = list
     }
   }
@@ -66,8 +69,7 @@ package final class Commitment: Sendable {
 
   /// nil when this node is no master.
   func look(
-    durable: LSN, committed: LSN, acks: [SlaveAck], candidates: [NodeID], resigned: [NodeID],
-    configuration: NodeConfiguration, now: Tick
+    durable: LSN, committed: LSN, acks: [SlaveAck], configuration: NodeConfiguration, now: Tick
   ) -> Look? {
     state.withLock { state in
       guard var tracker = state.tracker else { return nil }
@@ -94,8 +96,7 @@ package final class Commitment: Sendable {
       }
       return Look(
         good: GoodLSNs(durable: durable, fullsync: state.fullsync.goodLSN, quorum: state.quorum.goodLSN),
-        actions: actions,
-        voterChange: tracker.nextVoterChange(streamingVoterCandidates: candidates, resigned: resigned))
+        actions: actions)
     }
   }
 
@@ -104,12 +105,36 @@ package final class Commitment: Sendable {
   /// A term of this node's own has begun, and no other's since.
   var isReigning: Bool { state.withLock { $0.tracker != nil } }
   package var voters: VoterList { state.withLock { $0.voters } }
-  package func removing(_ id: NodeID) throws(ReplicationError) -> [NodeID] {
-    let tracker = state.withLock { $0.tracker }
-    guard let tracker else { throw ReplicationError(.voterChange, "this node is no master") }
-    return try tracker.removing(id)
-  }
   package var mayChangeVoters: Bool { state.withLock { $0.tracker?.mayChangeVoters ?? false } }
+  /// nil where nothing is in the way.
+  package var votersWaiting: String? { state.withLock { $0.waiting } }
+
+  /// Asks the policy about the row as it is; nil when this node is no master.
+  func decide<Decision, Failure: Error>(
+    _ nodes: [VoterFacts], lastLSN: LSN, votersMax: Int, now: Tick,
+    _ body: (inout VoterPolicy, VoterRow) throws(Failure) -> Decision
+  ) throws(Failure) -> Decision? {
+    // Typed errors do not pass the mutex.
+    let result: Result<Decision, Failure>? = state.withLock { state in
+      guard let tracker = state.tracker else { return nil }
+      state.policy.votersMax = votersMax
+      let row = VoterRow(
+        ownID: tracker.ownID, isVoter: tracker.isVoter, voters: tracker.voters, mayChange: tracker.mayChangeVoters,
+        securedLSN: tracker.good.quorum, lastLSN: lastLSN, nodes: nodes, now: now)
+      do throws(Failure) { return .success(try body(&state.policy, row)) } catch { return .failure(error) }
+    }
+    return try result?.get()
+  }
+
+  /// - Returns: whether that is news.
+  func wait(for reason: String?) -> Bool {
+    state.withLock { state in
+      // How long somebody is silent is no news.
+      let isSame = state.waiting?.filter { !$0.isNumber } == reason?.filter { !$0.isNumber }
+      state.waiting = reason
+      return !isSame && reason != nil
+    }
+  }
 }
 
 extension Commitment.State {
@@ -158,11 +183,10 @@ extension NodeCore {
     let committed = store.positions.committed
     guard
       let look = commitment.look(
-        durable: durable, committed: committed, acks: replication.countingAcks,
-        candidates: replication.voterCandidates, resigned: replication.resignedVoters, configuration: configuration,
+        durable: durable, committed: committed, acks: replication.countingAcks, configuration: configuration,
         now: host.monotonic)
     else { return }
-    for action in look.actions { say(action) }
+    say(look.actions)
     store.writeLock.lock()
     if !store.isReplica {
       let reached = store.committable(
@@ -173,6 +197,7 @@ extension NodeCore {
     store.writeLock.unlock()
   }
 
+  func say(_ actions: [SyncWatchAction]) { for action in actions { say(action) } }
   private func say(_ action: SyncWatchAction) {
     switch action {
     case .degraded(let reason):
@@ -210,13 +235,32 @@ extension NodeCore {
   }
 
   /// The server's level, or that of a database.
-  private var decidesByQuorum: Bool { configuration.commit.level.joined(store.tableLevels).asksQuorum }
+  var decidesByQuorum: Bool { configuration.commit.level.joined(store.tableLevels).asksQuorum }
 
   package func reviewLease() {
     let store = self.store
     // One at a time: who looked before the reign was given up must not write after who did so then.
     let isHeldAgain = reviewingLease.withLock { _ in setLease(store) }
     if isHeldAgain { host.stateChanged() }
+  }
+
+  /// Started with records that may be good, and were shown before, and nobody has said since that they are: as if they had
+  /// never been is no answer. Until the node follows a master, or is one.
+  private func isHiding(_ store: LogStore) -> Bool {
+    guard startHides.load(ordering: .acquiring) else { return false }
+    let isOver =
+      isMaster && !store.isReplica || replication.upstream.view.isInSync
+      || store.positions.applied >= store.positions.appended
+    if isOver { startHides.store(false, ordering: .releasing) }
+    return !isOver
+  }
+
+  /// At the start, before clients come in.
+  func noteHidden() {
+    let store = self.store
+    let level = configuration.commit.level.joined(store.tableLevels)
+    startHides.store(level != .async && store.positions.applied < store.positions.appended, ordering: .releasing)
+    reviewLease()
   }
 
   /// Returns true if what waited may go on.
@@ -229,7 +273,9 @@ extension NodeCore {
     #else
       let isIgnored = false
     #endif
-    if !isMaster || store.isReplica || !decidesByQuorum || !configuration.readLease || isIgnored {
+    if isHiding(store) {
+      until = min(before, now)
+    } else if !isMaster || store.isReplica || !decidesByQuorum || !configuration.readLease || isIgnored {
       until = .max
     } else if succession.isReignGivenUp {
       until = min(before, now)
@@ -258,63 +304,6 @@ extension NodeCore {
     return ReadLease.promiseLeft(since: max(heard, startedAt), now: now)
   }
 
-  // MARK: Voters
-
-  /// Every tick: grows the list of voters by slaves that are ready, one at a time.
-  private func reviewVoters() {
-    let store = self.store
-    guard isMaster, !store.isReplica else { return }
-    let durable = durability == .fsync ? store.positions.durable : store.positions.written
-    guard
-      let look = commitment.look(
-        durable: durable, committed: store.positions.committed, acks: replication.countingAcks,
-        candidates: replication.voterCandidates, resigned: replication.resignedVoters, configuration: configuration,
-        now: host.monotonic)
-    else { return }
-    for action in look.actions { say(action) }
-    if let next = look.voterChange { _ = changeVoters(next, in: store) }
-  }
-
-  /// Appends a new list of voters. false if the log takes no records now.
-  package func changeVoters(_ ids: [NodeID], in store: LogStore) -> Bool {
-    store.writeLock.lock()
-    guard isMaster, !store.isReplica, store.isWritable, !isHandingOver, commitment.mayChangeVoters else {
-      store.writeLock.unlock()
-      return false
-    }
-    store.setLevel(configuration.commit.level.joined(store.tableLevels))
-    let isDone = store.setVoters(ids)
-    if isDone { commitment.votersAppended(VoterList(ids, at: LSN(store.lastAppended))) }
-    store.setLevel(configuration.commit.level)
-    store.writeLock.unlock()
-    guard isDone else { return false }
-    logger.notice("the voters changed", metadata: ["voters": "\(ids.map(\.description).joined(separator: " "))"])
-    host.wakeCommit()
-    return true
-  }
-
-  /// nil if the record is appended; else why not.
-  package func changeVoter(_ id: NodeID, adds: Bool) -> ReplicationError? {
-    do throws(ReplicationError) {
-      var ids = commitment.voters.ids
-      if adds {
-        guard !ids.contains(id) else { return ReplicationError(.voterChange, "\(id) is a voter already") }
-        guard id == directory.node || replication.slaves.contains(where: { $0.id == id }) else {
-          return ReplicationError(.voterChange, "\(id) is no node of this row")
-        }
-        ids = (ids.isEmpty ? [directory.node, id] : ids + [id]).sorted()
-      } else {
-        ids = try commitment.removing(id)
-      }
-      guard changeVoters(ids, in: store) else {
-        return ReplicationError(.voterChange, "the change before is not committed yet, or the log takes no records")
-      }
-      return nil
-    } catch {
-      return error
-    }
-  }
-
   // MARK: What writers ask
 
   /// Why no write is let in, or only none that waits for slaves.
@@ -323,7 +312,7 @@ extension NodeCore {
     guard isMaster else { return writeBar.store(0, ordering: .relaxed) }
     let settings = configuration
     let now = host.monotonic
-    let lags: [UInt64?] = replication.slaves.filter { $0.state.isStreaming }.map { now.since($0.heardAt) }
+    let lags: [UInt64?] = replication.slaves.filter(\.countsForCommit).map { now.since($0.heardAt) }
     if !settings.minSlaves.isMet(lagMilliseconds: lags) { return writeBar.store(1, ordering: .relaxed) }
     guard store.isGated else { return writeBar.store(0, ordering: .relaxed) }
     store.writeLock.lock()

@@ -45,6 +45,8 @@ package final class NodeCore: @unchecked Sendable {
   /// asked.
   package let readLease = Atomic<UInt64>(.max)
   let reviewingLease = Mutex<Void>(())
+  /// See `isHiding`.
+  let startHides = Atomic<Bool>(false)
   let startedAt: Tick
   /// Before it ended it may have promised its master something.
   let startedAsSlave = Atomic<Bool>(false)

@@ -153,6 +153,8 @@ package struct NodeConfiguration: Sendable {
   package var readLease = true
   /// May be one of the nodes that make a quorum.
   package var isVoter = true
+  /// `--voters-max`: so many voters come by themselves.
+  package var votersMax = 5
   /// Where nobody votes, nodes that do not hear each other take different terms, nearly always. Without it they often take
   /// the same: for tests of what happens then.
   package var sharesOutTerms = true

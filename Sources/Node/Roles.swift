@@ -53,12 +53,13 @@ extension NodeCore {
   /// Begins a new term: every reign has its own, so a position names one history. Off the clients' loops.
   ///
   /// - Parameter term: above every term that this node knows of; nil: the next one.
+  /// - Parameter asOnlyVoter: the other voters are given up, or left: the record behind the first names this node alone.
   /// - Returns: the LSN of the term's first record, which is durable.
   @discardableResult
-  package func beginReign(_ term: Term? = nil) throws -> LSN {
+  package func beginReign(_ term: Term? = nil, asOnlyVoter: Bool = false) throws -> LSN {
     let before = (role, directory.current.role, directory.current.startRole)
     do {
-      return try begin(term)
+      return try begin(term, asOnlyVoter: asOnlyVoter)
     } catch {
       // What is in the log already is cut again, by the master that there will be.
       if case .slave(let master) = before.0, !self.store.isReplica {
@@ -69,7 +70,7 @@ extension NodeCore {
     }
   }
 
-  private func begin(_ term: Term?) throws -> LSN {
+  private func begin(_ term: Term?, asOnlyVoter: Bool) throws -> LSN {
     try cutUnfinishedUnit()
     let store = self.store
     let next = term ?? knownTerm.advanced()
@@ -103,6 +104,10 @@ extension NodeCore {
         own: own, isVoter: settings.isVoter, termStart: LSN(store.lastAppended),
         voters: VoterList(store.votersInLog, at: store.catalogRecordLSN), committed: store.positions.committed,
         config: settings.sync, now: host.monotonic)
+      // If only this does not reach the disk, the reign has the old list, and the order is given again.
+      if asOnlyVoter, store.votersInLog.contains(where: { $0 != own }) {
+        _ = appendVoters([own], to: store, isForced: true)
+      }
       store.setLevel(settings.commit.level)
       store.reviewGate()
     }
@@ -156,9 +161,16 @@ extension NodeCore {
   package func becomeMaster(then done: @escaping @Sendable ((any Error)?) -> Void) {
     guard !isMaster else { return done(nil) }
     if let wanted = refetchTo { return done(OpenError(refetching(to: wanted))) }
+    succession.leaveVoters { [self] refusal in
+      if let refusal { return done(OpenError(refusal)) }
+      reignAlone(then: done)
+    }
+  }
+
+  private func reignAlone(then done: @escaping @Sendable ((any Error)?) -> Void) {
     replication.upstream.detach { [self] in
       do {
-        try beginReign(succession.nextTerm(above: knownTerm))
+        try beginReign(succession.nextTerm(above: knownTerm), asOnlyVoter: true)
         remember(.master)
         replication.upstreamChanged([])
         logger.notice("this node is a master now", metadata: ["term": "\(term)"])

@@ -8,6 +8,7 @@ extension NodeCore {
   package func start(_ role: Role, then done: @escaping @Sendable ((any Error)?) -> Void) {
     reignIsStart.store(role == .master, ordering: .releasing)
     if case .slave = role { startedAsSlave.store(true, ordering: .releasing) }
+    noteHidden()
     if let damage = tailDamage.withLock({ $0 }) { return succession.start(as: role, without: damage, done) }
     if let limit = configuration.forgetTermsAbove {
       do { try forgetTerms(above: limit) } catch { return done(error) }

@@ -74,12 +74,24 @@ package final class Succession: @unchecked Sendable {
 
   /// Calls `done` with nil when this node is master, else with the reason.
   package func promote(force: Bool, done: @escaping @Sendable (String?) -> Void) {
-    loop.execute { [self] in
-      if isPromoting { return done("a promotion is under way already") }
-      promotionDone.append(done)
-      begin(promotionFacts(force: force, handover: nil))
-    }
+    loop.execute { [self] in promoteNow(force: force, triesLeft: Self.promoteTriesMax, done: done) }
   }
+
+  /// A node that asks by itself again and again to be master lets the operator's order in.
+  private func promoteNow(force: Bool, triesLeft: Int, done: @escaping @Sendable (String?) -> Void) {
+    if isPromoting {
+      guard promotion.facts?.isReturn == true, triesLeft > 0, !isStopped else {
+        return done("a promotion is under way already")
+      }
+      return loop.schedule(afterMilliseconds: Self.promoteAgainMilliseconds) { [self] in
+        promoteNow(force: force, triesLeft: triesLeft - 1, done: done)
+      }
+    }
+    promotionDone.append(done)
+    begin(promotionFacts(force: force, handover: nil))
+  }
+  private static let promoteAgainMilliseconds: UInt64 = 20
+  private static let promoteTriesMax = 500
 
   /// The master gives its reign to this node. On the loop.
   func takeOver(_ order: HandoverOrder) {
@@ -193,6 +205,8 @@ package final class Succession: @unchecked Sendable {
           step(promotion: .failed(from: node.id, error.message))
         }
       }
+    case .tellLoss(let what):
+      logger.error("PROMOTED BY FORCE: acknowledged records can be lost", metadata: ["replication.reason": "\(what)"])
     case .becomeMaster(let term): return becomeMaster(term)
     case .announce(let nodes, let news): announce(nodes, news)
     case .refuse(let why):
@@ -206,7 +220,7 @@ package final class Succession: @unchecked Sendable {
     let master = core.replication.upstream.view.master
     core.replication.upstream.detachNow()
     do {
-      let first = try core.beginReign(term)
+      let first = try core.beginReign(term, asOnlyVoter: promotion.facts?.makesOnlyVoter ?? false)
       core.remember(.master)
       core.replication.upstreamChanged([])
       logger.notice(
@@ -286,11 +300,13 @@ package final class Succession: @unchecked Sendable {
   ) {
     loop.execute { [self] in
       let slaves = core.replication.slaves
+      let voters = core.commitment.voters.ids
       var facts = HandoverFacts(
         id: core.directory.node, term: core.knownTerm,
         candidates: slaves.filter { $0.state.link != nil }.map {
           HandoverCandidate(
-            id: $0.id, address: $0.address, isVoter: $0.isVoter, isStreaming: $0.countsForCommit,
+            id: $0.id, address: $0.address, isVoter: voters.isEmpty ? $0.isVoter : voters.contains($0.id),
+            isStreaming: $0.countsForCommit,
             durableLSN: $0.ack.durableLSN)
         },
         target: target, timeoutMilliseconds: timeoutMilliseconds, isForced: force)

@@ -104,7 +104,7 @@ extension Succession {
     }
     let now = host.monotonic
     let heard = core.replication.slaves.count {
-      voters.contains($0.id) && $0.state.isStreaming && now.since($0.heardAt) <= Self.aliveMilliseconds
+      voters.contains($0.id) && $0.countsForCommit && now.since($0.heardAt) <= Self.aliveMilliseconds
     }
     return heard + (voters.contains(core.directory.node) ? 1 : 0) >= voters.count / 2 + 1
   }

@@ -107,6 +107,7 @@ package struct Applier: Sendable {
       heardAt = now
       if reply.term > .none { try seen(reply.term) }
       lastReply = reply
+      if reply.mode == .full { try keepsSecured() }
       if let target = reply.rewindTo { try rewind(reply, to: target, &actions) } else { state = .awaitingBegin(reply) }
     case .rewound(let facts):
       // It may have taken long, and the shell heard nothing meanwhile: that was not the master's silence.

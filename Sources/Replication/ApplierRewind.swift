@@ -53,6 +53,18 @@ extension Applier {
     actions.append(.rewind(to: target))
   }
 
+  /// A new copy in place of this log must not leave out what a quorum had, any more than a cut may.
+  func keepsSecured() throws(ReplicationError) {
+    guard let local, local.lineage == masterLineage, local.securedLSN > .none, !local.acceptDataLoss else { return }
+    let common = masterHistory.lastCommonLSN(
+      endingAt: masterLast, with: local.history, endingAt: local.durableLSN)
+    guard common < local.securedLSN else { return }
+    throw ReplicationError(
+      .rewindRefused,
+      "the master's log has this node's up to LSN \(common) only, but a quorum had it up to LSN \(local.securedLSN): was a node "
+        + "promoted by force? To give those records up, allow data loss on this node")
+  }
+
   mutating func rewound(_ facts: LocalFacts) throws(ReplicationError) {
     guard case .rewinding(let reply, let target) = state, let before = local else { return }
     guard facts.id == before.id, facts.durableLSN == target, facts.appliedLSN <= target,

@@ -15,7 +15,7 @@ extension Applier {
       case .log: try logFrame(header, &actions)
       case .delta: try deltaFrame(header, &actions)
       case .syncBegin, .fileManifest, .fileDone, .syncEnd, .heartbeat, .ack, .slaveList, .digest, .needPlan, .error,
-        .deltaEnd, .handover:
+        .deltaEnd, .handover, .prove, .proof:
         throw unexpected(header.type)
       }
     case .fileDone(let done): try fileDone(header, done, &actions)
@@ -25,7 +25,7 @@ extension Applier {
       switch header.type {
       case .heartbeat: try heartbeat(header, &actions)
       case .syncBegin, .fileManifest, .fileChunk, .fileDone, .log, .syncEnd, .ack, .slaveList, .digest, .needPlan,
-        .error, .delta, .deltaEnd, .handover:
+        .error, .delta, .deltaEnd, .handover, .prove, .proof:
         throw unexpected(header.type)
       }
     case .slaveList(let list):
@@ -39,7 +39,10 @@ extension Applier {
       throw ReplicationError(.needPlan, "the master asks for a new plan: \(plan.code) \(plan.reason)")
     case .error(let body): throw ReplicationError(.peerRefused, "\(body.code) \(body.message)")
     case .handover(let order): try handover(header, order)
-    case .ack: throw unexpected(.ack)
+    case .prove(let question):
+      try expectBegun(header.type)
+      actions.append(.prove(question))
+    case .ack, .proof: throw unexpected(header.type)
     }
   }
 

@@ -217,6 +217,8 @@ package enum ApplierAction: Hashable, Sendable {
   case markInSync(LSN)
   case slaveListChanged(SlaveList)
   case compareDigest(Digest)
+  /// Show the master what this node holds: the piece of log as soon as it is durable here, the digest when its LSN is passed.
+  case prove(ProofQuestion)
   /// The master gave its reign to this node: everything that counts is durable and visible here. Run `Promotion` with
   /// `handoverTerm`, and detach from the master only when it says `becomeMaster`.
   case takeOver(HandoverOrder)

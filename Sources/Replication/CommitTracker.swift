@@ -59,6 +59,8 @@ package struct CommitTracker: Hashable, Sendable {
   /// N of `fullsync:N`; 0 is the same as `async`. May be changed at any time and counts from then on.
   package var fullsyncSlaves: Int
   package private(set) var voters: VoterList
+  /// The list before it, until the present one is committed.
+  package private(set) var replaced: VoterList?
   package private(set) var good: GoodLSNs
 
   /// - Parameter good: what is known to be good from before, of an earlier term; none if nothing is.
@@ -80,7 +82,10 @@ package struct CommitTracker: Hashable, Sendable {
   package mutating func update(ownDurable: LSN, acks: [SlaveAck]) -> GoodLSNs {
     good.durable = max(good.durable, ownDurable)
     good.fullsync = max(good.fullsync, fullsyncLSN(ownDurable, acks))
-    good.quorum = max(good.quorum, quorumLSN(ownDurable, acks))
+    var quorum = quorumLSN(voters, ownDurable, acks)
+    if let replaced { quorum = min(quorum, quorumLSN(replaced, ownDurable, acks)) }
+    good.quorum = max(good.quorum, quorum)
+    if good.quorum >= voters.lsn { replaced = nil }
     return good
   }
 
@@ -89,7 +94,7 @@ package struct CommitTracker: Hashable, Sendable {
     return guarded(Self.heldLSN(by: fullsyncSlaves, acks.map(\.durableLSN)), ownDurable)
   }
 
-  private func quorumLSN(_ ownDurable: LSN, _ acks: [SlaveAck]) -> LSN {
+  private func quorumLSN(_ voters: VoterList, _ ownDurable: LSN, _ acks: [SlaveAck]) -> LSN {
     guard voters.ids != [], voters.ids != [ownID] else { return ownDurable }
     var held = acks.filter { $0.id != ownID && voters.ids.contains($0.id) }.map(\.durableLSN)
     // A master that is no voter (it was removed, and its last term is not over) counts the others only.
@@ -110,9 +115,13 @@ package struct CommitTracker: Hashable, Sendable {
 
   // MARK: changes of the voters
 
-  /// The record of a new list was appended: it counts from here on, before it is committed (Raft's thesis, section 4.1).
-  package mutating func votersAppended(_ list: VoterList) {
+  /// The record of a new list was appended: it counts from here on, before it is committed (Raft's thesis, section 4.1),
+  /// and until then the list before it must agree as well.
+  ///
+  /// - Parameter isForced: an operator has given up the list before it.
+  package mutating func votersAppended(_ list: VoterList, isForced: Bool = false) {
     precondition(list.lsn > voters.lsn, "voters \(list) come after \(voters)")
+    replaced = isForced ? nil : voters
     voters = list
   }
 
@@ -120,36 +129,4 @@ package struct CommitTracker: Hashable, Sendable {
   /// node with any majority of the other. And not before this term's no-op is committed, or a change of an older term
   /// could come back beside a new one.
   package var mayChangeVoters: Bool { good.quorum >= max(voters.lsn, termStart) }
-
-  /// The list to append next; nil if there is nothing to change, or not now. It differs in one node.
-  /// - Parameters:
-  ///   - candidates: slaves that follow the stream and registered as voters.
-  ///   - resigned: nodes that registered with `voter no`.
-  package func nextVoterChange(streamingVoterCandidates candidates: [NodeID], resigned: [NodeID] = []) -> [NodeID]? {
-    guard mayChangeVoters else { return nil }
-    // The first list is this node alone, which changes nothing; the others follow one by one.
-    guard !voters.ids.isEmpty else { return isVoter && !candidates.isEmpty ? [ownID] : nil }
-    if let leaving = voters.ids.first(where: { $0 != ownID && resigned.contains($0) }), voters.ids.count > 1 {
-      return voters.ids.filter { $0 != leaving }
-    }
-    guard let new = candidates.sorted().first(where: { !voters.ids.contains($0) && !resigned.contains($0) }) else {
-      return nil
-    }
-    return (voters.ids + [new]).sorted()
-  }
-
-  /// The list without this node, to be appended.
-  package func removing(_ id: NodeID) throws(ReplicationError) -> [NodeID] {
-    guard voters.ids.contains(id) else { throw ReplicationError(.voterChange, "\(id) is no voter") }
-    guard voters.ids.count > 1 else {
-      throw ReplicationError(.voterChange, "\(id) is the only voter; a list without voters commits nothing")
-    }
-    guard mayChangeVoters else {
-      throw ReplicationError(
-        .voterChange,
-        "the voter list of LSN \(voters.lsn) is not committed yet (LSN \(max(voters.lsn, termStart)) must be, "
-          + "LSN \(good.quorum) is): try again then")
-    }
-    return voters.ids.filter { $0 != id }
-  }
 }

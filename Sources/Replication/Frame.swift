@@ -47,23 +47,28 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
   case deltaEnd = 14
   /// Only to a slave that follows the stream: it is to be master now.
   case handover = 15
+  /// Only to a peer with the capability `proof`: it is to show what it holds. See `ProofQuestion`.
+  case prove = 16
+  /// The answer.
+  case proof = 17
 
   /// Which types a slave may send; everything else comes from the master only.
   package var mayComeFromSlave: Bool {
     switch self {
-    case .ack, .error: true
+    case .ack, .error, .proof: true
     case .syncBegin, .fileManifest, .fileChunk, .fileDone, .log, .syncEnd, .heartbeat, .slaveList, .digest, .needPlan,
-      .delta, .deltaEnd, .handover:
+      .delta, .deltaEnd, .handover, .prove:
       false
     }
   }
-  package var mayComeFromMaster: Bool { self != .ack }
+  package var mayComeFromMaster: Bool { self != .ack && self != .proof }
 
   /// Bulk types may be compressed; small control frames gain nothing.
   package var mayBeCompressed: Bool {
     switch self {
     case .log, .delta, .fileChunk, .fileManifest, .slaveList, .digest: true
-    case .syncBegin, .fileDone, .syncEnd, .heartbeat, .ack, .needPlan, .error, .deltaEnd, .handover: false
+    case .syncBegin, .fileDone, .syncEnd, .heartbeat, .ack, .needPlan, .error, .deltaEnd, .handover, .prove, .proof:
+      false
     }
   }
 }

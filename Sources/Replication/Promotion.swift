@@ -19,6 +19,8 @@ package struct Promotion: Sendable {
   private var states: [NodeID: NodeState] = [:]
   private var failures: [NodeID: String] = [:]
   private var votes: [NodeID: VoteReply] = [:]
+  /// Nodes at whose address another one answered.
+  private var replaced: Set<NodeID> = []
   /// Those whose vote was asked for, in the order of `facts.nodes`.
   private var asked: [KnownNode] = []
   private var request: VoteRequest?
@@ -34,6 +36,9 @@ package struct Promotion: Sendable {
     case .stateAnswered(let id, let answer):
       guard case .asking = state, facts?.nodes.contains(where: { $0.id == id }) == true else { return [] }
       guard answer.id == id else {
+        // Where another node of this data set answers, the one that was there is not any more.
+        let isOfRow = answer.id == facts?.id || facts?.nodes.contains { $0.id == answer.id } == true
+        if isOfRow, answer.lineage == facts?.lineage { replaced.insert(id) }
         return step(.failed(from: id, "another node, \(answer.id), answers there"), now: now)
       }
       states[id] = answer
@@ -76,10 +81,11 @@ package struct Promotion: Sendable {
     states = [:]
     failures = [:]
     votes = [:]
+    replaced = []
     asked = []
     again = [:]
     rounds = 0
-    guard !facts.isMaster else { return refuse("this node is the master already") }
+    guard !facts.isMaster || facts.makesOnlyVoter else { return refuse("this node is the master already") }
     if let wanted = facts.refetchTo, !facts.isForced {
       return refuse(
         "this node lost records up to \(wanted) by damage and holds the log up to \(facts.last): PROMOTE a node that holds "
@@ -104,6 +110,7 @@ package struct Promotion: Sendable {
       if !facts.isForced, let obstacle = standingObstacle(facts, isOver: now >= until) { return refuse(obstacle) }
       let isComplete = facts.nodes.allSatisfy { states[$0.id] != nil || failures[$0.id] != nil }
       guard isComplete || now >= until else { return [] }
+      if facts.makesOnlyVoter, let obstacle = majorityThere(facts) { return refuse(obstacle) }
       if !facts.isForced, let obstacle = missingAnswers(facts) { return refuse(obstacle) }
       guard facts.isForced || now >= facts.promisedUntil else { return [] }
       return vote(nextTerm(facts), now)
@@ -175,12 +182,33 @@ package struct Promotion: Sendable {
       guard answered < list.majority else { return missingBesides(facts) }
       return
         "\(answered) of \(list.ids.count) voters answered, \(list.majority) are needed: \(missing(facts)); bring them "
-        + "up, or PROMOTE FORCE"
+        + "up, or PROMOTE FORCE: \(loss(facts))"
     }
   }
 
+  /// FORCE is for a node whose fellow voters are lost. As long as a majority of them answers, nothing is.
+  private func majorityThere(_ facts: PromotionFacts) -> String? {
+    guard case .quorum(let voters) = facts.level else { return nil }
+    let list = VoterList(voters, at: .none)
+    let answered = list.ids.filter { $0 == facts.id || isThere($0, facts) }
+    guard answered.count >= list.majority else { return nil }
+    let why =
+      "\(answered.count) of \(list.ids.count) voters answer, which is a majority, so nothing needs to be given up"
+    return facts.isMaster
+      ? "this node is the master already, and \(why)" : "\(why): PROMOTE without FORCE, or FAILOVER on the master"
+  }
+
+  /// What acknowledged records may be lost when the voters that do not answer are given up.
+  private func loss(_ facts: PromotionFacts) -> String {
+    guard case .quorum(let voters) = facts.level else { return "" }
+    let silent = voters.filter { $0 != facts.id && !isThere($0, facts) }
+    return
+      "then this node is the only voter, and records after \(facts.last) can be lost although they were acknowledged, if they are "
+      + "on voters only that do not answer: \(silent.map(\.description).joined(separator: ", "))"
+  }
+
   private func missingSlaves(_ slaves: Int, _ facts: PromotionFacts) -> String? {
-    let others = facts.nodes.filter { !$0.isMaster }
+    let others = facts.nodes.filter { !$0.isMaster && !replaced.contains($0.id) }
     let needed = max(1, others.count + 1 - max(0, slaves) + 1)
     let answered = 1 + others.count { isThere($0.id, facts) }
     guard answered < needed else { return nil }
@@ -229,7 +257,9 @@ package struct Promotion: Sendable {
     return term
   }
 
-  private func nextTerm(_ facts: PromotionFacts) -> Term { highestTerm(facts).advanced(by: facts.termsLeftOut).advanced() }
+  private func nextTerm(_ facts: PromotionFacts) -> Term {
+    highestTerm(facts).advanced(by: facts.termsLeftOut).advanced()
+  }
 
   // MARK: voting
 
@@ -271,7 +301,7 @@ package struct Promotion: Sendable {
       if isTaken { return vote(nextTerm(facts), now) }
     }
     state = .beginning(term)
-    return [.becomeMaster(term)]
+    return (facts.makesOnlyVoter ? [.tellLoss(loss(facts))] : []) + [.becomeMaster(term)]
   }
 
   /// nil: nothing is in the way any more. `isFinal`: no later answer can change it.

@@ -70,6 +70,11 @@ package struct PromotionFacts: Hashable, Sendable {
   package var isOrdered = false
   /// How many terms after the newest one are left to others; see `Succession`.
   package var termsLeftOut: UInt32 = 0
+  /// Where the others of a quorum are lost, FORCE makes this node the only voter.
+  package var makesOnlyVoter: Bool {
+    guard isForced, handoverTerm == nil, case .quorum(let voters) = level else { return false }
+    return voters.contains { $0 != id }
+  }
   /// Until when this node has promised its old master not to vote for another, itself included; see `ReadLease`.
   package var promisedUntil = Tick(milliseconds: 0)
 
@@ -124,7 +129,10 @@ package enum PromotionAction: Hashable, Sendable {
   case persistVote(Vote)
   /// Send MS_VOTE; answer with `voteAnswered` or `failed`.
   case requestVote(KnownNode, VoteRequest)
-  /// Leave the old master, begin this term with a no-op, take writes. Answer with `begun` or `storeFailed`.
+  /// By force, against a majority that does not answer: what may be lost. To be told, in the log, before the reign begins.
+  case tellLoss(String)
+  /// Leave the old master, begin this term with a no-op, take writes. Answer with `begun` or `storeFailed`. If
+  /// `facts.makesOnlyVoter`, the record behind the no-op makes this node the only voter.
   case becomeMaster(Term)
   /// Send MS_NEW_MASTER; who is not reachable is told again by the shell now and then, while this node is master.
   case announce([KnownNode], NewMaster)

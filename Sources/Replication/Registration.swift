@@ -22,10 +22,12 @@ package struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConverti
   package static let delta = Capabilities(rawValue: 8)
   /// Can cut a tail off its log that the master's does not have.
   package static let rewind = Capabilities(rawValue: 16)
-  package static let all: Capabilities = [.lz4, .zstd, .files, .delta, .rewind]
+  /// Shows what it holds when it is asked.
+  package static let proof = Capabilities(rawValue: 32)
+  package static let all: Capabilities = [.lz4, .zstd, .files, .delta, .rewind, .proof]
 
   private static let names: [(String, Capabilities)] = [
-    ("lz4", .lz4), ("zstd", .zstd), ("files", .files), ("delta", .delta), ("rewind", .rewind),
+    ("lz4", .lz4), ("zstd", .zstd), ("files", .files), ("delta", .delta), ("rewind", .rewind), ("proof", .proof),
   ]
   package var description: String {
     let held = Self.names.filter { contains($0.1) }.map(\.0)

@@ -31,6 +31,7 @@ package struct Registry: Sendable {
           id: record.id, address: record.address, capabilities: record.capabilities, state: .disconnected(since: now),
           ack: Ack(durableLSN: record.durableLSN, appliedLSN: .none), heardAt: now, pin: pin))
       slaves[slaves.count - 1].isVoter = record.isVoter
+      slaves[slaves.count - 1].hasShown = true
     }
   }
 
@@ -60,8 +61,18 @@ package struct Registry: Sendable {
       slaves[index].ratios = ratios.completed(by: slaves[index].ratios)
       return []
     case .acked(let link, let ack): return acked(link, ack, now)
+    case .proved(let link, let proof):
+      guard let index = index(of: link) else { return [] }
+      slaves[index].proof = max(slaves[index].proof, proof)
+      guard !slaves[index].hasShown else { return [] }
+      slaves[index].hasShown = true
+      return [.persist, broadcast()]
     case .linkClosed(let link):
       guard let index = index(of: link) else { return [] }
+      let slave = slaves[index]
+      // A client that only registered, or acknowledged what it does not hold, leaves nothing behind. A first sync that was cut
+      // goes on within the lease.
+      if !slave.hasShown, slave.pin == nil || slave.state.isStreaming { return unregister(slave.id) }
       detach(index, now)
       return [.persist, broadcast()]
     case .unregister(let id): return unregister(id)
@@ -69,6 +80,7 @@ package struct Registry: Sendable {
     case .unreadable(let link, let why): return unreadable(link, why)
     case .upstreamChanged(let nodes): return upstreamChanged(nodes, now)
     case .leaseTick: return leaseTick(now)
+    case .reviewReplaced(let voters): return reviewReplaced(voters, now)
     case .met(let row): return met(row, now)
     }
   }
@@ -101,11 +113,8 @@ package struct Registry: Sendable {
   /// For WAIT: their durable LSNs alone.
   package var ackedDurableLSNs: [LSN] { countingAcks.map(\.durableLSN) }
 
-  /// Slaves that may be added to the voters.
-  package var voterCandidates: [NodeID] { slaves.filter { $0.isVoter && $0.countsForCommit }.map(\.id) }
-
-  /// Slaves that are connected and do not want to be voters.
-  package var resignedVoters: [NodeID] { slaves.filter { !$0.isVoter && $0.state.link != nil }.map(\.id) }
+  /// What decides who votes.
+  package var voterFacts: [VoterFacts] { slaves.map(VoterFacts.init) }
 
   package func slave(_ id: NodeID) -> Slave? { slaves.first { $0.id == id } }
   package func slave(on link: LinkID) -> Slave? { index(of: link).map { slaves[$0] } }
@@ -113,7 +122,7 @@ package struct Registry: Sendable {
   package var list: SlaveList {
     SlaveList(
       revision: revision, master: master,
-      slaves: slaves.map {
+      slaves: slaves.filter(\.hasShown).map {
         SlaveList.Entry(
           id: $0.id, address: $0.address, state: $0.state.listState, isVoter: $0.isVoter,
           durableLSN: $0.ack.durableLSN, appliedLSN: $0.ack.appliedLSN)
@@ -168,6 +177,7 @@ package struct Registry: Sendable {
     slaves[index].sentLSN = .none
     slaves[index].sentFileBytes = 0
     slaves[index].ack = Ack(durableLSN: .none, appliedLSN: .none)
+    slaves[index].proof = .none
     slaves[index].heardAt = now
     slaves[index].pin?.leaseExpiry = nil
     let list = broadcast()
@@ -255,6 +265,7 @@ package struct Registry: Sendable {
     // A partial sync begins with what both hold. A full one begins with nothing: what the slave had does not count.
     slaves[index].sentLSN = mode == .full ? .none : plan.startLSN.previous
     slaves[index].sentFileBytes = mode == .full ? plan.heldBytes : 0
+    slaves[index].proof = .none
     slaves[index].pin = Pin(fromLSN: pinFrom)
     return [.persist, broadcast()]
   }
@@ -310,6 +321,18 @@ package struct Registry: Sendable {
     return [.persist, .pinReleased(id, pin, error)]
   }
 
+  /// A node that came back with an empty directory has a new id. Its old one is not there any more when another answers at
+  /// its address and has shown what it holds; a voter goes out of the list of voters first.
+  private mutating func reviewReplaced(_ voters: [NodeID], _ now: Tick) -> [RegistryAction] {
+    let present = slaves.filter { $0.state.link != nil && $0.proof == .data }
+    let gone = slaves.filter { slave in
+      slave.state.link == nil && !voters.contains(slave.id)
+        && now.since(slave.heardAt) >= VoterPolicy.silentMilliseconds
+        && present.contains { $0.address == slave.address && $0.id != slave.id }
+    }
+    return gone.flatMap { unregister($0.id) }
+  }
+
   /// Log that cannot be sent is held for nothing, and as long as it is held a damaged record that is dead everywhere else
   /// counts as needed here: it could not be left out, and the slave would come back to it again and again.
   private mutating func unreadable(_ link: LinkID, _ why: String) -> [RegistryAction] {
@@ -352,6 +375,7 @@ package struct Registry: Sendable {
           id: node.id, address: node.address, capabilities: Capabilities(), state: .disconnected(since: now),
           heardAt: now)
         slave.isVoter = node.isVoter
+        slave.hasShown = true
         slaves.insert(slave, at: slaves.firstIndex { node.id < $0.id } ?? slaves.count)
       }
       isChanged = true
@@ -368,12 +392,15 @@ package struct Registry: Sendable {
 
   private mutating func leaseTick(_ now: Tick) -> [RegistryAction] {
     var released: [RegistryAction] = []
+    var hasGone = false
     for index in slaves.indices {
       guard let pin = slaves[index].pin, let expiry = pin.leaseExpiry, expiry <= now else { continue }
       slaves[index].pin = nil
+      hasGone = hasGone || !slaves[index].hasShown
       let error = ReplicationError(.pinLost, "slave \(slaves[index].id) has been away longer than its lease")
       released.append(.pinReleased(slaves[index].id, pin, error))
     }
+    if hasGone { slaves.removeAll { !$0.hasShown && $0.pin == nil && $0.state.link == nil } }
     let isDue = pinsMoved && now.since(persistedAt) >= config.persistIntervalMilliseconds
     guard !released.isEmpty || isDue else { return [] }
     pinsMoved = false

@@ -135,6 +135,10 @@ package struct Slave: Hashable, Sendable {
   package var sentLSN = LSN.none
   package var sentFileBytes: UInt64 = 0
   package var ack = Ack(durableLSN: .none, appliedLSN: .none)
+  /// On the present connection.
+  package var proof = Proof.none
+  /// It has shown something at some time, or was known before: until then nobody is told of it, and nothing waits for it.
+  package var hasShown = false
   package var ackedAt: Tick?
   package var heardAt: Tick
   package var lagBytes: UInt64 = 0
@@ -144,13 +148,20 @@ package struct Slave: Hashable, Sendable {
   package var lastSync: SyncRecord?
   package var ratios = LinkRatios()
 
-  /// It follows the stream, and after a full sync it has put its new copy in place.
+  /// It follows the stream, has shown that it holds what it acknowledges, and after a full sync it has put its new copy in place.
   package var countsForCommit: Bool {
     #if PACELINE_PLANTED_BUGS
       if PlantedBug.countSyncing.isPlanted { return state.link != nil }
     #endif
-    guard state.isStreaming else { return false }
+    guard state.isStreaming, hasProved(.log) else { return false }
     return plan?.mode != .full || ack.appliedLSN >= (plan?.barrierLSN ?? .none)
+  }
+
+  package func hasProved(_ wanted: Proof) -> Bool {
+    #if PACELINE_PLANTED_BUGS
+      if PlantedBug.believeEverybody.isPlanted { return true }
+    #endif
+    return proof >= wanted
   }
 
   package func lag(masterLast: LSN, masterClock: WallClock) -> Lag {
@@ -181,6 +192,8 @@ package enum RegistryEvent: Sendable {
   /// What it cost up to there.
   case synced(LinkID, SyncRecord, LinkRatios)
   case acked(LinkID, Ack)
+  /// It has shown so much of what it holds.
+  case proved(LinkID, Proof)
   case linkClosed(LinkID)
   /// An operator removes a slave for good.
   case unregister(NodeID)
@@ -191,6 +204,8 @@ package enum RegistryEvent: Sendable {
   /// This node follows another master now, or its master does.
   case upstreamChanged([NodeID])
   case leaseTick
+  /// Forgets nodes in whose place others are; these are the voters.
+  case reviewReplaced(voters: [NodeID])
   /// The master that this node follows told it of its row.
   case met(SlaveList)
 }

@@ -265,7 +265,7 @@ package struct Relay: Sendable {
     case .planning, .closed: return []
     case .sendingFiles, .sendingDelta, .sendingLog:
       // Neither says anything to a slave that is not yet in step.
-      if type == .digest || type == .handover { return [] }
+      if type == .digest || type == .handover || type == .prove { return [] }
     case .streaming: break
     }
     lastSentAt = now

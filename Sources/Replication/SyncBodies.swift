@@ -105,8 +105,10 @@ package struct SyncBegin: Hashable, Sendable {
       guard let mode = SyncMode(rawValue: try reader.u8()) else { throw FrameError(.badBody, "unknown sync mode") }
       var begin = SyncBegin(
         mode: mode, snapshot: SnapshotID(try reader.u64()), startLSN: try BodyCoding.lsn(&reader),
-        barrierLSN: try BodyCoding.lsn(&reader), lineage: try BodyCoding.nodeID(&reader), fileCount: Int(try reader.u32()),
-        fileBytes: try BodyCoding.number(&reader), logBytes: try BodyCoding.number(&reader), history: try BodyCoding.history(&reader))
+        barrierLSN: try BodyCoding.lsn(&reader), lineage: try BodyCoding.nodeID(&reader),
+        fileCount: Int(try reader.u32()),
+        fileBytes: try BodyCoding.number(&reader), logBytes: try BodyCoding.number(&reader),
+        history: try BodyCoding.history(&reader))
       if reader.remaining > 0 { begin.tombstonesFrom = try BodyCoding.lsn(&reader) }
       guard begin.startLSN > .none else { throw FrameError(.badBody, "a sync that starts at LSN 0") }
       guard begin.fileCount <= FileManifest.filesMax else {
@@ -295,7 +297,8 @@ package struct DeltaEnd: Hashable, Sendable {
     try BodyCoding.read(.deltaEnd, body) { reader in
       try BodyCoding.checkVersion(&reader)
       let end = DeltaEnd(
-        barrierLSN: try BodyCoding.lsn(&reader), term: try BodyCoding.term(&reader), records: try BodyCoding.number(&reader),
+        barrierLSN: try BodyCoding.lsn(&reader), term: try BodyCoding.term(&reader),
+        records: try BodyCoding.number(&reader),
         bytes: try BodyCoding.number(&reader), checksum: try reader.u32(), history: try BodyCoding.history(&reader))
       guard end.barrierLSN.value < .max, (end.history.last?.firstLSN ?? .none) <= end.barrierLSN,
         end.history.term(of: end.barrierLSN) ?? .none == end.term
@@ -389,6 +392,8 @@ package enum FrameBody: Hashable, Sendable {
   case needPlan(NeedPlan)
   case error(ErrorBody)
   case handover(HandoverOrder)
+  case prove(ProofQuestion)
+  case proof(ProofAnswer)
 
   /// - Parameter body: the opened (decompressed) body; not looked at for log, delta and fileChunk, which may pass [].
   package static func decode(_ header: FrameHeader, _ body: [UInt8]) throws(FrameError) -> FrameBody {
@@ -406,6 +411,8 @@ package enum FrameBody: Hashable, Sendable {
     case .needPlan: .needPlan(try NeedPlan.decode(body))
     case .error: .error(try ErrorBody.decode(body))
     case .handover: .handover(try HandoverOrder.decode(body))
+    case .prove: .prove(try ProofQuestion.decode(body))
+    case .proof: .proof(try ProofAnswer.decode(body))
     }
   }
 }

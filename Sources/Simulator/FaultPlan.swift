@@ -108,6 +108,8 @@ package struct FaultPlan: Equatable, Sendable {
   package var stepsClocks = false
   /// Messages with odd numbers are all that goes wrong.
   package var sendsEdges = false
+  /// Clients that register as voters and acknowledge what they never wrote down.
+  package var liars = 0
   /// Without it two nodes that do not hear each other often begin a reign in the same term.
   package var sharesOutTerms = true
   /// How long clients work and things go wrong.

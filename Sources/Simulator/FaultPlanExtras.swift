@@ -16,6 +16,8 @@ extension FaultPlan {
     /// Two masters of one term.
     case rivals
     case clockSteps, fullDisks, edges, cleanStops, databases
+    /// Who votes: voters that lie.
+    case voters
   }
 
   package static func extras(of seed: UInt64) -> Set<Extra> {
@@ -25,6 +27,7 @@ extension FaultPlan {
     case 14: return [.databases]
     case 15: return [.rivals]
     case 18: return [.edges]
+    case 22: return [.voters]
     case 26: return [.cleanStops]
     default: break
     }
@@ -55,6 +58,7 @@ extension FaultPlan {
     if extras.contains(.edges) { planEdges(&random) }
     if extras.contains(.cleanStops) { planCleanStops(&random) }
     if extras.contains(.databases) { planDatabases(&random) }
+    if extras.contains(.voters) { planVoters(&random) }
     faults.removeAll { $0.at >= milliseconds }
     faults.sort { $0.at < $1.at }
   }
@@ -75,6 +79,20 @@ extension FaultPlan {
       let cutFor = promoteAfter + 2500 + random.below(1500)
       faults.append(Planned(at: at, fault: .twoOfOneTerm(promoteAfter: promoteAfter, cutFor: cutFor)))
       at += cutFor + random.below(2000)
+    }
+  }
+
+  private mutating func planVoters(_ random: inout SplitMix64) {
+    nodes = max(nodes, [2, 3, 3, 4][random.below(4)])
+    durability = .fsync
+    level = random.chance(70) ? .quorum : .fullsync
+    liars = 1 + random.below(4)
+    faults.removeAll { _ in random.chance(50) }
+    // Few of the real ones are there while the others lie.
+    for _ in 0..<2 + random.below(5) {
+      let node = 1 + random.below(nodes - 1)
+      faults.append(
+        Planned(at: 300 + random.below(milliseconds), fault: .kill(node: node, downFor: 100 + random.below(1500))))
     }
   }
 

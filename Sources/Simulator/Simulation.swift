@@ -13,6 +13,7 @@ package final class Simulation: @unchecked Sendable {
   let network: SimulatedNetwork
   private(set) var nodes: [SimulatedNode] = []
   private var clients: [SimulatedClient] = []
+  private var liars: [SimulatedLiar] = []
   /// Reigns that began when a newer one had begun already: without a quorum there may be two masters.
   private var lateReigns: Set<TermHistory.Entry> = []
   private var knownReigns: Set<TermHistory.Entry> = []
@@ -58,6 +59,7 @@ package final class Simulation: @unchecked Sendable {
     network = SimulatedNetwork(queue: queue, seed: random.next(), settings: settings)
     nodes = (0..<plan.nodes).map { SimulatedNode(number: $0, simulation: self) }
     clients = (0..<plan.clients).map { SimulatedClient(number: $0, simulation: self) }
+    liars = (0..<plan.liars).map { SimulatedLiar(number: $0, simulation: self) }
     for node in nodes.dropFirst() { node.startMaster = plan.shape == .chain ? node.number - 1 : 0 }
   }
 
@@ -73,6 +75,7 @@ package final class Simulation: @unchecked Sendable {
   package func run() -> SimulationResult {
     for node in nodes { queue.at(UInt64(random.below(20_000))) { node.start() } }
     for client in clients { queue.at(50_000 + UInt64(random.below(100_000))) { client.start() } }
+    for liar in liars { queue.at(200_000 + UInt64(random.below(500_000))) { liar.start() } }
     for planned in plan.faults { queue.at(UInt64(planned.at) * 1000) { [self] in apply(planned.fault) } }
     watchClocks()
     let end = UInt64(plan.milliseconds) * 1000
@@ -111,6 +114,7 @@ package final class Simulation: @unchecked Sendable {
     result.sharedTerms = reigns.sharedTerms
     for node in nodes { node.kill() }
     for client in clients { client.end() }
+    for liar in liars { liar.end() }
     queue.removeAll()
     return result
   }
@@ -122,6 +126,7 @@ package final class Simulation: @unchecked Sendable {
     isHealing = true
     healingSince = queue.now
     for client in clients { client.stop() }
+    for liar in liars { liar.stop() }
     network.healAll()
     network.settings.lossPerMillion = 0
     for node in nodes {

@@ -9,6 +9,10 @@ extension Simulation {
     let last = master.store.positions.appended
     for violation in acknowledged.check(against: branch, endingAt: last) { report(violation) }
     let digest = master.core.digest()
+    let known = nodes.compactMap { $0.directory?.node }
+    for voter in master.core.commitment.voters.ids where !known.contains(voter) {
+      report(Violation("a stranger votes", "\(voter) of \(master.core.commitment.voters.ids)"))
+    }
     for node in nodes {
       guard let life = node.life else { continue }
       let own = life.core.digest()

@@ -209,7 +209,7 @@ import Testing
         .beginSnapshot, .dropSnapshot, .openFile, .writeChunk,
         .verifyFile,
         .appendRecords, .keepRecordPart, .applyUpTo, .swapIn, .adoptLineage, .markInSync, .slaveListChanged,
-        .compareDigest, .takeOver:
+        .compareDigest, .prove, .takeOver:
         Issue.record("\(action) before \(error)")
       }
     }

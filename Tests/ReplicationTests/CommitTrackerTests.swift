@@ -76,51 +76,24 @@ import Testing
     tracker.votersAppended(VoterList([node(3), node(1), node(2), node(3)], at: LSN(11)))
     #expect(tracker.voters.ids == [node(1), node(2), node(3)] && !tracker.mayChangeVoters)
     tracker.update(ownDurable: LSN(12), acks: Self.acks((2, 10), (3, 12)))
-    #expect(tracker.good.quorum == LSN(12) && tracker.mayChangeVoters)
+    #expect(tracker.good.quorum == LSN(10) && !tracker.mayChangeVoters, "the list before has not agreed")
+    tracker.update(ownDurable: LSN(12), acks: Self.acks((2, 11), (3, 12)))
+    #expect(tracker.good.quorum == LSN(11) && tracker.mayChangeVoters)
+    tracker.update(ownDurable: LSN(12), acks: Self.acks((2, 10), (3, 12)))
+    #expect(tracker.good.quorum == LSN(12))
   }
 
-  @Test func votersComeOneByOneAndOnlyWhenTheLastChangeIsCommitted() {
-    var tracker = Self.tracker(start: 5)
-    let candidates = [node(3), node(2)]
-    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == nil)  // the no-op is not committed
-    tracker.update(ownDurable: LSN(5), acks: [])
-    #expect(tracker.nextVoterChange(streamingVoterCandidates: []) == nil)
-    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == [node(1)])
-    tracker.votersAppended(VoterList([node(1)], at: LSN(6)))
-    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == nil)
-    tracker.update(ownDurable: LSN(6), acks: [])
-    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == [node(1), node(2)])
-    tracker.votersAppended(VoterList([node(1), node(2)], at: LSN(7)))
-    tracker.update(ownDurable: LSN(7), acks: Self.acks((2, 6)))
-    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == nil)
-    tracker.update(ownDurable: LSN(7), acks: Self.acks((2, 7)))
-    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == [node(1), node(2), node(3)])
-    tracker.votersAppended(VoterList([node(1), node(2), node(3)], at: LSN(8)))
-    tracker.update(ownDurable: LSN(8), acks: Self.acks((2, 8)))
-    #expect(tracker.nextVoterChange(streamingVoterCandidates: candidates) == nil)
-    // A voter that resigns goes before anyone comes; this node never removes itself.
-    #expect(
-      tracker.nextVoterChange(streamingVoterCandidates: [node(4), node(2)], resigned: [node(1), node(2)])
-        == [node(1), node(3)])
-  }
-
-  @Test func aMasterThatIsNoVoterMakesNoList() {
-    var tracker = CommitTracker(ownID: node(1), termStart: LSN(1), isVoter: false)
-    tracker.update(ownDurable: LSN(5), acks: [])
-    #expect(tracker.nextVoterChange(streamingVoterCandidates: [node(2)]) == nil)
-  }
-
-  @Test func removalIsRefusedForStrangersTheLastVoterAndWhileAChangeIsPending() throws {
+  @Test func theListBeforeMustAgreeUntilTheNewOneIsCommittedUnlessItIsGivenUp() {
     var tracker = Self.tracker([1, 2], votersAt: 4)
-    tracker.update(ownDurable: LSN(9), acks: Self.acks((2, 3)))
-    #expect(throws: ReplicationError.self) { try tracker.removing(node(3)) }
-    #expect(throws: ReplicationError.self) { try tracker.removing(node(2)) }
-    tracker.update(ownDurable: LSN(9), acks: Self.acks((2, 4)))
-    #expect(try tracker.removing(node(2)) == [node(1)])
-    #expect(try tracker.removing(node(1)) == [node(2)])
-    var alone = Self.tracker([1])
-    alone.update(ownDurable: LSN(9), acks: [])
-    #expect(throws: ReplicationError.self) { try alone.removing(node(1)) }
+    tracker.update(ownDurable: LSN(9), acks: Self.acks((2, 9)))
+    tracker.votersAppended(VoterList([node(1)], at: LSN(10)))
+    #expect(tracker.update(ownDurable: LSN(12), acks: []).quorum == LSN(9) && !tracker.mayChangeVoters)
+    #expect(tracker.update(ownDurable: LSN(12), acks: Self.acks((2, 10))).quorum == LSN(10) && tracker.mayChangeVoters)
+    #expect(tracker.update(ownDurable: LSN(13), acks: []).quorum == LSN(13))
+    var forced = Self.tracker([1, 2, 3], votersAt: 4)
+    forced.update(ownDurable: LSN(9), acks: [])
+    forced.votersAppended(VoterList([node(1)], at: LSN(10)), isForced: true)
+    #expect(forced.update(ownDurable: LSN(12), acks: []).quorum == LSN(12) && forced.mayChangeVoters)
   }
 
   /// Random disks, links and voter changes: nothing goes back, and what is called good really lies on that many disks.
@@ -142,13 +115,12 @@ import Testing
         let n = nodes.randomElement(using: &rng)!
         if disks[n]! < disks[1]! { disks[n] = UInt64.random(in: disks[n]!...disks[1]!, using: &rng) }
       case _:
-        let candidates = nodes.dropFirst().filter { _ in Bool.random(using: &rng) }.map(node)
-        let resigned = nodes.dropFirst().filter { _ in Int.random(in: 0..<8, using: &rng) == 0 }.map(node)
-        if let list = tracker.nextVoterChange(streamingVoterCandidates: candidates, resigned: resigned) {
-          #expect(Set(list).symmetricDifference(tracker.voters.ids).count == 1)
-          last += 1
-          tracker.votersAppended(VoterList(list, at: LSN(last)))
-        }
+        guard tracker.mayChangeVoters else { break }
+        let changed = node(nodes.randomElement(using: &rng)!)
+        let list = Set(tracker.voters.ids).symmetricDifference([changed])
+        guard !list.isEmpty else { break }
+        last += 1
+        tracker.votersAppended(VoterList(Array(list), at: LSN(last)))
       }
       let streaming = nodes.dropFirst().filter { _ in Int.random(in: 0..<4, using: &rng) > 0 }
       tracker.update(
@@ -165,6 +137,10 @@ import Testing
       if good.quorum > before.quorum, !tracker.voters.ids.isEmpty {
         let voters = nodes.filter { tracker.voters.ids.contains(node($0)) }
         #expect(holders(good.quorum, voters) * 2 > voters.count)
+        if let replaced = tracker.replaced {
+          let before = nodes.filter { replaced.ids.contains(node($0)) }
+          #expect(before.isEmpty || holders(good.quorum, before) * 2 > before.count)
+        }
         #expect(good.quorum.value >= start)
       }
       before = good

@@ -7,11 +7,14 @@ import Testing
 /// safe to calculate with.
 @Suite struct EdgeValueTests {
   static let numbers: [UInt64] = [
-    0, 1, 2, 1 << 31 - 1, 1 << 31, 1 << 32 - 2, 1 << 32 - 1, 1 << 32, 4_000_000_000, 4_000_000_001, 1 << 62, 1 << 62 + 1,
+    0, 1, 2, 1 << 31 - 1, 1 << 31, 1 << 32 - 2, 1 << 32 - 1, 1 << 32, 4_000_000_000, 4_000_000_001, 1 << 62,
+    1 << 62 + 1,
     1 << 63 - 1, 1 << 63, .max - 1, .max, 253_402_300_799_999, 253_402_300_800_000,
   ]
   static let texts: [String] =
-    numbers.map(String.init) + ["-1", "", " ", "x", "1.5", "1e9", "+1", "0x10", "18446744073709551616", "99999999999999999999999"]
+    numbers.map(String.init) + [
+      "-1", "", " ", "x", "1.5", "1e9", "+1", "0x10", "18446744073709551616", "99999999999999999999999",
+    ]
     + numbers.flatMap { ["\($0):1", "1:\($0)", "\($0):\($0)"] } + ["none", "yes", "no", ":", "1:", ":1", "1:1:1"]
     + ["4294967295:1@" + String(repeating: "ab", count: 20), "1:1,4294967295:9223372036854775808"]
 
@@ -54,7 +57,8 @@ import Testing
 
   @Test func theReplyToARegistration() {
     let reply = RegisterReply(
-      id: id, address: address, reign: position.reign, last: position, history: history, lineage: lineage, hasData: true,
+      id: id, address: address, reign: position.reign, last: position, history: history, lineage: lineage,
+      hasData: true,
       capabilities: .all, slaves: [.init(id: other, address: address)])
     walk(reply.elements) { elements in
       let parsed = try RegisterReply(parsing: elements)
@@ -82,7 +86,8 @@ import Testing
       (input.masterTerm, input.logRawFrom, input.logAfterFilesFrom) = (Term(3), LSN(1), LSN(1))
       _ = SyncPlanner.plan(input)
     }
-    let reply = SyncReply(mode: .partial, startLSN: LSN(41), barrierLSN: LSN(50), rewindTo: LSN(40), term: Term(3), reason: "r")
+    let reply = SyncReply(
+      mode: .partial, startLSN: LSN(41), barrierLSN: LSN(50), rewindTo: LSN(40), term: Term(3), reason: "r")
     walk(reply.elements) { _ = try SyncReply(parsing: $0) }
   }
 
@@ -149,7 +154,12 @@ import Testing
       (.needPlan, NeedPlan(logAvailableFrom: LSN(4), code: "c", reason: "r").encoded()),
       (.error, ErrorBody(code: "c", message: "m").encoded()),
       (.handover, HandoverOrder(term: Term(4), masterID: id, lastLSN: LSN(50)).encoded()),
-      (.digest, Digest(lsn: LSN(4), ranges: [.init(id: .init(database: 0, table: 1), sum: 3, liveRecords: 2)]).encoded()),
+      (.prove, ProofQuestion(number: 1, digestLSN: LSN(50), piece: LogPiece(after: LSN(40), upTo: LSN(50))).encoded()),
+      (.proof, ProofAnswer(number: 1, shown: .log(7)).encoded()),
+      (
+        .digest,
+        Digest(lsn: LSN(4), ranges: [.init(id: .init(database: 0, table: 1), sum: 3, liveRecords: 2)]).encoded()
+      ),
     ]
     for (type, body) in bodies {
       for at in body.indices {
@@ -161,6 +171,11 @@ import Testing
             guard let decoded = try? FrameBody.decode(header, changed) else { continue }
             if case .fileManifest(let manifest) = decoded { #expect(manifest.totalBytes <= OutsideNumber.limit) }
             if case .handover(let order) = decoded { #expect(order.term.isWithinLimit) }
+            if case .prove(let question) = decoded {
+              #expect(
+                question.digestLSN <= LSN.limit
+                  && question.piece.map { $0.last <= LSN.limit && $0.first <= $0.last } ?? true)
+            }
             if case .ack(let ack) = decoded { #expect(ack.heardClock <= WallClock.limit) }
           }
         }
@@ -183,7 +198,8 @@ import Testing
           var decoder = FrameDecoder()
           let header = frame.withUnsafeBytes { try? decoder.next($0)?.header }
           guard let header else { continue }
-          #expect(header.term.isWithinLimit && header.masterClock <= WallClock.limit && header.committedLSN <= LSN.limit)
+          #expect(
+            header.term.isWithinLimit && header.masterClock <= WallClock.limit && header.committedLSN <= LSN.limit)
         }
       }
     }

@@ -299,7 +299,45 @@ import Testing
     _ = promotion.step(Self.vote(Self.second, granted: false, term: 6, "voted for another"), now: at(2002))
     let again = promotion.step(.failed(from: node(4), "gone"), now: at(2003))
     #expect(again.first == .persistVote(Vote(term: Term(7), candidate: node(2))) && again.count == 4)
-    #expect(promotion.step(.tick, now: at(4003)) == [.becomeMaster(Term(7))])
+    let end = promotion.step(.tick, now: at(4003))
+    #expect(end.count == 2 && end.last == .becomeMaster(Term(7)))
+    guard case .tellLoss(let what)? = end.first else { return #expect(Bool(false), "\(end)") }
+    #expect(what.contains("after 2:100") && what.contains("\(node(4))"))
+  }
+
+  @Test func forceIsForTheSurvivorOfVotersThatAreLost() {
+    for isMaster in [false, true] {
+      let facts = Self.facts(Self.quorum) { ($0.isForced, $0.isMaster) = (true, isMaster) }
+      #expect(facts.makesOnlyVoter)
+      let text = Self.refusal(facts, [Self.dead, Self.state(Self.second), Self.state(Self.third)])
+      #expect(text?.contains("3 of 4 voters answer") == true && text?.contains("already") == isMaster)
+      // It waits for the answers: one that is slow is not lost.
+      #expect(Self.run(facts, [Self.dead]).0.state == .asking(until: at(2000)))
+      let (_, actions) = Self.run(facts, [Self.dead, .failed(from: node(3), "gone"), .tick], at: 2000)
+      #expect(actions.first == .persistVote(Vote(term: Term(3), candidate: node(2))))
+    }
+    // Where nobody votes, a master has nothing to ask for; and alone on the list it is the only voter already.
+    let levels: [CommitLevel] = [.async, .fullsync(slaves: 1), .quorum(voters: [node(2)])]
+    for level in levels {
+      let facts = Self.facts(level) { ($0.isForced, $0.isMaster) = (true, true) }
+      #expect(Self.refusal(facts, [])?.contains("already") == true)
+    }
+  }
+
+  /// A slave that came back empty has the address of its old id, and so has this node.
+  @Test func ghostsAreNotWaitedFor() {
+    let ghosts = [7, 8].map { KnownNode(id: node(UInt8($0)), address: place($0 == 7 ? 7403 : 7402), isVoter: true) }
+    let facts = Self.facts(.fullsync(slaves: 1)) { $0.nodes = [Self.master, Self.second] + ghosts }
+    func answers(_ id: UInt8, by other: UInt8) -> PromotionEvent {
+      .stateAnswered(
+        from: node(id),
+        NodeState(
+          id: node(other), address: place(7400 + Int(other)), role: .slave, lineage: node(9), reign: reign(2),
+          last: position(2, 100)))
+    }
+    #expect(Self.refusal(facts, [Self.dead, Self.state(Self.second), answers(7, by: 3), answers(8, by: 2)]) == nil)
+    // A stranger there is no proof that it is gone.
+    #expect(Self.refusal(facts, [Self.dead, Self.state(Self.second), answers(7, by: 3), answers(8, by: 11)]) != nil)
   }
 
   @Test func forceDoesNotTakeTermsForEver() {

@@ -135,7 +135,7 @@ import Testing
       .register(Self.a, Self.request(1), Self.master { $0.upstream = [node(50)] }), now: at(5))
     let list = SlaveList(
       revision: 1, master: .init(id: node(100), address: place(7400)),
-      slaves: [.init(id: node(1), address: place(7401), state: .registered, durableLSN: .none, appliedLSN: .none)])
+      slaves: [])
     #expect(
       actions == [
         .persist,
@@ -146,6 +146,7 @@ import Testing
             history: terms((1, 1), (2, 500)),
             lineage: node(9), hasData: true, capabilities: .all, upstream: [node(50)],
             slaves: [.init(id: node(1), address: place(7401))])),
+        // Others are told of it when it has shown what it holds.
         .broadcastSlaveList(list),
       ])
   }
@@ -209,11 +210,12 @@ import Testing
     #expect(error.code == .notRegistered)
   }
 
-  func streaming(_ registry: inout Registry, _ link: LinkID, _ n: UInt8) {
+  func streaming(_ registry: inout Registry, _ link: LinkID, _ n: UInt8, hasShown: Bool = true) {
     _ = registry.step(.register(link, Self.request(n), Self.master()), now: at(0))
     _ = registry.step(.planned(link, Self.plan(), pinFrom: LSN(901)), now: at(0))
     _ = registry.step(.sent(link, upTo: LSN(1000), fileBytes: 0), now: at(0))
     _ = registry.step(.streaming(link), now: at(0))
+    if hasShown { _ = registry.step(.proved(link, .log), now: at(0)) }
   }
 
   @Test func anAckBeyondWhatWasSentEndsTheLinkAndCountsNothing() {
@@ -256,6 +258,8 @@ import Testing
     #expect(
       registry.step(
         .acked(Self.a, Ack(durableLSN: LSN(1000), appliedLSN: LSN(1000), fileBytes: 100_000_000)), now: at(1)) == [])
+    #expect(registry.countingAcks.isEmpty, "it has shown nothing yet")
+    #expect(registry.step(.proved(Self.a, .log), now: at(1)) == [])
     #expect(registry.countingAcks == [SlaveAck(id: node(1), durableLSN: LSN(1000))])
     // And a full sync's slave may not claim its old LSNs before anything was sent.
     _ = registry.step(.register(Self.b, Self.request(2), Self.master()), now: at(0))
@@ -424,15 +428,21 @@ import Testing
     _ = registry.step(
       .register(Self.a, Self.request(1) { $0.isVoter = true }, Self.master { $0.isVoter = true }), now: at(0))
     _ = registry.step(.register(Self.b, Self.request(2), Self.master { $0.isVoter = true }), now: at(0))
-    #expect(registry.voterCandidates == [] && registry.resignedVoters == [node(2)])
     #expect(registry.list.master == .init(id: node(100), address: place(7400), isVoter: true))
     #expect(registry.list.slaves.map(\.isVoter) == [true, false])
     streaming(&registry, Self.b, 2)
     _ = registry.step(.planned(Self.a, Self.plan(), pinFrom: LSN(901)), now: at(0))
     _ = registry.step(.streaming(Self.a), now: at(0))
-    #expect(registry.voterCandidates == [node(1)] && registry.countingAcks.map(\.id) == [node(1), node(2)])
+    #expect(registry.countingAcks == [])
+    _ = registry.step(.proved(Self.a, .data), now: at(0))
+    _ = registry.step(.proved(Self.b, .log), now: at(0))
+    #expect(registry.countingAcks.map(\.id) == [node(1), node(2)])
+    #expect(
+      registry.voterFacts.map(\.hasShownData) == [true, false]
+        && registry.voterFacts.map(\.wantsToVote) == [true, false])
     let again = Registry(config: Self.config(), restored: try Registry.decode(registry.encoded(now: at(1))), now: at(5))
-    #expect(again.slaves.map(\.isVoter) == [true, false] && again.voterCandidates == [] && again.resignedVoters == [])
+    #expect(again.slaves.map(\.isVoter) == [true, false])
+    #expect(again.voterFacts.allSatisfy { !$0.isCounting && !$0.hasShownData })
   }
 
   /// Byte for byte as version 1 wrote it: slave 1 at 10.0.0.1:7401 with everything that could be said then.

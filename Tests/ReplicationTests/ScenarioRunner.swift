@@ -13,6 +13,7 @@ final class ScenarioRunner {
   private var watch = SyncWatch()
   private var promotion = Promotion()
   private var handover = Handover()
+  private var policy = VoterPolicy()
   private var voter = VoterState(id: node(3), lineage: node(9), knownTerm: Term(2), last: position(2, 100))
   private let masterHistory = terms((1, 1), (2, 50))
 
@@ -178,19 +179,41 @@ final class ScenarioRunner {
       return ["\(commit.good)"]
     case "voters": commit.votersAppended(VoterList(command.nodes("ids"), at: command.lsn("lsn")))
     case "next":
-      let next = commit.nextVoterChange(
-        streamingVoterCandidates: command.nodes("candidates"), resigned: command.nodes("resigned"))
-      return [next.map { "append voters " + $0.map(\.description).joined(separator: " ") } ?? "no change"]
+      switch policy.next(voterRow(command)) {
+      case .none: return ["no change"]
+      case .waiting(let why): return ["wait: \(why)"]
+      case .change(let ids, let why):
+        return ["append voters " + ids.map(\.description).joined(separator: " ") + " (\(why))"]
+      }
     case "remove":
       do {
-        return [
-          "append voters "
-            + (try commit.removing(node(command.number(ofNode: "id")))).map(\.description).joined(separator: " ")
-        ]
+        let order = try policy.remove(
+          command.nodes("id"), isForced: command.flag("force"), voterRow(command))
+        switch order {
+        case .queued: return ["one after the other"]
+        case .change(let ids, let isForced):
+          return ["append voters " + ids.map(\.description).joined(separator: " ") + (isForced ? " by force" : "")]
+        }
       } catch { return ["\(error)"] }
     case _: return nil
     }
     return []
+  }
+
+  /// The voters are here but for those that are away; candidates have shown what they hold.
+  private func voterRow(_ command: ScenarioCommand) -> VoterRow {
+    let (resigned, away) = (command.nodes("resigned"), command.nodes("away"))
+    let ids = Set(commit.voters.ids + command.nodes("candidates") + resigned + away).subtracting([commit.ownID])
+      .sorted()
+    return VoterRow(
+      ownID: commit.ownID, voters: commit.voters, mayChange: commit.mayChangeVoters, securedLSN: commit.good.quorum,
+      lastLSN: commit.good.durable,
+      nodes: ids.map { id in
+        VoterFacts(
+          id: id, address: place(7400 + Int(id.bytes[0])), isCounting: !away.contains(id),
+          hasShownData: !away.contains(id),
+          wantsToVote: !resigned.contains(id), heardAt: tickAt(away.contains(id) ? 0 : 60_000))
+      }, now: tickAt(60_000))
   }
 
   private func runWatch(_ command: ScenarioCommand, _ verb: String) -> [String]? {

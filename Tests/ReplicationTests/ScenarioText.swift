@@ -59,6 +59,7 @@ enum ScenarioText {
     case .markInSync(let lsn): "in sync at \(lsn)"
     case .slaveListChanged(let list): "slave list \(list.revision)"
     case .compareDigest(let digest): "compare the digest at \(digest.lsn)"
+    case .prove(let question): "show the digest at \(question.digestLSN)"
     case .masterSeen(let last, _, _): "the master is at \(last)"
     case .closeLink(let error): "close: \(error)"
     case .scheduleRetry(let tick): "retry at \(tick.milliseconds)"
@@ -78,6 +79,7 @@ enum ScenarioText {
     case .persistVote(let vote): "persist the vote for \(vote.candidate) in term \(vote.term)"
     case .requestVote(let known, let request):
       "request the vote of \(known.id) in term \(request.term), last \(request.last)\(request.isForced ? ", forced" : "")"
+    case .tellLoss(let what): "tell what may be lost: \(what)"
     case .becomeMaster(let term): "become master in term \(term)"
     case .announce(let nodes, let news):
       "announce \(news.id) in term \(news.term) from \(news.firstLSN) to \(nodes.map(\.id.description).joined(separator: " "))"

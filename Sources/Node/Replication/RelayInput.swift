@@ -40,6 +40,7 @@ package final class RelayInput: ConnectionReceiver {
     case .ack(let ack):
       service.slaveAcked(runner.link, ack)
       runner.acked(ack)
+    case .proof(let answer): runner.answered(answer)
     case .error(let error):
       runner.peerFailed(ReplicationError(.peerRefused, "\(error.code) \(error.message)"))
       failed = true

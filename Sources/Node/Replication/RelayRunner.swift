@@ -36,6 +36,8 @@ package final class RelayRunner: @unchecked Sendable {
   private var wakeAt: Tick?
   private var isClosed = false
   private var wire = WireCount()
+  private let canProve: Bool
+  private var proof = ProofRound()
   private let startedAt: Tick
   private let mode: SyncMode
   private let startLSN: LSN
@@ -60,6 +62,7 @@ package final class RelayRunner: @unchecked Sendable {
     startedAt = host.monotonic
     mode = plan.begin.mode
     self.estimatedBytes = estimatedBytes
+    canProve = capabilities.contains(.proof)
     relay = Relay(config: config, now: host.monotonic)
     startLSN = plan.begin.startLSN
     cursor = LogCursor(startingAt: plan.begin.startLSN)
@@ -86,13 +89,18 @@ package final class RelayRunner: @unchecked Sendable {
   func acked(_ ack: Ack) {
     loop.execute { [self] in
       step(.acked(ack))
-      service.slaveHeard(slave, from: relay.heardFrom)
+      service.slaveHeard(slave, on: link, from: relay.heardFrom)
     }
   }
   func writable(_ isWritable: Bool) { loop.execute { [self] in step(.writable(isWritable)) } }
   func broadcast(_ type: FrameType, _ body: [UInt8], at lsn: LSN) {
-    loop.execute { [self] in step(.broadcast(type, body, at: lsn)) }
+    loop.execute { [self] in
+      // Who is still to show a digest is not told one.
+      if type == .digest, canProve, !proof.hasAnswered { return }
+      step(.broadcast(type, body, at: lsn))
+    }
   }
+  func answered(_ answer: ProofAnswer) { loop.execute { [self] in take(answer) } }
   func peerFailed(_ error: ReplicationError) { loop.execute { [self] in step(.peerFailed(error)) } }
   func rateChanged(_ bytesPerSecond: UInt64) {
     loop.execute { [self] in step(.rateChanged(bytesPerSecond: bytesPerSecond)) }
@@ -123,6 +131,7 @@ package final class RelayRunner: @unchecked Sendable {
       guard let self, !self.isClosed else { return }
       self.step(self.advance())
       self.step(.tick(masterClock: self.service.masterClock, masterAge: self.service.masterAge))
+      if let question = self.question() { self.step(question) }
     }
     step(.start(plan))
     step(advance())
@@ -177,6 +186,8 @@ package final class RelayRunner: @unchecked Sendable {
         metadata: [
           "replication.slave.id": "\(slave)", "sync.seconds": "\(seconds)", "sync.wire.bytes": "\(wire.wireBytes)",
         ])
+      // At once: until it is answered, nothing that the slave acknowledges counts.
+      return question()
     case .releaseFiles:
       files = nil
       openFile = nil
@@ -235,6 +246,39 @@ package final class RelayRunner: @unchecked Sendable {
         service.damageMet(error.description, in: file, of: store, for: link)
         return .readFailed(ReplicationError(.storeFailed, error.description))
       }
+    }
+  }
+
+  // MARK: What the slave holds
+
+  /// The question that makes a slave's acks count; nil when none is due.
+  private func question() -> RelayEvent? {
+    guard !isClosed, canProve, case .streaming = relay.state, proof.isDue(now: host.monotonic) else { return nil }
+    store.writeLock.lock()
+    let digest = service.core.digestLocked(store)
+    let committed = store.positions.committed
+    store.writeLock.unlock()
+    // Where commits wait for slaves, the digest may never be reached before this one's acks count: then its log is proof enough.
+    var piece: LogPiece?
+    var sum: UInt64?
+    if store.isGated, !store.isReplica, let participant {
+      piece = LogPiece(after: committed, upTo: min(digest.lsn, service.sendable(store).last))
+      sum = piece.flatMap { store.sum(of: $0, participant) }
+    }
+    let question = proof.ask(digest, piece, log: sum)
+    return .broadcast(.prove, question.encoded(), at: digest.lsn)
+  }
+
+  private func take(_ answer: ProofAnswer) {
+    guard !isClosed else { return }
+    switch proof.answered(answer, now: host.monotonic) {
+    case .shows(let shown): service.slaveProved(link, shown)
+    case .passed: if let question = question() { step(question) }
+    case .differs:
+      logger.error(
+        "A SLAVE HOLDS SOMETHING ELSE than this node: what it acknowledges counts for nothing until it has shown the same",
+        metadata: ["replication.slave.id": "\(slave)"])
+    case .ignored: break
     }
   }
 

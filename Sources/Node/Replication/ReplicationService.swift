@@ -114,8 +114,16 @@ package final class ReplicationService: @unchecked Sendable {
     ratios.withLock { $0 = measured.completed(by: $0) }
     step(.synced(link, record, measured))
   }
+  /// A slave has shown that it holds what it acknowledges: its acks count from here on.
+  func slaveProved(_ link: LinkID, _ proof: Proof) {
+    step(.proved(link, proof))
+    ackCounts()
+  }
   func slaveAcked(_ link: LinkID, _ ack: Ack) {
     step(.acked(link, ack))
+    ackCounts()
+  }
+  private func ackCounts() {
     let store = core.store
     if store.isGated {
       let before = store.positions.committed
@@ -129,7 +137,10 @@ package final class ReplicationService: @unchecked Sendable {
     core.host.stateChanged()
   }
 
-  func slaveHeard(_ slave: NodeID, from sent: Tick) { core.heard(slave, from: sent) }
+  func slaveHeard(_ slave: NodeID, on link: LinkID, from sent: Tick) {
+    guard registry.withLock({ $0.slave(on: link)?.countsForCommit ?? false }) else { return }
+    core.heard(slave, from: sent)
+  }
 
   /// false if that slave has no stream.
   func send(_ order: HandoverOrder, to slave: NodeID) -> Bool {
@@ -361,8 +372,9 @@ package final class ReplicationService: @unchecked Sendable {
   /// Nodes that get their data through this one, for the cycle check further up.
   package var chain: [NodeID] { registry.withLock { $0.slaveIDs } }
   var countingAcks: [SlaveAck] { registry.withLock { $0.countingAcks } }
-  var voterCandidates: [NodeID] { registry.withLock { $0.voterCandidates } }
-  var resignedVoters: [NodeID] { registry.withLock { $0.resignedVoters } }
+  var voterFacts: [VoterFacts] { registry.withLock { $0.voterFacts } }
+  /// Forgets nodes in whose place others are.
+  func reviewReplaced(voters: [NodeID]) { step(.reviewReplaced(voters: voters)) }
   package var ackedDurableLSNs: [LSN] { registry.withLock { $0.ackedDurableLSNs } }
   /// The lowest LSN that slaves hold; nil if none does.
   package var pinnedLSN: LSN? {

@@ -26,6 +26,9 @@ package final class UpstreamLink: @unchecked Sendable {
   var lastAck: [UInt8] = []
   var ticking: (any Cancellable)?
   var pendingDigest: Digest?
+  /// What the master asks this node to show, until it is answered; and whether a piece of the log is still owed.
+  var question: ProofQuestion?
+  var owesLog = false
   var syncStartedAt = Tick(milliseconds: 0)
   var bytesReceived: UInt64 = 0
   /// Of them, until the frame that ended the sync.
@@ -106,6 +109,9 @@ package final class UpstreamLink: @unchecked Sendable {
     ticking = loop.every(milliseconds: 50) { [weak self] in self?.tick() }
   }
 
+  /// The log that comes in is this node's own, not that of a copy that is being built.
+  var isOwnLog: Bool { target == .own }
+
   private var target: LogTarget? {
     switch applier.state {
     case .receivingLog(let log), .swapping(let log), .inSync(let log): log.target
@@ -136,6 +142,7 @@ package final class UpstreamLink: @unchecked Sendable {
         if connection != before { queue.removeAll() }
       }
     }
+    if question != nil { proveOn() }
     publish()
   }
 
@@ -217,6 +224,7 @@ package final class UpstreamLink: @unchecked Sendable {
       viewBox.withLock { $0.slaves = list }
       core.replication.remember(list)
     case .compareDigest(let digest): receive(digest)
+    case .prove(let question): receive(question)
     case .masterSeen(let lsn, let clock, let age):
       // Through a slave that has lost its own link the master is not heard.
       let now = core.host.monotonic.milliseconds
@@ -282,6 +290,7 @@ package final class UpstreamLink: @unchecked Sendable {
     connection += 1
     parts = []
     pendingDigest = nil
+    question = nil
     wire?.close()
     wire = nil
     if error.code != .detached {

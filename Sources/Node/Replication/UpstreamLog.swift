@@ -50,13 +50,16 @@ extension UpstreamLink {
     }
     store.follow(committed: limit)
     store.wallClock = clock.milliseconds
-    if let digest = pendingDigest, digest.lsn <= limit {
-      pendingDigest = nil
-      if store.positions.applied <= digest.lsn {
-        let reached = try store.apply(upTo: digest.lsn)
-        if reached == digest.lsn { compare(digest, store) }
+    for lsn in Set([pendingDigest?.lsn, question?.digestLSN].compactMap(\.self)).sorted() where lsn <= limit {
+      guard store.positions.applied <= lsn else { continue }
+      let reached = try store.apply(upTo: lsn)
+      if let question, question.digestLSN == lsn, reached == lsn { showDigest(store) }
+      if let digest = pendingDigest, digest.lsn == lsn {
+        pendingDigest = nil
+        if reached == lsn { compare(digest, store) }
       }
     }
+    if let digest = pendingDigest, digest.lsn <= limit { pendingDigest = nil }
     let applied = try store.apply(upTo: limit)
     noteFreshness()
     return .appliedAdvanced(applied)

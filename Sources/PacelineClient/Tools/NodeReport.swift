@@ -156,15 +156,20 @@ extension NodeReport {
   /// What keeps a master's writes, or with a lease its reads too, from being good.
   private func commitObstacle(_ info: InfoText) -> TextTable.Cell? {
     let level = info["commit_level"] ?? "async"
-    if info["read_lease"] == "ended" { return .init("NO MAJORITY of the voters is heard of: it answers nothing", .bad) }
+    let waiting = info["voters_waiting"].flatMap { $0.isEmpty ? nil : $0 }
+    if info["read_lease"] == "ended" {
+      let why = waiting.map { ": \($0)" } ?? ""
+      return .init("NO MAJORITY of the voters is heard of: it answers nothing" + why, .bad)
+    }
     if info.integer("commit_degraded") == 1 {
       return .init("WITHOUT ITS SLAVES: goes on as if async, not \(level)", .bad)
     }
     switch info["writes_refused"] {
     case "min-slaves": return .init("TAKES NO WRITES: fewer slaves keep up than --min-slaves", .bad)
     case "queue": return .init("TAKES NO WRITES: too many wait for slaves", .bad)
-    default: return nil
+    default: break
     }
+    return level.contains("quorum") || info["read_lease"] != "none" ? waiting.map { .init($0, .warning) } : nil
   }
 }
 
@@ -211,6 +216,7 @@ extension NodeReport {
     members.append(("commit_degraded", info?.integer("commit_degraded").map { .boolean($0 == 1) } ?? .null))
     members.append(("commit_pending_records", JSONText(info?.integer("commit_pending_records"))))
     members.append(("read_lease", JSONText(info?["read_lease"])))
+    members.append(("voters_waiting", JSONText(info?["voters_waiting"])))
     members.append(("lost_records", JSONText(info?.integer("lost_records"))))
     members.append(
       ("lost_files", .array((info?["lost_files"] ?? "").split(separator: ";").map { .string(String($0)) })))

@@ -63,6 +63,7 @@ package struct ServerConfiguration: Sendable {
   package var minSlaves = 0
   package var minSlavesMaxLagMilliseconds = 10_000
   package var voter = true
+  package var votersMax = 5
   package var forwardWrites = false
   package var readLease = true
   /// Commands that took at least so long are kept; 0 = all, negative = none.

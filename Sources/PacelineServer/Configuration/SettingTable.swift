@@ -199,6 +199,10 @@ extension Setting {
     yesNo(
       "voter", \.voter,
       "Let this node count for a quorum. No for a copy that is far away or often off."),
+    integer(
+      "voters-max", "count", \.votersMax, 1...64,
+      "Slaves become voters by themselves while there are fewer than so many; further ones are learners, unless MS_VOTER adds them."
+    ),
     yesNo(
       "read-lease", \.readLease,
       "Where a quorum commits, let reads wait, too, while a majority of the voters is not heard of: another master may have been made. No answers them at once, perhaps with what is old."

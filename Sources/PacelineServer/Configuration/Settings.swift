@@ -43,6 +43,7 @@ extension NodeConfiguration {
     minSlaves = MinSlaves(
       slaves: settings.minSlaves, lagMillisecondsMax: UInt64(settings.minSlavesMaxLagMilliseconds))
     isVoter = settings.voter
+    votersMax = settings.votersMax
     readLease = settings.readLease
   }
 }

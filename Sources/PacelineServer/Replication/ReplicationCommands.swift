@@ -369,6 +369,7 @@ extension ServerCore {
   /// sync the plan, the estimated bytes, the bytes, the milliseconds.
   private func slaves(_ executor: Executor) {
     if case .slave = role, let list = replication.upstream.view.slaves {
+      let voters = votersInLog
       executor.reply.array(list.slaves.count)
       for slave in list.slaves {
         executor.reply.array(6)
@@ -377,7 +378,7 @@ extension ServerCore {
         executor.reply.bulk("\(slave.state)")
         executor.reply.integer(Int64(slave.durableLSN.value))
         executor.reply.integer(Int64(slave.appliedLSN.value))
-        executor.reply.bulk(slave.isVoter ? "voter" : "learner")
+        executor.reply.bulk(voters.contains(slave.id) ? "voter" : "learner")
       }
       return
     }

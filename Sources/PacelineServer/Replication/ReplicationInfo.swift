@@ -16,7 +16,8 @@ extension ServerCore {
     // A slave knows others of the row, too; its own slaves are listed.
     let slaves = replication.slaves.filter { isMaster || $0.state.link != nil || $0.pin != nil }
     lines.append(("connected_slaves", String(slaves.count { $0.state.link != nil })))
-    for (number, slave) in slaves.enumerated() { lines.append(("slave\(number)", line(of: slave))) }
+    let voters = votersInLog
+    for (number, slave) in slaves.enumerated() { lines.append(("slave\(number)", line(of: slave, voters))) }
     lines.append(contentsOf: [
       ("master_failover_state", node.succession.failoverState), ("master_replid", directory.lineage.description),
       ("master_replid2", String(repeating: "0", count: 40)), ("master_repl_offset", positions.appended.description),
@@ -81,7 +82,14 @@ extension ServerCore {
     return lag
   }
 
-  private func line(of slave: Slave) -> String {
+  var votersInLog: [NodeID] {
+    let store = self.store
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    return store.votersInLog
+  }
+
+  private func line(of slave: Slave, _ voters: [NodeID]) -> String {
     let lag = lag(of: slave)
     let state: String
     var progress = SyncProgress()
@@ -97,6 +105,7 @@ extension ServerCore {
       "ip=\(slave.address.host)", "port=\(slave.address.port)", "state=\(state)", "offset=\(slave.ack.appliedLSN)",
       "lag=\((lag.milliseconds ?? 0) / 1000)", "node=\(slave.id)", "durable_lsn=\(slave.ack.durableLSN)",
       "lag_records=\(lag.records)", "lag_bytes=\(lag.bytes)", "lag_ms=\(lag.milliseconds.map(String.init) ?? "-1")",
+      "vote=\(voters.contains(slave.id) ? "voter" : "learner")", "proof=\(slave.proof.name)",
       "plan=\(slave.plan?.mode?.name ?? "none")", "last_sync_plan=\(slave.lastSync?.mode.name ?? "none")",
       "last_sync_estimated_bytes=\(slave.lastSync?.estimatedBytes ?? 0)",
       "last_sync_bytes=\(slave.lastSync?.bytes ?? 0)", "last_sync_seconds=\(slave.lastSync?.seconds ?? 0)",
@@ -135,7 +144,8 @@ extension ServerCore {
       ("commit_degraded", node.commitment.isDegraded ? "1" : "0"),
       ("commit_pending_records", String(pending)), ("commit_pending_bytes", String(pendingBytes)),
       ("writes_refused", refusedWrites), ("read_lease", leaseState), ("voter", settings.voter ? "1" : "0"),
-      ("voters", voters.map(\.description).joined(separator: ";")),
+      ("voters", voters.map(\.description).joined(separator: ";")), ("voters_max", String(settings.votersMax)),
+      ("voters_waiting", singleLine(node.commitment.votersWaiting ?? "", bytesMax: 2048)),
       ("rewinds", String(node.rewinds.load(ordering: .relaxed))),
       ("lost_records", String(node.lostRecords.load(ordering: .relaxed))),
       ("lost_files", node.lostFiles.withLock { $0.joined(separator: ";") }),

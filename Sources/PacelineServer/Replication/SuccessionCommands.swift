@@ -71,17 +71,36 @@ extension ServerCore {
     return suspended(pending, executor)
   }
 
-  /// MS_VOTER id yes|no
+  /// MS_VOTER id [id ...] yes|no [FORCE]; ids may also be separated by commas.
   func changeVoter(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
-    guard isMaster else { throw .readOnly }
-    guard let id = NodeID(hex: text(arguments[1])) else { throw .text("ERR a node id has 40 hexadecimal digits") }
-    let adds = equalsIgnoringCase(arguments[2], "yes")
-    guard adds || equalsIgnoringCase(arguments[2], "no") else { throw .syntax }
+    let isForced = arguments.count > 3 && equalsIgnoringCase(arguments[arguments.count - 1], "force")
+    let answer = arguments.count - (isForced ? 2 : 1)
+    let adds = equalsIgnoringCase(arguments[answer], "yes")
+    guard adds || equalsIgnoringCase(arguments[answer], "no"), answer > 1, !(adds && isForced) else { throw .syntax }
+    var ids: [NodeID] = []
+    for i in 1..<answer {
+      for word in text(arguments[i]).split(separator: ",", maxSplits: 64) {
+        guard let id = NodeID(hex: String(word)) else { throw .text("ERR a node id has 40 hexadecimal digits") }
+        if !ids.contains(id) { ids.append(id) }
+      }
+    }
+    guard !ids.isEmpty, ids.count <= 64 else { throw .syntax }
+    guard !adds || ids.count == 1 else { throw .text("ERR voters are added one at a time") }
+    guard isMaster else {
+      if isForced {
+        throw .text("ERR this node is no master: PROMOTE FORCE makes it one, and its only voter")
+      }
+      throw .readOnly
+    }
     let pending = PendingReply()
+    let wanted = ids
     adminPool.submit { [self] _ in
-      let failure = node.changeVoter(id, adds: adds)
+      let outcome = node.order(addsVoters: adds, wanted, isForced: isForced)
       pending.fulfil { executor in
-        if let failure { executor.reply.error("\(failure)") } else { executor.reply.ok() }
+        switch outcome {
+        case .done: executor.reply.ok()
+        case .refused(let error): executor.reply.error("\(error)")
+        }
       }
       stateChanged()
     }

@@ -87,8 +87,8 @@ private func definePacelineCommitCommands(_ table: inout CommandDefinitions) {
     summary: "PROMOTE [FORCE]: make this slave the master because its master is gone",
     complexity: "O(N) where N is the number of nodes that are asked")
   table.command(
-    .msVoter, "ms_voter", arity: 3, [.admin, .noScript, .noMulti], [.dangerous], since: "0.1.0",
-    summary: "MS_VOTER id yes|no: add a node to those that count for a quorum, or take it out",
+    .msVoter, "ms_voter", arity: -3, [.admin, .noScript, .noMulti], [.dangerous], since: "0.1.0",
+    summary: "MS_VOTER id [id ...] yes|no [FORCE]: add nodes to those that count for a quorum, or take them out",
     complexity: "O(1)")
   table.command(
     .msVote, "ms_vote", arity: -2, [.admin, .noScript, .stale, .noMulti], [], since: "0.1.0",

@@ -91,6 +91,7 @@ struct CommitOptions: SettingFlags {
   @Option(help: .setting("min-slaves")) var minSlaves: String?
   @Option(help: .setting("min-slaves-max-lag")) var minSlavesMaxLag: String?
   @Option(help: .setting("voter")) var voter: String?
+  @Option(help: .setting("voters-max")) var votersMax: String?
   @Option(help: .setting("forward-writes")) var forwardWrites: String?
   @Option(help: .setting("read-lease")) var readLease: String?
 }
