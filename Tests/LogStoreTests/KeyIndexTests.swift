@@ -25,6 +25,18 @@ import Testing
     }
   }
 
+  @Test func manyEmptyDatabasesTakeLittleMemory() throws {
+    let store = try TestDisk(databases: 1000).create()
+    #expect(store.figures().indexBytes < 64 << 20)
+    for database in [0, 999] {
+      #expect(store.get("a", db: database) == .missing)
+      store.put("a", "1", db: database)
+      #expect(store.get("a", db: database) == .text("1") && store.get("a", db: 1) == .missing)
+      store.remove("a", db: database)
+      #expect(store.get("a", db: database) == .missing && store.keyCount(database) == 0)
+    }
+  }
+
   @Test func aScanMeetsEveryKeyThatStaysExactlyOnceWhileOthersComeAndGo() throws {
     let store = try large().create()
     for i in 0..<20_000 { store.put(key(i), []) }

@@ -8,6 +8,13 @@ package struct WrittenHistory: Sendable {
     package let position: Position
     /// nil: the key was deleted.
     package let value: String?
+    /// Of this record and all that were written before it.
+    fileprivate let highest: LSN
+    package init(position: Position, value: String?, highest: LSN = .none) {
+      self.position = position
+      self.value = value
+      self.highest = max(highest, position.lsn)
+    }
   }
   /// By key, in the order in which they were written.
   private var entries: [String: [Entry]] = [:]
@@ -19,15 +26,21 @@ package struct WrittenHistory: Sendable {
 
   package mutating func wrote(_ key: String, _ value: String?, at position: Position) {
     if entries[key] == nil { keysInOrder.append(key) }
-    entries[key, default: []].append(Entry(position: position, value: value))
+    entries[key, default: []].append(
+      Entry(position: position, value: value, highest: entries[key]?.last?.highest ?? .none))
   }
 
   /// The newest record of a key at or below an LSN of a history; nil if there is none.
   package func newest(_ key: String, upTo lsn: LSN, in branch: TermHistory) -> Entry? {
+    guard let written = entries[key] else { return nil }
     var newest: Entry?
-    for entry in entries[key] ?? [] {
-      guard entry.position.lsn <= lsn, branch.reign(of: entry.position.lsn) == entry.position.reign else { continue }
-      if entry.position.lsn > newest?.position.lsn ?? .none { newest = entry }
+    // From the end: what was written last is asked for most, and nearly always it is the newest.
+    for entry in written.reversed() {
+      if let newest, newest.position.lsn >= entry.highest { break }
+      guard entry.position.lsn <= lsn, entry.position.lsn > newest?.position.lsn ?? .none,
+        branch.reign(of: entry.position.lsn) == entry.position.reign
+      else { continue }
+      newest = entry
     }
     return newest
   }
