@@ -68,10 +68,10 @@ extension Executor {
   {
     var record = found
     while record.isCompressed {
-      guard ValueExpander.needsDictionary(record) else { return try expanded(record, nil) }
+      guard ValueExpander.needsDictionary(record) else { return try expanded(record, nil, slot: nil) }
       let table = store.table(database)
       if let slot = store.slot(of: record, table, store.hash(key)) {
-        return try expanded(record, store.dictionary(forSlot: slot, table: record.table))
+        return try expanded(record, store.dictionary(forSlot: slot, table: record.table), slot: slot)
       }
       // The index has moved on between the two looks.
       guard let again = try readStored(key, in: database) else { return nil }
@@ -80,7 +80,10 @@ extension Executor {
     return record
   }
 
-  private func expanded(_ record: RecordView, _ dictionary: ValueDictionary?) throws(CommandFailure) -> RecordView {
+  /// - Parameter slot: of its segment, if it needs a dictionary.
+  private func expanded(
+    _ record: RecordView, _ dictionary: ValueDictionary?, slot: Int?
+  ) throws(CommandFailure) -> RecordView {
     guard let bytes = ValueExpander.expandedBytes(record) else { throw .corrupt }
     values.isUsed = true
     guard let room = values.arena.allocate(bytes) else {
@@ -89,7 +92,9 @@ extension Executor {
     do throws(ExpandFailure) {
       return try values.expander.expand(record, dictionary: dictionary, into: room)
     } catch {
-      // Bytes that were damaged in memory, or by a writer that we do not know: no value is better than a wrong one.
+      // A dictionary that is damaged, bytes that were damaged in memory, or by a writer that we do not know: no value is
+      // better than a wrong one.
+      if let slot { store.noteUnreadable(record, slot: slot) }
       throw .corrupt
     }
   }
@@ -106,7 +111,9 @@ extension Executor {
   func expanded(_ record: RecordView, at target: WriteTarget) throws(CommandFailure) -> RecordView {
     guard record.isCompressed else { return record }
     let needs = ValueExpander.needsDictionary(record)
-    return try expanded(record, needs ? store.dictionary(forSlot: target.slot, table: record.table) : nil)
+    return try expanded(
+      record, needs ? store.dictionary(forSlot: target.slot, table: record.table) : nil, slot: needs ? target.slot : nil
+    )
   }
 
   /// Runs `body`, and takes back what it expanded: for commands that answer value by value.

@@ -44,6 +44,9 @@ package final class Executor {
   package var writeBar = WriteBar.none
   /// EXEC is running its commands: none of them may wait, and their records are one unit already.
   package internal(set) var inTransaction = false
+  /// The present command frees space in the end: it is taken on a full disk, too, as long as this part of the space that is
+  /// kept is left; nil for all other commands.
+  var freesWith: UInt64?
   /// Writes go into one unit of the log.
   var inUnit = false
 

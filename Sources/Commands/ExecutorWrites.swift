@@ -10,7 +10,7 @@ extension Executor {
   func beginWrite(in database: Int) throws(CommandFailure) {
     guard takesWrites else { throw .readOnly }
     holdStill()
-    guard store.isWritable, !store.isReplica, writeBar == .none else { throw refusal() }
+    guard store.isWritable || freesSpace, !store.isReplica, writeBar == .none else { throw refusal() }
     // The data set may have got fewer since the connection chose it, on a slave or with another store.
     guard database < store.databases else { throw .databaseOutOfRange }
     // In a unit the level was chosen with its first record: none of it is good before all of it is.
@@ -28,8 +28,17 @@ extension Executor {
     store.setLevel(all)
   }
 
+  /// Asked on a full disk only, under the write lock.
+  @inline(never)
+  private var freesSpace: Bool {
+    guard let freesWith else { return false }
+    return store.takesWhatFrees(quarters: freesWith)
+  }
+
   @inline(never)
   func refusal() -> CommandFailure {
+    // A master that cannot begin its reign has its log closed as a slave has.
+    if store.isReplica, services.roleName == "master", case .noSpace = store.writeRefusal { return .noSpace }
     if store.isReplica { return .readOnly }
     if store.isWritable {
       switch writeBar {

@@ -8,7 +8,10 @@ extension Executor {
     _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session
   ) throws(CommandFailure) {
     switch command {
-    case .del, .unlink: try delete(arguments, session)
+    case .del, .unlink:
+      freesWith = 1
+      defer { freesWith = nil }
+      try delete(arguments, session)
     case .exists, .touch: try countExisting(arguments, session)
     case .type:
       let isThere = try readStored(arguments[1], in: session.database) != nil
@@ -21,7 +24,10 @@ extension Executor {
     case .copy: try copyKey(arguments, session)
     case .move: try moveKey(arguments, session)
     case .dbsize: databaseSize(session)
-    case .flushdb, .flushall: try flush(command, arguments, session)
+    case .flushdb, .flushall:
+      freesWith = 0
+      defer { freesWith = nil }
+      try flush(command, arguments, session)
     case .swapdb: try swapDatabases(arguments)
     case .object: try object(arguments, session)
     default: preconditionFailure("\(command) is not about keys")

@@ -172,7 +172,8 @@ public final class CompactionJob {
     recoder.train(store, sources)
     let made = try DataFileWriter(
       fileSystem: store.fileSystem, directory: store.directory, name: name, hashSeed: store.hashSeed,
-      dictionaries: ValueDictionary.encode(recoder.dictionaries))
+      dictionaries: recoder.dictionaries)
+    made.reserve = store.reserve
     writer = made
     return made
   }

@@ -4,17 +4,20 @@ import Core
 // A data file, `<first LSN, 20 digits>-<revision, 6 digits>.dat`: a compacted piece of the log. Little endian.
 //
 //  offset size name       meaning
-//       0    8 magic      "PLDAT\0\0\1", the last byte is the version
+//       0    8 magic      "PLDAT\0\0\2", the last byte is the version
 //       8    8 firstLSN   first LSN of the range that it stands for; its first record may be later
 //      16    8 lineage    first 8 bytes of the id of the data set
 //      24    4 recordsAt  offset of the first record: 64, or behind the dictionaries of its values
 //      28    4 checksum   crc32c of bytes 0..<28
 //      32   32 zero       reserved
-//      64    . dictionaries, if any; then records as in a segment, LSNs rising, with gaps
+//      64    . dictionaries, if any, twice; then records as in a segment, LSNs rising, with gaps
+//
+// Format 1 has its dictionaries once.
 //
 // The last LSN of the range and how far it is cleaned up stand in the `.idx` beside it and in the generation.
 public enum DataFileFormat {
-  public static let magic: UInt64 = 0x0100_0054_4144_4C50  // "PLDAT\0\0\1"
+  public static let magic: UInt64 = 0x0200_0054_4144_4C50  // "PLDAT\0\0\2"
+  static let magic1: UInt64 = 0x0100_0054_4144_4C50
   public static let fileSuffix = ".dat"
   /// An index entry reaches no further.
   public static let bytesMax = 64 << 20
@@ -40,6 +43,8 @@ final class DataFileWriter {
   private let fileSystem: any FileSystem
   private let directory: String
   private let file: any OpenFile
+  /// Space for when the disk is full; set for what frees some in the end.
+  var reserve: SpaceReserve?
   private var piece: [UInt8] = []
   private var written = 0
   private var checksum: UInt32 = 0
@@ -51,10 +56,12 @@ final class DataFileWriter {
 
   var temporaryPath: String { "\(directory)/\(name.records).tmp" }
 
-  /// - Parameter dictionaries: encoded, padded to 8 bytes; stand between header and records.
+  /// - Parameter dictionaries: of its values; stand between header and records, twice.
   init(
-    fileSystem: any FileSystem, directory: String, name: LogFileName, hashSeed: UInt64, dictionaries: [UInt8] = []
+    fileSystem: any FileSystem, directory: String, name: LogFileName, hashSeed: UInt64,
+    dictionaries: [UInt32: ValueDictionary] = [:]
   ) throws(FileError) {
+    let dictionaries = ValueDictionary.encodeHead(dictionaries)
     self.fileSystem = fileSystem
     self.directory = directory
     self.name = name
@@ -82,9 +89,14 @@ final class DataFileWriter {
     return offset
   }
 
+  private func withRoom(_ bytes: Int, _ body: () throws(FileError) -> Void) throws(FileError) {
+    guard let reserve else { return try body() }
+    try reserve.withRoom(bytes, body)
+  }
+
   private func flush() throws(FileError) {
     checksum = CRC32C.checksum(piece, seed: checksum)
-    try file.write(piece, at: UInt64(written))
+    try withRoom(piece.count) { () throws(FileError) in try file.write(piece, at: UInt64(written)) }
     written += piece.count
     piece.removeAll(keepingCapacity: true)
   }
@@ -98,7 +110,9 @@ final class DataFileWriter {
       isClosed = true
       let indexBytes = index.encoded(
         lastLSN: lastLSN, dataBytes: bytes, dataChecksum: checksum, cleanUpTo: cleanUpTo)
-      try fileSystem.replace("\(directory)/\(name.index)", in: directory, with: indexBytes)
+      try withRoom(2 * indexBytes.count) { () throws(FileError) in
+        try fileSystem.replace("\(directory)/\(name.index)", in: directory, with: indexBytes)
+      }
       try fileSystem.rename(temporaryPath, to: "\(directory)/\(name.records)")
       try fileSystem.syncDirectory(directory)
     } catch {

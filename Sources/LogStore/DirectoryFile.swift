@@ -4,7 +4,7 @@ import Core
 // Little endian; strings and lists are preceded by their length.
 //
 //  offset size name          meaning
-//       0    8 magic         "PLDIR\0\0\7"; version 6 is read as well
+//       0    8 magic         "PLDIR\0\0\7"
 //       8    4 bodyBytes
 //      12    4 checksum      crc32c of the body
 //      16    . body:         generation u64, node id 20, lineage 20, store number u32,
@@ -22,7 +22,12 @@ import Core
 //                            keys: count u32, then (table u32, keys u64) each,
 //                            role: two strings, u16 length and bytes each,
 //                            registry: length u32 and bytes (opaque here: the replication registry),
-//                            data set: see `DataSetState`; not in version 6
+//                            data set: see `DataSetState`,
+//                            era of the log u64, how far the log went: LSN u64, term u32 and owner 20, first LSN of the
+//                            newest segment u64; the newest catalog record: length u32 and bytes
+//       .    . all of the above once more: one damaged copy costs nothing
+//
+// Format 6 ends behind the registry, and has one copy.
 //
 // Written beside the old ones, synced, renamed, directory synced. Segments younger than the list are found by name.
 public struct DirectoryFile: Equatable, Sendable {
@@ -87,6 +92,12 @@ public struct DirectoryFile: Equatable, Sendable {
   /// How many keys each table had when this was written: a start makes room for them.
   public var keys: [UInt32: UInt64] = [:]
   public var registry: [UInt8] = []
+  /// Counts how often the log was replaced or shortened on purpose: what was noted of an older era is no claim any more.
+  public var era: UInt64 = 0
+  /// How far the log had gone when this was written.
+  public var reach = LogReach.none
+  /// The record with the newest catalog, as it stands in the log: damage there costs nothing.
+  public var catalogRecord: [UInt8] = []
   /// Whom the node follows since its role changed while it ran: `self`, an address, or empty if it never did; and what it
   /// was started with then. A start with the same goes on in that role.
   public var role = ""
@@ -104,11 +115,29 @@ public struct DirectoryFile: Equatable, Sendable {
     logStart = min(logStart, lsn.next)
     tombstonesFrom = min(tombstonesFrom, lsn.next)
     cut = Cut(afterLSN: lsn, reign: reign)
+    if let copy = catalogCopy, copy.lsn > lsn { catalogRecord = [] }
+    beginEra()
+  }
+
+  /// LSN and value of the catalog record that it has a copy of; nil if there is none, or it is no good record.
+  var catalogCopy: (lsn: LSN, value: [UInt8])? {
+    catalogRecord.withUnsafeBytes { raw in
+      guard raw.count >= RecordView.headerBytes, let base = raw.baseAddress else { return nil }
+      let record = RecordView(base)
+      guard record.verify(available: raw.count) == .good, record.kind == RecordKind.catalog.rawValue else { return nil }
+      return (LSN(record.lsn), [UInt8](record.value))
+    }
+  }
+
+  /// The log is another one from here on, or ends earlier on purpose.
+  public mutating func beginEra() {
+    era += 1
+    reach = .none
   }
 
   public static let suffix = ".dir"
   public static let magic: UInt64 = 0x0700_0052_4944_4C50  // "PLDIR\0\0\7"
-  private static let magicOfVersion6: UInt64 = 0x0600_0052_4944_4C50
+  static let magic6: UInt64 = 0x0600_0052_4944_4C50
   static let headerBytes = 16
 
   public init(node: NodeID, lineage: NodeID) {
@@ -164,11 +193,19 @@ public struct DirectoryFile: Equatable, Sendable {
     body.u32(UInt32(registry.count))
     body.raw(registry)
     dataSet.write(to: &body)
-    var file = ByteWriter(capacity: body.bytes.count + Self.headerBytes)
-    file.u64(Self.magic)
-    file.u32(UInt32(body.bytes.count))
-    file.u32(CRC32C.checksum(body.bytes))
-    file.raw(body.bytes)
+    body.u64(era)
+    body.u64(reach.durable.lsn.value)
+    Self.write(reach.durable.reign, to: &body)
+    body.u64(reach.begun.value)
+    body.u32(UInt32(catalogRecord.count))
+    body.raw(catalogRecord)
+    var file = ByteWriter(capacity: 2 * (body.bytes.count + Self.headerBytes))
+    for _ in 0..<2 {
+      file.u64(Self.magic)
+      file.u32(UInt32(body.bytes.count))
+      file.u32(CRC32C.checksum(body.bytes))
+      file.raw(body.bytes)
+    }
     return file.bytes
   }
 
@@ -192,16 +229,38 @@ public struct DirectoryFile: Equatable, Sendable {
   }
 
   public init(decoding bytes: [UInt8]) throws(Unreadable) {
+    self = try Self.decode(bytes).file
+  }
+
+  /// - Returns: what the file says, and what is wrong with one of its two copies if one is damaged.
+  public static func decode(_ bytes: [UInt8]) throws(Unreadable) -> (file: DirectoryFile, damage: String?) {
+    if let old = try? copy(bytes, magic: magic6) { return (old, nil) }
+    guard bytes.count % 2 == 0 else { throw .damaged("it has not two copies of one length") }
+    let half = bytes.count / 2
+    var reasons: [Unreadable] = []
+    var copies: [DirectoryFile] = []
+    for part in [bytes.prefix(half), bytes.dropFirst(half)] {
+      do throws(Unreadable) { copies.append(try copy(Array(part), magic: magic)) } catch { reasons.append(error) }
+    }
+    guard let file = copies.last else { throw reasons.first ?? .otherFormat }
+    guard let reason = reasons.first else {
+      guard copies[0] == file else { throw .damaged("its two copies differ") }
+      return (file, nil)
+    }
+    return (file, "one of its two copies: \(reason)")
+  }
+
+  private static func copy(_ bytes: [UInt8], magic wanted: UInt64) throws(Unreadable) -> DirectoryFile {
     do {
       var reader = ByteReader(bytes)
       let magic = try reader.u64()
-      guard magic == Self.magic || magic == Self.magicOfVersion6 else { throw Unreadable.otherFormat }
+      guard magic == wanted else { throw Unreadable.otherFormat }
       let count = Int(try reader.u32())
       let checksum = try reader.u32()
       let body = try reader.raw(count)
       guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the body") }
       guard CRC32C.checksum(body) == checksum else { throw Unreadable.damaged("the body's checksum is wrong") }
-      self = try Self.decodeBody(body, isVersion6: magic == Self.magicOfVersion6)
+      return try decodeBody(body, isFormat6: wanted == magic6)
     } catch let error as Unreadable {
       throw error
     } catch {
@@ -209,7 +268,7 @@ public struct DirectoryFile: Equatable, Sendable {
     }
   }
 
-  private static func decodeBody(_ body: [UInt8], isVersion6: Bool) throws -> DirectoryFile {
+  private static func decodeBody(_ body: [UInt8], isFormat6: Bool) throws -> DirectoryFile {
     var reader = ByteReader(body)
     let generation = try reader.u64()
     var file = DirectoryFile(
@@ -246,9 +305,18 @@ public struct DirectoryFile: Equatable, Sendable {
     file.role = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.startRole = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.registry = try reader.raw(Int(try reader.u32()))
-    if !isVersion6 { file.dataSet = try DataSetState(reading: &reader) }
+    if !isFormat6 {
+      file.dataSet = try DataSetState(reading: &reader)
+      file.era = try reader.u64()
+      let durable = LSN(try reader.u64())
+      file.reach.durable = Position(try reign(&reader), lsn: durable)
+      file.reach.begun = LSN(try reader.u64())
+      file.catalogRecord = try reader.raw(Int(try reader.u32()))
+    }
     guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the last field") }
-    guard file.generation <= OutsideNumber.limit, file.storeNumber <= 1 << 31, file.nextRevision <= 1 << 31 else {
+    guard file.generation <= OutsideNumber.limit, file.storeNumber <= 1 << 31, file.nextRevision <= 1 << 31,
+      file.era <= OutsideNumber.limit
+    else {
       throw Unreadable.damaged("a number that no node reaches")
     }
     for (a, b) in zip(file.segments, file.segments.dropFirst()) where a.lastLSN >= b.firstLSN {

@@ -56,15 +56,21 @@ extension LogStore {
   /// - Parameters:
   ///   - listed: the sealed segments of the newest generation.
   ///   - workers: how many threads `run` may use.
+  ///   - reach: how far the log had gone: one that ends earlier has lost something, which is damage.
+  ///   - note: where that is written down, and for which era of the log; nil for a store that no generation names.
+  ///   - reserve: space for when the disk is full.
   ///   - cutsDamage: damage behind the sealed segments is cut with all that follows it, as a torn tail is. The caller has
   ///     written down before that the log reached further.
   public static func open(
     fileSystem: any FileSystem, directory: String, lineage: NodeID, configuration: StoreConfiguration,
-    generation: DirectoryFile, workers: Int, run: ParallelRunner, cutsDamage: Bool = false
+    generation: DirectoryFile, workers: Int, run: ParallelRunner, cutsDamage: Bool = false, reach: LogReach = .none,
+    note: (file: ReachFile, era: UInt64)? = nil, reserve: SpaceReserve? = nil
   ) throws -> (LogStore, RecoveryReport) {
     let store = LogStore(fileSystem: fileSystem, directory: directory, lineage: lineage, configuration: configuration)
+    if let reserve { store.keepSpace(in: reserve) }
+    if let note { store.noteReach(in: note.file, era: note.era) }
     let cut = try RecoveryCut(fileSystem: fileSystem, directory: directory, generation: generation).carryOut()
-    var recovery = Recovery(store: store, generation: generation, cutsDamage: cutsDamage)
+    var recovery = Recovery(store: store, generation: generation, reach: reach, cutsDamage: cutsDamage)
     if let cut { recovery.report.notes.append(cut) }
     try recovery.findSegments()
     try recovery.scanTail()

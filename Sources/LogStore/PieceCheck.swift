@@ -126,8 +126,9 @@ extension LogStore {
     let bytes = segment.recordsAt - SegmentFormat.headerBytes
     guard bytes > 0 else { return [:] }
     guard segment.recordsAt <= count else { return nil }
-    return try? ValueDictionary.decode(
-      UnsafeRawBufferPointer(start: start + SegmentFormat.headerBytes, count: bytes))
+    return try? ValueDictionary.decodeHead(
+      UnsafeRawBufferPointer(start: start + SegmentFormat.headerBytes, count: bytes)
+    ).dictionaries
   }
 
   /// Whether the record that an index file's entry is about stands in the file, undamaged.

@@ -97,6 +97,8 @@ extension LogStore {
   public func recordsInReplacedFiles(_ ranges: [ClosedRange<LSN>]) -> [LSN: [UInt8]] {
     var found: [LSN: [UInt8]] = [:]
     guard let first = ranges.first?.lowerBound, let last = ranges.last?.upperBound else { return found }
+    // The generation has a copy of the newest catalog record.
+    if let copy = knownCatalog, ranges.contains(where: { $0.contains(copy.lsn) }) { found[copy.lsn] = copy.bytes }
     let expander = ValueExpander()
     for name in droppedFiles.withLock({ $0 }) where name.firstLSN <= last {
       guard let indexBytes = try? fileSystem.map("\(directory)/\(name.index)"), let index = try? IndexFile(indexBytes),
@@ -106,7 +108,7 @@ extension LogStore {
       var dictionaries: [UInt32: ValueDictionary] = [:]
       if let header = SegmentFormat.readHeader(mapping.bytes), header.recordsAt > SegmentFormat.headerBytes {
         let head = mapping.bytes[SegmentFormat.headerBytes..<header.recordsAt]
-        dictionaries = (try? ValueDictionary.decode(UnsafeRawBufferPointer(rebasing: head))) ?? [:]
+        dictionaries = (try? ValueDictionary.decodeHead(UnsafeRawBufferPointer(rebasing: head)).dictionaries) ?? [:]
       }
       for i in 0..<index.count {
         let entry = index.entry(i)

@@ -5,9 +5,11 @@ import Synchronization
 struct Recovery {
   let store: LogStore
   let generation: DirectoryFile
+  /// How far the log had gone on disk.
+  let reach: LogReach
   var report = RecoveryReport()
-  private var sealed: [(segment: Segment, index: IndexFile)] = []
-  private(set) var unsealed: [LSN] = []
+  var sealed: [(segment: Segment, index: IndexFile)] = []
+  var unsealed: [LSN] = []
   private(set) var tails: [Tail] = []
   /// Cuts the log before damage in its unsealed part instead of refusing it.
   let cutsDamage: Bool
@@ -29,118 +31,12 @@ struct Recovery {
   /// A unit goes on behind the sealed segments, and its end was not found.
   var endsInsideSealedUnit: Bool { sealedUnitEnd == LSN(.max) }
 
-  init(store: LogStore, generation: DirectoryFile, cutsDamage: Bool = false) {
+  init(store: LogStore, generation: DirectoryFile, reach: LogReach = .none, cutsDamage: Bool = false) {
     self.store = store
     self.generation = generation
+    self.reach = reach
     self.cutsDamage = cutsDamage
-  }
-
-  func path(_ lsn: LSN, _ suffix: String) -> String {
-    store.directory + "/" + SegmentFormat.name(lsn, suffix: suffix)
-  }
-  func path(_ name: LogFileName) -> String { store.directory + "/" + name.records }
-
-  // MARK: Which files are there
-
-  /// Sorts the segment files into those with a good index file and those that must be read.
-  mutating func findSegments() throws {
-    let fileSystem = store.fileSystem
-    var names = try fileSystem.list(store.directory)
-    for name in names where name.hasSuffix(".tmp") { try fileSystem.unlink(store.directory + "/" + name) }
-    names.removeAll { $0.hasSuffix(".tmp") }
-    let found = names.compactMap { LogFileName(records: $0) }.sorted()
-    let present = Set(found)
-    for listed in generation.segments where !present.contains(listed.name) {
-      throw OpenError(
-        """
-        the file \(path(listed.name)) with LSNs \(listed.firstLSN) to \(listed.lastLSN) is missing. Put it back from a \
-        copy, or start with an empty directory as a slave of a node that has the data
-        """, isDamage: true)
-    }
-    let listed = Dictionary(generation.segments.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-    // Segments are sealed in the order of the log: what stands before a sealed one is complete, also without its index.
-    let lastSealed = found.last {
-      listed[$0] != nil || (!$0.isData && fileSystem.exists(path($0.firstLSN, SegmentFormat.indexSuffix)))
-    }
-    for name in found {
-      if let known = listed[name] {
-        try addSealed(name, known: known)
-      } else if name.isData || name.firstLSN < generation.logStart {
-        // Dropped or compacted, or never named; an older generation may still need it.
-        store.droppedFiles.withLock { $0.append(name) }
-      } else if let lastSealed, name <= lastSealed {
-        guard name.firstLSN == expectedNext else { throw missing(before: name.firstLSN) }
-        try addSealed(name, known: nil)
-      } else {
-        unsealed.append(name.firstLSN)
-      }
-    }
-    let stems = Set(found.map(\.index))
-    for name in names where name.hasSuffix(SegmentFormat.indexSuffix) && !stems.contains(name) {
-      try fileSystem.unlink(store.directory + "/" + name)
-    }
-    store.nextRevision = max(generation.nextRevision, (found.map(\.revision).max() ?? 0) + 1)
-  }
-
-  /// The first LSN of the next segment that the generation does not list.
-  private var expectedNext: LSN { max(sealed.last?.segment.lastLSN.next ?? LSN(1), generation.logStart) }
-
-  private var sealedEndsInsideUnit: Bool {
-    guard let (segment, index) = sealed.last, !segment.name.isData, index.count > 0 else { return false }
-    return index.entry(index.count - 1).flags & RecordFlag.unitContinues != 0
-  }
-
-  private func missing(before lsn: LSN) -> OpenError {
-    OpenError(
-      "LSNs \(expectedNext) to \(lsn.previous) are missing before \(path(lsn, SegmentFormat.fileSuffix))\(Self.advice)",
-      isDamage: true)
-  }
-
-  private mutating func addSealed(_ name: LogFileName, known: DirectoryFile.SealedSegment?) throws {
-    let file = path(name)
-    let mapping = try store.fileSystem.map(file)
-    try FormatVersion.refuseNewer(mapping.bytes, than: SegmentFormat.magic, file: file)
-    try FormatVersion.refuseNewer(mapping.bytes, than: DataFileFormat.magic, file: file)
-    guard let header = SegmentFormat.readHeader(mapping.bytes), header.firstLSN == name.firstLSN,
-      header.isData == name.isData
-    else {
-      throw OpenError(
-        "\(file) is damaged: its header is not that of a file beginning at LSN \(name.firstLSN)\(Self.advice)",
-        isDamage: true)
-    }
-    guard header.lineage == store.hashSeed else {
-      throw OpenError("\(file) belongs to another data set. Directories must not be mixed: take the file out")
-    }
-    if let known, UInt64(mapping.count) != known.bytes {
-      throw OpenError("\(file) has \(mapping.count) bytes, it should have \(known.bytes)\(Self.advice)", isDamage: true)
-    }
-    var index: IndexFile
-    do {
-      let file = store.directory + "/" + name.index
-      let bytes = try store.fileSystem.map(file)
-      try IndexFile.refuseNewer(bytes, file: file)
-      index = try IndexFile(bytes)
-      guard index.firstLSN == name.firstLSN, index.dataBytes == UInt64(mapping.count),
-        index.hashSeed == store.hashSeed, known == nil || index.dataChecksum == known?.checksum
-      else {
-        throw IndexFile.Damage(offset: 0, reason: "it does not belong to its segment")
-      }
-    } catch let newer as OpenError {
-      throw newer
-    } catch {
-      index = try rebuildIndex(name, header, mapping, because: "\(error)", known: known)
-    }
-    guard let slot = store.takeSlot() else { throw OpenError("the log has more segments than can be addressed") }
-    let segment = Segment(
-      slot: slot, name: name, capacity: mapping.count, used: mapping.count, recordsAt: header.recordsAt)
-    segment.state = .sealed
-    segment.lastLSN = index.lastLSN
-    segment.cleanUpTo = max(known?.cleanUpTo ?? .none, index.cleanUpTo)
-    segment.written = mapping.count
-    segment.fileChecksum = index.dataChecksum
-    if let why = store.loadDictionaries(mapping, header, slot: slot) { report.notes.append("\(file): \(why)") }
-    store.publish(mapping, of: segment)
-    sealed.append((segment, index))
+    store.knownCatalog = generation.catalogCopy.map { ($0.lsn, generation.catalogRecord) }
   }
 
   static let advice = """
@@ -148,35 +44,10 @@ struct Recovery {
     node that has the data; `paceline inspect` on the file shows what is still readable
     """
 
-  /// Reads a whole file whose index file is missing or damaged.
-  private mutating func rebuildIndex(
-    _ name: LogFileName, _ header: SegmentFormat.Header, _ mapping: MappedFile, because reason: String,
-    known: DirectoryFile.SealedSegment?
-  ) throws -> IndexFile {
-    var at = header.recordsAt
-    var last = name.firstLSN.previous
-    while at < mapping.count {
-      let record = RecordView(mapping.start + at)
-      guard record.verify(available: mapping.count - at) == .good else {
-        throw damaged(path(name), offset: at, after: last)
-      }
-      last = LSN(record.lsn)
-      at += record.recordBytes
-    }
-    let bytes = IndexFile.build(
-      segment: mapping.bytes, recordsAt: header.recordsAt, firstLSN: name.firstLSN, lastLSN: known?.lastLSN ?? last,
-      hashSeed: store.hashSeed, dataChecksum: CRC32C.checksum(mapping.bytes))
-    let file = store.directory + "/" + name.index
-    try store.fileSystem.replace(file, in: store.directory, with: bytes)
-    report.rebuiltIndexes.append("\(file): \(reason)")
-    return try IndexFile(try store.fileSystem.map(file))
+  func path(_ lsn: LSN, _ suffix: String) -> String {
+    store.directory + "/" + SegmentFormat.name(lsn, suffix: suffix)
   }
-
-  private func damaged(_ file: String, offset: Int, after lsn: LSN) -> OpenError {
-    OpenError(
-      "\(file) is damaged at offset \(offset), after LSN \(lsn), where it was already synced\(Self.advice)",
-      isDamage: true)
-  }
+  func path(_ name: LogFileName) -> String { store.directory + "/" + name.records }
 
   // MARK: Sealed segments, by their index files
 
@@ -219,9 +90,10 @@ struct Recovery {
     if let catalog = newestCatalogInTail(upTo: good) {
       bind(catalog.value, at: catalog.lsn)
     } else if let newest = newestCatalog {
-      let (record, _) = store.record(newest.entry)
-      guard store.isIntact(record, newest.entry), let catalog = Catalog([UInt8](record.value)) else {
-        throw OpenError("the newest catalog record, LSN \(newest.lsn), is damaged\(Self.advice)", isDamage: true)
+      guard let catalog = catalog(at: newest.entry, newest.lsn) else {
+        throw OpenError(
+          "the newest catalog record, LSN \(newest.lsn), is damaged, and the generation has no copy of it\(Self.advice)",
+          isDamage: true)
       }
       store.catalogEntry = newest.entry
       bind(catalog, at: newest.lsn)
@@ -248,6 +120,16 @@ struct Recovery {
       results.withLock { [loader] in $0.append(loader) }
     }
     for loader in results.withLock({ $0 }) { loader.merge() }
+  }
+
+  /// From its record, or from the generation's copy of it where that is damaged: then its file is to be repaired.
+  private mutating func catalog(at entry: IndexEntry, _ lsn: UInt64) -> Catalog? {
+    let (record, _) = store.record(entry)
+    if store.isIntact(record, entry), record.lsn == lsn { return Catalog([UInt8](record.value)) }
+    guard let copy = generation.catalogCopy, copy.lsn.value == lsn else { return nil }
+    sealed.first { $0.segment.slot == entry.segment }?.segment.isDamaged = true
+    report.notes.append("the newest catalog record, LSN \(lsn), is damaged: the generation's copy of it counts")
+    return Catalog(copy.value)
   }
 
   /// Index files know no terms: those that began after the generation was written stand in the records only.
@@ -335,6 +217,29 @@ struct Recovery {
         return
       }
     }
+    if let lost = lostEnd(after: expected.previous) {
+      hasDamage = true
+      let damage = describe(lost, position: unsealed.count)
+      throw OpenError("\(damage)\(Self.advice)", isDamage: true, tail: damage)
+    }
+  }
+
+  /// What is missing behind the last good record, by what was noted of the log's end.
+  private func lostEnd(after end: LSN) -> UnreadableRecord? {
+    // Without a file there is nothing but the note to tell that the newest segment was begun.
+    let isBegun = reach.begun == end.next && !unsealed.contains(reach.begun)
+    guard end < reach.durable.lsn || end < reach.begun.previous || isBegun else { return nil }
+    let claim =
+      reach.durable.lsn > end
+      ? "the log was on disk up to LSN \(reach.durable.lsn)" : "the segment of LSN \(reach.begun) was begun"
+    if let last = tails.last, reach.begun <= last.firstLSN {
+      return UnreadableRecord(
+        file: path(last.firstLSN, SegmentFormat.fileSuffix), offset: last.end, after: end,
+        reason: "where it ends after LSN \(end), but \(claim)", tail: last)
+    }
+    return UnreadableRecord(
+      file: path(max(end.next, isBegun ? reach.begun : .none), SegmentFormat.fileSuffix), offset: 0, after: end,
+      reason: "\(claim), and what is there ends after LSN \(end)", tail: nil, isMissing: true)
   }
 
   /// Cuts a torn tail and takes over the rest; the last segment becomes the active one again.
@@ -344,6 +249,7 @@ struct Recovery {
     // A segment without records is made anew when one is appended.
     var kept = min(tails.count, whole.tail + 1)
     if kept > 0, whole.end == SegmentFormat.headerBytes { kept -= 1 }
+    try lowerReach(kept: kept)
     for lsn in unsealed.dropFirst(kept).reversed() { try store.fileSystem.unlink(path(lsn, SegmentFormat.fileSuffix)) }
     // A file that was made and removed again when a call failed may come back with a power cut; by then the log would have
     // gone past it.
@@ -358,15 +264,32 @@ struct Recovery {
     finish()
   }
 
-  /// Finds where a segment's good records end. nil for a last file without a header: it was begun and never synced.
+  /// Before the first byte goes: no more is claimed than what stays.
+  private func lowerReach(kept: Int) throws(FileError) {
+    let begun = kept > 0 ? tails[kept - 1].firstLSN : sealed.last?.segment.firstLSN ?? .none
+    store.begunLSN.store(begun.value, ordering: .releasing)
+    guard let note = store.reachNote.withLock({ $0 }) else { return }
+    try note.file.lower(
+      to: LogReach(durable: generation.terms.position(at: whole.lsn), begun: begun), era: note.era)
+  }
+
+  /// Finds where a segment's good records end. nil for a last file without a header that was begun and never synced: what
+  /// is noted as begun has its header on disk.
   private mutating func scan(
     _ lsn: LSN, expected: LSN, next: LSN?, position: Int
   ) throws -> Tail? {
     let file = path(lsn, SegmentFormat.fileSuffix)
     let mapping = try store.fileSystem.map(file)
-    try FormatVersion.refuseNewer(mapping.bytes, than: SegmentFormat.magic, file: file)
-    guard let header = SegmentFormat.readHeader(mapping.bytes) else {
-      guard next == nil, TailMark.highestSynced(mapping.bytes, from: 0) == 0 else {
+    try SegmentFormat.refuseNewer(mapping.bytes, file: file)
+    let isRebuilt = SegmentFormat.hasRecord(mapping.bytes, at: SegmentFormat.headerBytes, lsn)
+    let rebuilt = SegmentFormat.Header(
+      firstLSN: lsn, lineage: store.hashSeed, isData: false, recordsAt: SegmentFormat.headerBytes, term: .none)
+    let read = SegmentFormat.readHeader(mapping.bytes)
+    if read == nil, isRebuilt {
+      report.notes.append("\(file) is damaged in its header, which is made anew: its records are good")
+    }
+    guard let header = read ?? (isRebuilt ? rebuilt : nil) else {
+      guard next == nil, reach.begun < lsn, TailMark.highestSynced(mapping.bytes, from: 0) == 0 else {
         throw UnreadableRecord(
           file: file, offset: 0, after: expected.previous, reason: "its header cannot be read", tail: nil)
       }
@@ -438,6 +361,10 @@ struct Recovery {
       throw OpenError("no memory for a segment of \(capacity) bytes")
     }
     memory.start.copyMemory(from: tail.mapping.start, byteCount: used)
+    if SegmentFormat.readHeader(tail.mapping.bytes) == nil {
+      let term = Term(RecordView(tail.mapping.start + SegmentFormat.headerBytes).term)
+      SegmentFormat.writeHeader(memory.start, firstLSN: tail.firstLSN, lineage: store.hashSeed, term: term)
+    }
     let segment = Segment(slot: slot, name: LogFileName(firstLSN: tail.firstLSN), capacity: capacity, used: used)
     segment.memory = memory
     segment.endsInsideUnit = tail.endsInsideUnit

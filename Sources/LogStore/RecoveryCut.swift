@@ -50,8 +50,8 @@ struct RecoveryCut {
 
   /// Where the record of this reign with this LSN begins; nil if it is not there.
   private func offset(of lsn: LSN, _ reign: Reign, in mapping: MappedFile) -> Int? {
-    guard let header = SegmentFormat.readHeader(mapping.bytes), header.firstLSN <= lsn else { return nil }
-    var at = header.recordsAt
+    // Raw files only: their records stand behind a header of which nothing else is needed, damaged or not.
+    var at = SegmentFormat.headerBytes
     while at < mapping.count {
       let record = RecordView(mapping.start + at)
       guard record.verify(available: mapping.count - at) == .good, record.lsn <= lsn.value else { return nil }

@@ -117,18 +117,13 @@ public final class RepairJob {
     guard let start = UnsafeRawPointer(bitPattern: base) else { throw .notYet }
     // Dictionaries go with the file. If they are damaged, so are the values that need them.
     let known = store.dictionaries(in: segment, at: start)
-    let head =
-      known == nil
-      ? []
-      : [UInt8](
-        UnsafeRawBufferPointer(
-          start: start + SegmentFormat.headerBytes, count: segment.recordsAt - SegmentFormat.headerBytes))
     dictionaries = known ?? [:]
     var lost: [IndexFile.Entry] = []
     do throws(FileError) {
       let writer = try DataFileWriter(
         fileSystem: store.fileSystem, directory: store.directory, name: name, hashSeed: store.hashSeed,
-        dictionaries: head)
+        dictionaries: known ?? [:])
+      writer.reserve = store.reserve
       self.writer = writer
       for i in 0..<index.count {
         let entry = index.entry(i)

@@ -98,13 +98,11 @@ public final class RestoreJob {
       throw .notYet
     }
     dictionaries = known
-    let head = UnsafeRawBufferPointer(
-      start: start + SegmentFormat.headerBytes, count: segment.recordsAt - SegmentFormat.headerBytes)
     var wrong: [LSN] = []
     do throws(FileError) {
       let writer = try DataFileWriter(
         fileSystem: store.fileSystem, directory: store.directory, name: name, hashSeed: store.hashSeed,
-        dictionaries: [UInt8](head))
+        dictionaries: known)
       self.writer = writer
       var due = copies[...]
       for i in 0..<index.count {

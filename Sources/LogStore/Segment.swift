@@ -58,13 +58,33 @@ public enum SegmentFormat {
   /// nil if these are not the first bytes of a segment or data file of this version.
   public static func readHeader(_ bytes: UnsafeRawBufferPointer) -> Header? {
     guard bytes.count >= headerBytes, let base = bytes.baseAddress else { return nil }
-    let isData = base.u64(0) == DataFileFormat.magic
+    let isData = base.u64(0) == DataFileFormat.magic || base.u64(0) == DataFileFormat.magic1
     guard isData || base.u64(0) == magic, CRC32C.checksum(base, count: 28) == base.u32(28) else { return nil }
     let recordsAt = isData ? Int(base.u32(24)) : headerBytes
     guard recordsAt >= headerBytes, recordsAt <= bytes.count, recordsAt % 8 == 0 else { return nil }
     return Header(
       firstLSN: LSN(base.u64(8)), lineage: base.u64(16), isData: isData, recordsAt: recordsAt,
       term: Term(isData ? 0 : base.u32(24)))
+  }
+
+  /// Throws if a newer version wrote this file. In every version the first 28 bytes have their checksum behind them: where
+  /// it does not hold and the version is one bit off, it is a damaged byte.
+  static func refuseNewer(_ bytes: UnsafeRawBufferPointer, file: String) throws(OpenError) {
+    guard bytes.count >= headerBytes, let base = bytes.baseAddress else { return }
+    let isGood = CRC32C.checksum(base, count: 28) == base.u32(28)
+    if !isGood, [magic, DataFileFormat.magic].contains(where: { FormatVersion.isOneBitOff(bytes, from: $0) }) {
+      return
+    }
+    try FormatVersion.refuseNewer(bytes, than: magic, file: file)
+    try FormatVersion.refuseNewer(bytes, than: DataFileFormat.magic, file: file)
+  }
+
+  /// Whether a good record stands at `offset`, with this LSN if one is given.
+  static func hasRecord(_ bytes: UnsafeRawBufferPointer, at offset: Int, _ lsn: LSN?) -> Bool {
+    guard let base = bytes.baseAddress, bytes.count - offset >= RecordView.headerBytes else { return false }
+    let record = RecordView(base + offset)
+    return record.verify(available: bytes.count - offset) == .good
+      && lsn.map { $0.value == record.lsn } ?? (record.lsn > 0)
   }
 
   public static func name(_ firstLSN: LSN, suffix: String) -> String {

@@ -166,6 +166,16 @@ public final class LogStore: @unchecked Sendable {
   @usableFromInline let refusal = Atomic<UInt8>(0)
   let failureText = Mutex<String>("")
   let damage = Mutex<[DamagedPlace]>([])
+  /// Space for when the disk is full; nil for a store that is not the node's.
+  let spaceReserve = Mutex<SpaceReserve?>(nil)
+  /// Writes are refused because a reign cannot begin without room.
+  let waitsForRoom = Atomic<Bool>(false)
+  /// The generation's copy of the newest catalog record, as of the start.
+  var knownCatalog: (lsn: LSN, bytes: [UInt8])?
+  /// Where the log notes how far it went; nil while no generation names this store.
+  let reachNote = Mutex<ReachNote?>(nil)
+  /// First LSN of the newest segment whose file was begun.
+  let begunLSN = Atomic<UInt64>(0)
   /// Dropped or compacted pieces whose files are still there.
   let droppedFiles = Mutex<[LogFileName]>([])
   public internal(set) var logStart: LSN = LSN(1)

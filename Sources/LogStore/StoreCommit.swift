@@ -57,13 +57,21 @@ extension LogStore {
     do throws(FileError) {
       for item in work.reversed() {
         if item.segment.written < item.upTo {
-          try write(item.segment, item.memory, upTo: item.upTo, bytes: &result.bytes)
+          do throws(FileError) {
+            try write(item.segment, item.memory, upTo: item.upTo, bytes: &result.bytes)
+          } catch {
+            // Nothing new is let in from here on; what waits already is written in the space that is kept.
+            guard error.isNoSpace, let reserve else { throw error }
+            refuse(error)
+            guard reserve.give(2 * (item.upTo - item.segment.written)) else { throw error }
+            try write(item.segment, item.memory, upTo: item.upTo, bytes: &result.bytes)
+          }
         }
         // The next segment's records must never be on disk without this one's.
         if item.filled { try complete(item.segment) }
       }
       backlog.store(0, ordering: .relaxed)
-      _ = refusal.compareExchange(expected: 1, desired: 0, ordering: .acquiringAndReleasing)
+      noteRoom()
       result.filledSegments = work.contains { $0.filled }
       if positions.written < last { positions.set(written: last) }
       if sync {
@@ -72,8 +80,8 @@ extension LogStore {
       }
     } catch {
       refuse(error)
-      result.blocked = refusal.load(ordering: .relaxed) == 1
     }
+    result.blocked = refusal.load(ordering: .relaxed) == 1
     result.written = positions.written
     result.durable = positions.durable
     return result
@@ -134,15 +142,15 @@ extension LogStore {
   }
 
   private func write(_ segment: Segment, _ memory: SegmentMemory?, upTo: Int, bytes: inout Int) throws(FileError) {
+    guard let memory else {
+      preconditionFailure("segment \(segment.firstLSN) has unwritten bytes and no memory")
+    }
     let file: any OpenFile
     if let open = segment.file {
       file = open
     } else {
-      file = try createFile(segment)
+      file = try createFile(segment, memory, upTo: upTo)
       segment.file = file
-    }
-    guard let memory else {
-      preconditionFailure("segment \(segment.firstLSN) has unwritten bytes and no memory")
     }
     let from = segment.written
     try file.write(
@@ -161,19 +169,33 @@ extension LogStore {
   }
 
   /// Makes a segment's file and reserves its space, so that a full disk shows here and not in the middle of a record.
-  private func createFile(_ segment: Segment) throws(FileError) -> any OpenFile {
+  ///
+  /// The order: the header is on disk, then the name, then the note that the segment was begun; the first record comes
+  /// after that. So a start that finds the note and no file, or a file without a header, knows that something was lost. A
+  /// name that is used again keeps its header meanwhile.
+  ///
+  /// - Parameter upTo: where the disk is full, no more is reserved than is written now.
+  private func createFile(
+    _ segment: Segment, _ memory: SegmentMemory, upTo: Int
+  ) throws(FileError) -> any OpenFile {
     let path = path(of: segment, SegmentFormat.fileSuffix)
-    let file = try fileSystem.open(path, .create)
+    let file = try fileSystem.open(path, .readWrite)
     do throws(FileError) {
-      try file.reserve(UInt64(segment.capacity + TailMark.bytes))
+      try file.write(UnsafeRawBufferPointer(start: memory.start, count: SegmentFormat.headerBytes), at: 0)
+      try file.truncate(UInt64(SegmentFormat.headerBytes))
+      let isFull = refusal.load(ordering: .relaxed) == 1
+      try file.reserve(UInt64((isFull ? upTo : segment.capacity) + TailMark.bytes))
+      try syncOrLatch(file)
       #if PACELINE_PLANTED_BUGS
         if !PlantedBug.skipDirectorySync.isPlanted { try fileSystem.syncDirectory(directory) }
       #else
         try fileSystem.syncDirectory(directory)
       #endif
+      try noteBegun(segment.firstLSN)
     } catch {
       file.close()
-      try? fileSystem.unlink(path)
+      // What may be noted as begun must be there.
+      if begunLSN.load(ordering: .acquiring) != segment.firstLSN.value { try? fileSystem.unlink(path) }
       throw error
     }
     return file

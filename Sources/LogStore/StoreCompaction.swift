@@ -32,7 +32,8 @@ extension LogStore {
   public func nextCompaction(
     _ bounds: CompactionBounds, garbageRatio: Double, waitsToSettle: Bool, forcedBelow: UInt32? = nil
   ) -> CompactionJob? {
-    guard writeRefusal == nil else { return nil }
+    // On a full disk it frees space, in that which is kept.
+    guard !isClosedForGood else { return nil }
     let forced = forcedBelow != nil
     writeLock.lock()
     let segments = segmentList.withLock { $0 }

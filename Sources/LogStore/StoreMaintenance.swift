@@ -50,7 +50,9 @@ extension LogStore {
   private func seal(_ segment: Segment) throws(FileError) {
     guard segment.memory != nil, segment.file != nil else { return }
     let index = try cutToRecords(segment)
-    try fileSystem.replace(path(of: segment, SegmentFormat.indexSuffix), in: directory, with: index)
+    try withRoom(2 * index.count) { () throws(FileError) in
+      try fileSystem.replace(path(of: segment, SegmentFormat.indexSuffix), in: directory, with: index)
+    }
     writeLock.lock()
     segment.state = .sealed
     writeLock.unlock()
@@ -222,6 +224,16 @@ extension LogStore {
     generation.rewindFloor = rewindFloor
     generation.cut = nil
     generation.keys = indexes.mapValues { UInt64($0.count) }
+    generation.reach = reachLocked
+    if catalogEntry == .empty {
+      generation.catalogRecord = []
+    } else {
+      let newest = record(catalogEntry).record
+      // A damaged one keeps the good copy that the generation before has.
+      if isIntact(newest, catalogEntry) {
+        generation.catalogRecord = [UInt8](UnsafeRawBufferPointer(start: newest.base, count: newest.recordBytes))
+      }
+    }
   }
 
   /// The sealed segments for a generation file.

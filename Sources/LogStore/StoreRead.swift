@@ -94,6 +94,13 @@ extension LogStore {
     let place = DamagedPlace(file: directory + "/" + segment.name.records, offset: entry.offset)
     damage.withLock { if $0.count < DamagedPlace.countMax, !$0.contains(place) { $0.append(place) } }
   }
+  /// A record is good, and its value cannot be had: what stands before the records of its file is damaged.
+  public func noteUnreadable(_ record: RecordView, slot: Int) {
+    let base = bases[slot].load(ordering: .acquiring) & ~1
+    let address = UInt(bitPattern: record.base)
+    guard base > 0, address >= base, address - base < UInt(mappedEnds[slot]) else { return }
+    noteDamage(IndexEntry(tag: 0, segment: slot, offset: Int(address - base)))
+  }
   /// The first places at which look-ups met damage since the store was opened.
   public var damagedPlaces: [DamagedPlace] { damage.withLock { $0 } }
 

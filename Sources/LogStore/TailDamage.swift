@@ -17,9 +17,32 @@ public struct TailDamage: Equatable, Sendable, CustomStringConvertible {
   /// What is left would not be the log up to `cutTo`: files before it lack records that later ones had replaced, or end in
   /// the middle of a unit.
   public var needsNewStore: Bool
+  public var kind = Kind.record
+  public enum Kind: Sendable {
+    case record
+    /// There is no such file.
+    case missing
+    /// Of a sealed file, or of several: the reason says it all.
+    case sealed
+  }
 
   public var description: String {
-    "\(file) is damaged at offset \(offset), \(reason). LSNs \(cutTo.next) to \(reached.lsn) cannot be used"
+    let what =
+      switch kind {
+      case .record: "\(file) is damaged at offset \(offset), \(reason)"
+      case .missing: "\(file) is missing: \(reason)"
+      case .sealed: reason
+      }
+    return "\(what). LSNs \(cutTo.next) to \(reached.lsn) cannot be used"
+  }
+}
+
+extension TailDamage {
+  /// Sealed files cannot be used: nothing of the log can.
+  public static func sealed(in directory: String, _ reason: String, reached: Position) -> TailDamage {
+    TailDamage(
+      file: directory, offset: 0, reason: reason, cutTo: .none, reached: reached, files: [], needsNewStore: true,
+      kind: .sealed)
   }
 }
 
@@ -32,6 +55,8 @@ struct UnreadableRecord: Error {
   let reason: String
   /// What stands before it in the same file.
   let tail: Recovery.Tail?
+  /// The file that should hold it is not there.
+  var isMissing = false
 }
 
 /// Finds the newest record behind damage.
@@ -50,6 +75,8 @@ struct TailSearch {
     self.newest = newest
     self.owners = owners
   }
+
+  mutating func note(_ reached: Position) { last = Position(max(last.reign, reached.reign), lsn: reached.lsn) }
 
   /// The next file begins behind `lsn`, so all up to there was written.
   mutating func reach(_ lsn: LSN) { last.lsn = max(last.lsn, lsn) }
@@ -131,12 +158,15 @@ extension Recovery {
         from: later == position ? max(found.offset, SegmentFormat.headerBytes) : SegmentFormat.headerBytes,
         isLast: later == unsealed.count - 1)
     }
+    // What was noted last may be more than what can still be seen here.
+    if reach.reached.lsn > search.last.lsn { search.note(reach.reached) }
     // A good record may go, too: the unit that it belongs to is not whole.
     let first = whole.tail < tails.count && whole.end < tails[whole.tail].end ? whole.tail : position
     return TailDamage(
       file: found.file, offset: found.offset, reason: found.reason, cutTo: whole.lsn, reached: search.last,
       files: unsealed.dropFirst(first).map { SegmentFormat.name($0, suffix: SegmentFormat.fileSuffix) },
-      needsNewStore: whole.lsn < generation.rewindFloor || endsInsideSealedUnit)
+      needsNewStore: whole.lsn < generation.rewindFloor || endsInsideSealedUnit,
+      kind: found.isMissing ? .missing : .record)
   }
 }
 
@@ -177,5 +207,36 @@ extension TailDamage {
       at += piece.count
     }
     try file.sync()
+  }
+}
+
+extension LogStore {
+  /// The newest record that can be read in the raw log of a directory that cannot be opened, whatever is missing before it.
+  public static func lastReadable(
+    _ fileSystem: any FileSystem, _ directory: String, _ generation: DirectoryFile
+  ) -> Position {
+    var owners = Dictionary(
+      generation.terms.entries.map { ($0.term, $0.owner) }, uniquingKeysWith: { first, _ in first })
+    let sealed = generation.segments.last?.lastLSN ?? .none
+    var last = generation.terms.position(at: sealed)
+    for name in ((try? fileSystem.list(directory)) ?? []).compactMap({ LogFileName(records: $0) }).sorted()
+    where !name.isData && name.firstLSN >= generation.logStart {
+      guard let mapping = try? fileSystem.map("\(directory)/\(name.records)"),
+        SegmentFormat.readHeader(mapping.bytes)?.lineage ?? hashSeed(of: generation.lineage)
+          == hashSeed(of: generation.lineage)
+      else { continue }
+      var at = SegmentFormat.headerBytes
+      while at < mapping.count {
+        let record = RecordView(mapping.start + at)
+        guard record.verify(available: mapping.count - at) == .good else { break }
+        let term = Term(record.term)
+        if record.kind == RecordKind.noop.rawValue, record.owner != .unknown { owners[term] = record.owner }
+        if record.lsn > last.lsn.value {
+          last = Position(Reign(term: term, owner: owners[term] ?? .largest), lsn: LSN(record.lsn))
+        }
+        at += record.recordBytes
+      }
+    }
+    return last
   }
 }

@@ -2,7 +2,8 @@
 import CZstd
 import Core
 
-// The dictionaries of a data file, between its header and its first record. Little endian.
+// The dictionaries of a data file, between its header and its first record: all of what follows twice, so that damage in
+// one copy costs nothing (once in files of format 1). Little endian.
 //
 //  offset size name       meaning
 //       0    4 count      dictionaries, at most 4096; tables rise
@@ -186,6 +187,33 @@ extension ValueDictionary {
     }
     guard at == bytes.count else { throw DictionaryDamage(offset: at, reason: "\(bytes.count - at) bytes too many") }
     return found
+  }
+
+  /// What stands between a data file's header and its records: both copies.
+  public static func encodeHead(_ dictionaries: [UInt32: ValueDictionary]) -> [UInt8] {
+    let copy = encode(dictionaries)
+    return copy + copy
+  }
+
+  /// Reads what `encodeHead` wrote, or `encode` in a file of format 1.
+  /// - Returns: the dictionaries, and what is wrong with one of the copies.
+  public static func decodeHead(
+    _ bytes: UnsafeRawBufferPointer
+  ) throws(DictionaryDamage) -> (dictionaries: [UInt32: ValueDictionary], damage: DictionaryDamage?) {
+    if bytes.isEmpty { return ([:], nil) }
+    let half = bytes.count / 2
+    var damage: DictionaryDamage?
+    var good: [UInt32: ValueDictionary]?
+    for copy in [bytes.prefix(half), bytes.dropFirst(half)] where half % 8 == 0 {
+      do throws(DictionaryDamage) {
+        let read = try decode(UnsafeRawBufferPointer(rebasing: copy))
+        good = good ?? read
+      } catch {
+        damage = damage ?? error
+      }
+    }
+    if let good { return (good, damage) }
+    return (try decode(bytes), nil)
   }
 
   private static func checksum(table: UInt32, _ bytes: [UInt8]) -> UInt32 {

@@ -66,8 +66,9 @@ extension LogStore {
     guard header.recordsAt > SegmentFormat.headerBytes else { return nil }
     let part = UnsafeRawBufferPointer(rebasing: mapping.bytes[SegmentFormat.headerBytes..<header.recordsAt])
     do throws(DictionaryDamage) {
-      setDictionaries(try ValueDictionary.decode(part), slot: slot)
-      return nil
+      let (dictionaries, damage) = try ValueDictionary.decodeHead(part)
+      setDictionaries(dictionaries, slot: slot)
+      return damage.map { "\($0); the other copy of them is good" }
     } catch {
       return "\(error); values compressed with a dictionary cannot be read"
     }

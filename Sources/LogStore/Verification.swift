@@ -41,6 +41,7 @@ public struct Verification {
   private var newestGeneration: UInt64 = 0
   /// Whole units end here: what comes behind was never visible.
   private var openUnit: [[UInt8]] = []
+  private var noted = LogReach.none
 
   public init(
     fileSystem: any FileSystem, progress: @escaping (_ filesDone: Int, _ filesTotal: Int, _ bytesDone: Int) -> Void
@@ -63,7 +64,8 @@ public struct Verification {
     var generations: [DirectoryFile] = []
     for name in names {
       do {
-        let file = try DirectoryFile(decoding: try fileSystem.readAll("\(path)/\(name)"))
+        let (file, damage) = try DirectoryFile.decode(try fileSystem.readAll("\(path)/\(name)"))
+        if let damage { summary.damage.append(Damage(file: "\(path)/\(name)", reason: damage)) }
         guard DirectoryFile.generation(inName: name) == file.generation else {
           throw OpenError("its number \(file.generation) is not its name")
         }
@@ -98,9 +100,19 @@ public struct Verification {
       progress(summary.files, total, summary.bytes)
     }
     summary.lastLSN = newest.segments.last?.lastLSN ?? newest.logStart.previous
+    try verifyEnd(path, newest, tail)
     for (position, name) in tail.enumerated() {
       verifyTail("\(store)/\(name.records)", name, isLast: position == tail.count - 1)
       progress(summary.files, total, summary.bytes)
+    }
+    let reached = noted.reached.lsn
+    if summary.lastLSN < reached {
+      summary.damage.append(
+        Damage(
+          file:
+            "\(store)/\(SegmentFormat.name(max(summary.lastLSN.next, noted.begun), suffix: SegmentFormat.fileSuffix))",
+          reason: "the log was on disk up to LSN \(noted.durable.lsn), and ends before", firstLSN: summary.lastLSN.next,
+          lastLSN: reached))
     }
     summary.databases = tally.databases
     (summary.liveRecords, summary.liveBytes) = tally.live
@@ -109,6 +121,18 @@ public struct Verification {
     let bad = Set(summary.damage.flatMap(\.generations))
     summary.usableGenerations = generations.map(\.generation).filter { !bad.contains($0) }
     return summary
+  }
+
+  /// How far the log went, as it was written down.
+  private mutating func verifyEnd(_ path: String, _ newest: DirectoryFile, _ tail: [LogFileName]) throws {
+    let (note, damage) = try ReachFile.read(path, fileSystem)
+    if let damage { summary.damage.append(Damage(file: "\(path)/\(ReachFile.name)", reason: damage)) }
+    noted = newest.reach
+    if let note, note.era == newest.era, note.node == LogStore.hashSeed(of: newest.node) {
+      noted = noted.joined(note.reach)
+    }
+    // That a segment was begun says that its file is there, not that it has a record.
+    if tail.contains(where: { $0.firstLSN == noted.begun }) { noted.begun = .none }
   }
 
   private mutating func verify(_ file: Named, in directory: String, lineage: UInt64) {
@@ -131,9 +155,22 @@ public struct Verification {
     {
       summary.damage.append(damage("its header is not that of this file", offset: 0))
     }
+    let before = summary.damage.count
+    var hasDictionaries = true
+    let head = header.map { UnsafeRawBufferPointer(rebasing: mapping.bytes[SegmentFormat.headerBytes..<$0.recordsAt]) }
+    do throws(DictionaryDamage) {
+      if let one = try ValueDictionary.decodeHead(head ?? UnsafeRawBufferPointer(start: nil, count: 0)).damage {
+        // A start goes by the other one, and the file is written anew.
+        var item = damage("one of the two copies of its dictionaries is damaged: \(one)", offset: one.offset)
+        item.generations = []
+        summary.damage.append(item)
+      }
+    } catch {
+      hasDictionaries = false
+      summary.damage.append(damage("its dictionaries are damaged: \(error)", offset: error.offset))
+    }
     let isWhole = UInt64(mapping.count) == file.segment.bytes && CRC32C.checksum(mapping.bytes) == file.segment.checksum
     let isNewest = file.generations.contains(newestGeneration)
-    let before = summary.damage.count
     let index = verifyIndex(file, in: directory)
     if let index {
       for i in 0..<index.count {
@@ -144,7 +181,8 @@ public struct Verification {
           let record = RecordView(mapping.start + entry.offset)
           if record.verify(available: mapping.count - entry.offset) == .good, record.lsn == lsn.value,
             record.contentHash == entry.contentHash, record.table == entry.table, record.kind == entry.kind,
-            record.recordBytes == entry.recordBytes, KeyHash.hash(record.key, seed: lineage) == entry.hash
+            record.recordBytes == entry.recordBytes, KeyHash.hash(record.key, seed: lineage) == entry.hash,
+            hasDictionaries || !ValueExpander.needsDictionary(record)
           {
             if isNewest { tally.note(record, hash: entry.hash) }
             continue
@@ -152,7 +190,9 @@ public struct Verification {
         }
         summary.damage.append(
           damage(
-            "the record is damaged, or is not what the index file says", offset: entry.offset, first: lsn, last: lsn))
+            hasDictionaries
+              ? "the record is damaged, or is not what the index file says"
+              : "the record is damaged, or its dictionary is", offset: entry.offset, first: lsn, last: lsn))
       }
     } else {
       var at = header?.recordsAt ?? SegmentFormat.headerBytes

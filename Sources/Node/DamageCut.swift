@@ -12,12 +12,23 @@ extension DataDirectory {
       let (store, report) = try openStore(configuration: configuration, workers: workers, run: run)
       return (store, report, nil)
     } catch let error as OpenError {
-      guard let damage = error.tail else { throw error }
+      guard let damage = error.tail ?? sealedDamage(error) else { throw error }
       let store = LogStore.unopened(
         fileSystem: fileSystem, directory: storePath(0), lineage: lineage, configuration: configuration,
         why: error.description)
       return (store, RecoveryReport(), damage)
     }
+  }
+
+  /// Sealed files that are missing or damaged, so that no generation can be used: another node may have it all. Nothing here
+  /// is the log up to any LSN then.
+  private func sealedDamage(_ error: OpenError) -> TailDamage? {
+    guard error.isDamage else { return nil }
+    let newest = current
+    let reached = newest.reach.joined(reachFile.reach).reached
+    let seen = LogStore.lastReadable(fileSystem, storePath(newest.storeNumber), newest)
+    return .sealed(
+      in: storePath(newest.storeNumber), error.description, reached: seen.lsn > reached.lsn ? seen : reached)
   }
 
   /// Cuts the log before damage that a start found in its unsealed part, and opens what is left.
@@ -42,6 +53,7 @@ extension DataDirectory {
     }
     try change {
       $0.refetchTo = max($0.refetchTo ?? .none, damage.reached)
+      $0.beginEra()
       if damage.needsNewStore {
         $0.beginNewStore(number)
       } else {
@@ -53,7 +65,8 @@ extension DataDirectory {
     try forgetGenerations { $0.generation < written }
     let (store, report) = try LogStore.open(
       fileSystem: fileSystem, directory: storePath(number), lineage: lineage, configuration: configuration,
-      generation: current, workers: workers, run: run, cutsDamage: true)
+      generation: current, workers: workers, run: run, cutsDamage: true, note: (reachFile, current.era),
+      reserve: reserve)
     return (store, report, copies)
   }
 }
@@ -68,6 +81,7 @@ extension DirectoryFile {
     tombstonesFrom = LSN(1)
     (rewindFloor, cut) = (.none, nil)
     keys = [:]
+    catalogRecord = []
   }
 }
 

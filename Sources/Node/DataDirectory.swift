@@ -6,6 +6,8 @@ import Synchronization
 ///
 ///     DATA/lock                         held while a server runs on it
 ///     DATA/00000000000000000007.dir     newest generation; the last three are kept
+///     DATA/reach                        how far the log went, see LogStore
+///     DATA/reserve                      space for what frees some on a full disk, see LogStore
 ///     DATA/store-1/<first LSN>.wal      see LogStore
 ///     DATA/lost-<term>-<LSN>.resp       what a rewind cut, as commands; for people, never read here
 ///     DATA/damaged-<first LSN>.wal      a file that damage was cut out of, as it was; for people, never read here
@@ -22,12 +24,21 @@ package final class DataDirectory: Sendable {
     var damagedCopies: [String] = []
   }
   private let state: Mutex<State>
+  /// How far the log of the live store went.
+  package let reachFile: ReachFile
+  package let reserve: SpaceReserve
   package static let generationsKept = 3
   private static let inputOutputError: Int32 = 5  // EIO
 
-  private init(fileSystem: any FileSystem, path: String, current: DirectoryFile, older: [DirectoryFile] = []) {
+  private init(
+    fileSystem: any FileSystem, path: String, current: DirectoryFile, older: [DirectoryFile] = [],
+    reach: ReachFile.Note? = nil
+  ) {
     self.fileSystem = fileSystem
     self.path = path
+    reserve = SpaceReserve(fileSystem: fileSystem, directory: path)
+    reachFile = ReachFile(
+      fileSystem: fileSystem, directory: path, node: current.node, era: current.era, last: reach)
     state = Mutex(State(current: current, older: older))
   }
 
@@ -63,10 +74,8 @@ package final class DataDirectory: Sendable {
       let name = DirectoryFile.name(generation)
       do {
         let bytes = try fileSystem.readAll("\(path)/\(name)")
-        try bytes.withUnsafeBytes {
-          try FormatVersion.refuseNewer($0, than: DirectoryFile.magic, file: "\(path)/\(name)")
-        }
-        let file = try DirectoryFile(decoding: bytes)
+        let (file, damage) = try Self.decode(bytes, "\(path)/\(name)")
+        if let damage { notes.append("generation \(name) is damaged in \(damage); the other one is good") }
         guard file.generation == generation else {
           throw DirectoryFile.Unreadable.damaged("its number is not its name")
         }
@@ -85,8 +94,9 @@ package final class DataDirectory: Sendable {
       // The process before may have ended between the rename and the sync. What the newest generation no longer names is
       // removed below: a power cut must not bring back the one before it.
       try fileSystem.syncDirectory(path)
+      let reach = try Self.readReach(path, fileSystem, newest: newest, &notes)
       let directory = DataDirectory(
-        fileSystem: fileSystem, path: path, current: newest, older: Array(readable.dropFirst()))
+        fileSystem: fileSystem, path: path, current: newest, older: Array(readable.dropFirst()), reach: reach)
       // A number is never used twice, also when the newest generation is damaged.
       if let highest = generations.first, highest > newest.generation {
         directory.state.withLock { $0.current.generation = highest }
@@ -125,6 +135,43 @@ package final class DataDirectory: Sendable {
     return (directory, notes)
   }
 
+  /// What is written down of the log's end, as far as it is about the log of the newest generation.
+  private static func readReach(
+    _ path: String, _ fileSystem: any FileSystem, newest: DirectoryFile, _ notes: inout [String]
+  ) throws -> ReachFile.Note? {
+    let (note, damage) = try ReachFile.read(path, fileSystem)
+    if let damage { notes.append(damage) }
+    let file = "\(path)/\(ReachFile.name)"
+    guard let note else {
+      if newest.reach != .none, damage == nil {
+        notes.append(
+          "\(file) is missing: how far the log went is known up to LSN \(newest.reach.reached.lsn) only, by generation "
+            + "\(newest.generation)")
+      }
+      return nil
+    }
+    guard note.node == LogStore.hashSeed(of: newest.node) else {
+      notes.append("\(file) is of another node's directory, and is not used")
+      return nil
+    }
+    guard note.era <= newest.era else {
+      throw OpenError(
+        """
+        the newest generation in \(path) is missing: \(file) tells of a log that came after generation         \(newest.generation) (era \(note.era), not \(newest.era)). Put the .dir files back from a copy, or start with an         empty directory as a slave of a node that has the data; if \(ReachFile.name) is not of this directory, take it out
+        """)
+    }
+    return note
+  }
+
+  /// A good copy of this version counts where the first bytes are one bit off.
+  private static func decode(_ bytes: [UInt8], _ file: String) throws -> (file: DirectoryFile, damage: String?) {
+    try bytes.withUnsafeBytes { raw in
+      if FormatVersion.isOneBitOff(raw, from: DirectoryFile.magic), (try? DirectoryFile.decode(bytes)) != nil { return }
+      try FormatVersion.refuseNewer(raw, than: DirectoryFile.magic, file: file)
+    }
+    return try DirectoryFile.decode(bytes)
+  }
+
   /// Writes a new generation; it holds when this returns.
   package func change(_ edit: (inout DirectoryFile) -> Void) throws(FileError) {
     var failure: FileError?
@@ -132,8 +179,19 @@ package final class DataDirectory: Sendable {
       var next = state.current
       edit(&next)
       next.generation = state.current.generation + 1
+      if next.era == state.current.era,
+        next.storeNumber != state.current.storeNumber || next.lineage != state.current.lineage
+      {
+        let reach = next.reach
+        next.beginEra()
+        // Of the new store, if it was described.
+        if reach != state.current.reach { next.reach = reach }
+      }
       do throws(FileError) {
-        try fileSystem.replace("\(path)/\(DirectoryFile.name(next.generation))", in: path, with: next.encoded())
+        let bytes = next.encoded()
+        try reserve.withRoom(2 * bytes.count) { () throws(FileError) in
+          try fileSystem.replace("\(path)/\(DirectoryFile.name(next.generation))", in: path, with: bytes)
+        }
         if state.current.generation > 0 { state.older.insert(state.current, at: 0) }
         state.older = Array(state.older.prefix(Self.generationsKept - 1))
         state.current = next
@@ -207,17 +265,19 @@ package final class DataDirectory: Sendable {
     let directory = storePath(newest.storeNumber)
     // Only the very first generation is written before its store is made. Later ones name data that must be there: a
     // fall back to a generation whose store was replaced must not begin an empty one in its place.
-    guard newest.generation == 1 || fileSystem.exists(directory) else {
+    let claim = newest.reach.joined(reachFile.reach)
+    guard newest.generation == 1 && claim == .none || fileSystem.exists(directory) else {
       throw OpenError(
         "\(directory), which generation \(newest.generation) names, is missing. Put it back from a copy, or start with "
-          + "an empty directory as a slave of a node that has the data")
+          + "an empty directory as a slave of a node that has the data", isDamage: true)
     }
     try fileSystem.makeDirectory(directory)
     try forgetGenerationsBeforeCut()
     func attempt(_ generation: DirectoryFile) throws -> (store: LogStore, report: RecoveryReport) {
       try LogStore.open(
         fileSystem: fileSystem, directory: directory, lineage: generation.lineage, configuration: configuration,
-        generation: generation, workers: workers, run: run)
+        generation: generation, workers: workers, run: run, reach: claim.joined(newest.sealedReach),
+        note: (reachFile, newest.era), reserve: reserve)
     }
     do { return try attempt(newest) } catch {
       guard Self.mayBeTheFiles(error) else { throw error }
@@ -249,6 +309,11 @@ package final class DataDirectory: Sendable {
 }
 
 extension DirectoryFile {
+  /// What the sealed files prove: a start from an older generation must not end before them.
+  fileprivate var sealedReach: LogReach {
+    segments.last.map { LogReach(durable: terms.position(at: $0.lastLSN), begun: .none) } ?? .none
+  }
+
   /// The log as an older generation knows it. Revisions that were used stay used.
   fileprivate mutating func takeData(of older: DirectoryFile) {
     segments = older.segments

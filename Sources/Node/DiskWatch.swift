@@ -18,6 +18,7 @@ package final class DiskWatch: Sendable {
     var refusal: WriteRefusal?
     var background: String?
     var generation: String?
+    var reach: String?
     var unreadable: UInt64 = 0
     var damaged: [DamagedPlace] = []
   }
@@ -95,6 +96,18 @@ package final class DiskWatch: Sendable {
     }
   }
 
+  /// Noting how far the log went failed, or works again (nil). Said when it changes.
+  func reach(_ error: FileError?) {
+    let text = error?.description
+    let isNew = noted.withLock { noted in
+      defer { noted.reach = text }
+      return text != noted.reach
+    }
+    if isNew, let text {
+      logger.error("how far the log went cannot be written down", metadata: ["disk.error": "\(text)"])
+    }
+  }
+
   /// - Parameter hold: why a slave's link is kept closed, if its disk is the reason.
   package func lines(_ store: LogStore, _ damage: DamageRegistry, hold: DiskHold?) -> [(String, String)] {
     let noted = noted.withLock { $0 }
@@ -109,7 +122,7 @@ package final class DiskWatch: Sendable {
       if state != .failed { state = hold.isFinal ? .failed : .full }
       errors.append(hold.reason)
     }
-    for error in [noted.background, noted.generation] {
+    for error in [noted.background, noted.generation, noted.reach] {
       guard let error, !errors.contains(error) else { continue }
       errors.append(error)
     }

@@ -32,7 +32,7 @@ extension NodeCore {
       #else
         let isOwn = !store.isReplica
       #endif
-      if isOwn, store.isWritable, !isHandingOver {
+      if isOwn, store.isWritable || store.takesWhatFrees(quarters: 1), !isHandingOver {
         store.setLevel(configuration.commit.level)
         (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound)
       }
@@ -55,9 +55,51 @@ extension NodeCore {
       guard store.directory == directory.storePath(directory.current.storeNumber) else { return }
       let result = store.maintain(
         neededFrom: neededFrom, rawFrom: rawFrom(store), sealUpTo: sealsAll ? LSN(.max) : store.positions.committed)
+      noteReach(store)
       disk.background(result.error)
       if result.segmentsChanged { generationIsDue.store(true, ordering: .relaxed) }
       if generationIsDue.load(ordering: .relaxed) { writeGeneration(store) }
+    }
+  }
+
+  private static let reachIntervalMilliseconds: UInt64 = 1000
+
+  /// Once a second, while the log goes on.
+  private func noteReach(_ store: LogStore) {
+    let now = host.monotonic
+    let isDue = reachNotedAt.withLock { last in
+      guard now.since(last) >= Self.reachIntervalMilliseconds else { return false }
+      last = now
+      return true
+    }
+    guard isDue else { return }
+    if store.isWritable, !directory.reserve.isWhole { _ = directory.reserve.restore() }
+    do throws(FileError) {
+      try store.noteReach()
+      disk.reach(nil)
+    } catch {
+      disk.reach(error)
+    }
+  }
+
+  /// The log stands still, and all of it is on disk: that is written down, in both places that a start compares with.
+  package func noteEnd() {
+    maintaining.withLock { _ in
+      let store = self.store
+      guard store.directory == directory.storePath(directory.current.storeNumber), !store.isClosedForGood else {
+        return
+      }
+      do {
+        try store.noteReach(isEnd: true)
+        let end = store.reach.atEnd
+        guard directory.current.reach != end else { return }
+        try directory.change {
+          store.describe(&$0)
+          $0.reach = end
+        }
+      } catch {
+        logger.error("how far the log went cannot be written down", metadata: ["disk.error": "\(error)"])
+      }
     }
   }
 
@@ -82,7 +124,11 @@ extension NodeCore {
   /// The lowest LSN that a slave with a pin does not hold yet.
   package var neededFrom: LSN { replication.pinnedLSN ?? LSN(.max) }
   /// The log that `--wal-keep` keeps for slaves that are not known yet.
-  package func rawFrom(_ store: LogStore) -> LSN { store.firstLSN(keeping: configuration.walKeepBytes) }
+  /// On a full disk none is kept: it is what can be freed.
+  package func rawFrom(_ store: LogStore) -> LSN {
+    if case .noSpace = store.writeRefusal { return LSN(.max) }
+    return store.firstLSN(keeping: configuration.walKeepBytes)
+  }
 
   /// Who may have good copies of damaged records: this node's master, and its slaves, those that follow the stream first.
   package var nodesWithCopies: [NodeAddress] {

@@ -37,6 +37,7 @@ package final class NodeCore: @unchecked Sendable {
   package let lostRecords = Atomic<UInt64>(0)
   /// The files with such records, also of earlier starts, that are still in the data directory.
   package let lostFiles: Mutex<[String]>
+  let reachNotedAt = Mutex(Tick(milliseconds: 0))
   /// Found at the start and not cut yet: the store stands for one that is not open.
   let tailDamage: Mutex<TailDamage?>
   /// Raw value of what keeps writes out: 0 nothing, 1 too few slaves, 2 too many writes wait for slaves.
@@ -65,6 +66,7 @@ package final class NodeCore: @unchecked Sendable {
     storeBox = Mutex(store)
     tailDamage = Mutex(damage)
     lostFiles = Mutex(directory.lostFiles)
+    directory.reserve.want(SpaceReserve.bytes(segmentBytes: host.nodeConfiguration.store.segmentBytes))
     // Until a reign begins: what this node has on disk alone must not count as good.
     store.isReplica = true
     termValue = Atomic(store.newestReign?.term.value ?? 0)
@@ -125,6 +127,7 @@ package final class NodeCore: @unchecked Sendable {
   package func stop() {
     succession.stop()
     replication.stop()
+    noteEnd()
   }
 
   /// Its loops run nothing any more, and what holds each other lets go. For a host whose process does not end with it.

@@ -128,11 +128,21 @@ extension NodeCore {
     reviewLease()
     host.takesWrites(true)
     let result = commitNow()
-    guard durability != .fsync || result.durable >= first else {
+    // On a full disk reads need no record; writes are refused until it is there. A quorum waits for it.
+    let waits = if case .noSpace? = store.writeRefusal { !level.asksQuorum } else { false }
+    guard durability != .fsync || waits || result.durable >= first else {
       throw OpenError(
         "the first record of term \(next) is not on disk: \(store.writeRefusal.map { "\($0)" } ?? "unknown")")
     }
     return first
+  }
+
+  /// A reign that could not begin for want of room, and not for another reason: writes are refused for that from here on.
+  func waitsForRoom(after error: any Error) -> Bool {
+    let isFull = (error as? FileError)?.isNoSpace == true
+    guard isFull, isMaster, store.isReplica else { return false }
+    store.waitForRoom("\(error)")
+    return true
   }
 
   /// A slave's log may end in the middle of a transaction. Nothing of it was ever visible; recovery cuts it off, so the
@@ -312,7 +322,10 @@ extension NodeCore {
       $0.segments = []
       $0.logStart = LSN(1)
       ($0.rewindFloor, $0.cut, $0.refetchTo) = (.none, nil, nil)
+      $0.catalogRecord = []
     }
+    fresh.keepSpace(in: directory.reserve)
+    fresh.noteReach(in: directory.reachFile, era: directory.current.era)
     replaceStore(with: fresh, keepingFilesOfOld: false)
   }
 

@@ -102,7 +102,25 @@ extension Succession {
       try core.beginReign(term)
       done(nil)
     } catch {
-      done(error)
+      guard core.waitsForRoom(after: error) else { return done(error) }
+      // What is on disk is good without a reign where nobody votes: it is shown until there is room for one.
+      logger.error(
+        "no room to begin a reign: reads are answered, writes are refused until there is",
+        metadata: ["disk.error": "\(error)"])
+      done(nil)
+      loop.schedule(afterMilliseconds: Self.roomMilliseconds) { [self] in reignWhenThereIsRoom(term) }
+    }
+  }
+  private static let roomMilliseconds: UInt64 = 1000
+
+  private func reignWhenThereIsRoom(_ term: Term) {
+    guard core.isMaster, !isStopped, core.store.isReplica else { return core.store.stopWaitingForRoom() }
+    do {
+      try core.beginReign(max(term, Term(core.knownTerm.value + 1)))
+      core.store.stopWaitingForRoom()
+      logger.notice("there is room again: this node's reign has begun")
+    } catch {
+      loop.schedule(afterMilliseconds: Self.roomMilliseconds) { [self] in reignWhenThereIsRoom(term) }
     }
   }
 

@@ -129,6 +129,10 @@ import Testing
       for bit in 0..<8 {
         var flipped = bytes
         flipped[offset] ^= 1 << UInt8(bit)
+        // The other copy says the same, and that this one is damaged.
+        let read = try DirectoryFile.decode(flipped)
+        #expect(read.file == generation && read.damage != nil, "byte \(offset)")
+        flipped[(offset + bytes.count / 2) % bytes.count] ^= 1 << UInt8(bit)
         #expect(throws: DirectoryFile.Unreadable.self) { try DirectoryFile(decoding: flipped) }
       }
     }

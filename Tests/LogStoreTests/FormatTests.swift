@@ -67,6 +67,9 @@ import Testing
     file.dataSet.isConfirmed = true
     file.dataSet.ordered = NodeID(random: (40..<60).map { UInt8($0) })
     file.dataSet.rival = .init(lineage: NodeID(random: (60..<80).map { UInt8($0) }), place: "a:7400")
+    file.era = 3
+    file.reach = LogReach(durable: Position(reign(4), lsn: LSN(120)), begun: LSN(100))
+    file.catalogRecord = [5, 6, 7, 8]
     #expect(hex(file.encoded()) == Fixtures.directory)
     #expect(try DirectoryFile(decoding: file.encoded()) == file)
     #expect(DirectoryFile.name(7) == "00000000000000000007.dir")

@@ -102,9 +102,9 @@ class Mount:
     def remount(self, options):
         subprocess.run(["mount", "-o", f"remount,{options}", str(self.place)], check=True, capture_output=True)
 
-    def fill(self, leave=0):
+    def fill(self, leave=0, name="filler"):
         """Takes all room but `leave` bytes; gives the file to be removed."""
-        filler = self.place / "filler"
+        filler = self.place / name
         with open(filler, "ab") as file:
             piece = bytes(1 << 16)
             while True:

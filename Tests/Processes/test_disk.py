@@ -248,6 +248,65 @@ class TestFullDisk:
         master.start()
         writers.check(master)
 
+    def full(self, cluster, mounts, *flags):
+        """A master whose disk is full: no write is taken."""
+        mounts.append(tmpfs(cluster.directory / "small", 8))
+        master = cluster.add(Server("master", cluster.directory / "small" / "data", flags=(*SMALL, *flags))).start()
+        fill(master, 2000, value_bytes=500)
+        wait_until(lambda: (master.directory / "reserve").exists() and (master.directory / "reserve").stat().st_size)
+        filler = mounts[0].fill(leave=0)
+        with Counters(master, threads=2, value_bytes=2000, keys=32):
+            wait_until(lambda: refused(master, "NOSPACE"), what="the disk is full")
+        return master, filler
+
+    def test_reads_of_all_kinds_are_answered_while_it_is_full(self, cluster, mounts):
+        master, _ = self.full(cluster, mounts)
+        for _ in range(2):
+            with master.wire(timeout=20) as wire:
+                assert wire.ask("DBSIZE") >= 2000
+                assert wire.ask("RANDOMKEY") and len(wire.ask("SCAN", 0)) == 2 and wire.ask("DIGEST")
+                assert wire.ask("GET", "key:7") is not None
+            # A start that finds no room does the same.
+            master.kill()
+            master.start()
+            assert refused(master, "NOSPACE") and master.info()["disk_state"] == "full"
+
+    def test_it_can_free_itself(self, cluster, mounts):
+        master, _ = self.full(cluster, mounts, "--garbage-ratio", 0.2)
+        assert master.call("DEL", "key:7") == 1 and master.call("GET", "key:7") is None
+        assert master.call("UNLINK", *(f"key:{i}" for i in range(8, 1500))) == 1492
+        wait_until(lambda: master.call("COMPACT") and not refused(master, "NOSPACE"), ceiling=60)
+        wait_until(lambda: master.info()["disk_state"] == "ok")
+        assert master.call("SET", "after", "1") == b"OK"
+        master.kill()
+        master.start()
+        assert master.call("GET", "after") == b"1" and master.call("EXISTS", "key:7", "key:1499", "key:1500") == 1
+
+    def test_flushall_and_a_start_in_what_is_kept(self, cluster, mounts):
+        master, _ = self.full(cluster, mounts)
+        master.kill()
+        master.start()
+        assert master.call("FLUSHALL") == b"OK" and master.call("DBSIZE") == 0
+        wait_until(lambda: master.call("COMPACT") and not refused(master, "NOSPACE"), ceiling=60)
+        master.kill()
+        master.start()
+        assert master.call("DBSIZE") <= 1
+
+    def test_a_start_without_any_room_serves_reads(self, cluster, mounts):
+        master, filler = self.full(cluster, mounts)
+        master.kill()
+        (master.directory / "reserve").unlink()
+        more = mounts[0].fill(leave=0, name="more")
+        master.start()
+        with master.wire(timeout=20) as wire:
+            assert wire.ask("DBSIZE") >= 2000 and wire.ask("GET", "key:7") is not None
+            assert wire.ask("RANDOMKEY") and wire.ask("DIGEST") and len(wire.ask("SCAN", 0)) == 2
+        assert refused(master, "NOSPACE")
+        more.unlink()
+        filler.unlink()
+        wait_until(lambda: not refused(master, "NOSPACE"))
+        assert master.call("SET", "after", "1") == b"OK" and master.info()["role"] == "master"
+
     def test_a_full_sync_waits_for_room(self, cluster, mounts):
         master = cluster.master(*SMALL)
         fill(master, 3000, value_bytes=1000)

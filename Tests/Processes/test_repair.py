@@ -32,6 +32,11 @@ def ask(server, key):
         return wire.ask("GET", key)
 
 
+def inspected(server, *flags):
+    command = [server.command()[0], "inspect", "--verify", str(server.directory), *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
 def repaired(server, count):
     wait_until(
         lambda: int(server.info()["repaired_records"]) >= count and server.info()["damaged_files"] == "0",
@@ -131,25 +136,21 @@ class TestWithoutACopy:
 
 
 class TestVerify:
-    def verify(self, server, *flags):
-        command = [server.command()[0], "inspect", "--verify", str(server.directory), *flags]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
     def test_every_damage_is_listed(self, cluster):
         master = cluster.master(*SMALL)
         fill(master, 4000, value_bytes=1000)
         path, records = sealed(master)
         master.call("SAVE")
         master.stop()
-        good = self.verify(master)
+        good = inspected(master)
         assert good.returncode == 0 and "all good" in good.stdout, good.stdout + good.stderr
         damage(path, [records[5], records[9]])
-        bad = self.verify(master)
+        bad = inspected(master)
         assert bad.returncode == 1
         for record in (records[5], records[9]):
             assert f"DAMAGED {path} at offset {record.offset}, LSN {record.lsn}" in bad.stdout, bad.stdout
         assert "2 DAMAGED places" in bad.stdout
-        found = json.loads(self.verify(master, "--json").stdout)
+        found = json.loads(inspected(master, "--json").stdout)
         assert [d["first_lsn"] for d in found["damage"]] == [records[5].lsn, records[9].lsn]
         assert found["damage"][0]["file"] == str(path)
 
@@ -169,12 +170,12 @@ class TestVerify:
             # The term's record that a start writes changes no digest.
             digest = master.digest()[1:]
             master.stop()
-            found = json.loads(self.verify(master, "--json").stdout)
+            found = json.loads(inspected(master, "--json").stdout)
             assert [[d["database"], d["digest"].encode(), d["keys"]] for d in found["databases"]] == digest
             assert not found["damage"]
             assert found["live_records"] == 3000 + 70 + 1  # and the catalog: key:5 is gone, late is new
             assert (found["dead_records"] > 800) != compacted, found
-            text = self.verify(master).stdout
+            text = inspected(master).stdout
             assert f"digest {digest[0][1].decode()}" in text and "alive: 3071 records" in text
             master.start()
 
@@ -186,13 +187,13 @@ class TestVerify:
         master.call("COMPACT")
         assert master.files("dat")
         master.stop()
-        assert self.verify(master).returncode == 0
+        assert inspected(master).returncode == 0
         text = subprocess.run(
             [master.command()[0], "inspect", str(master.directory)], capture_output=True, text=True, timeout=60
         )
         assert text.returncode == 0 and "keys alive by these files: 3000," in text.stdout, text.stdout[-2000:]
         logfile.flip(master.files("dat")[0], 5000)
-        bad = self.verify(master)
+        bad = inspected(master)
         assert bad.returncode == 1 and master.files("dat")[0].name in bad.stdout
 
     def test_what_is_no_data_directory(self, cluster, tmp_path):
@@ -282,6 +283,97 @@ class TestDictionaries:
                     found.append((path, records))
         return found
 
+    def copies(self, path):
+        """Where the two copies of its dictionaries begin."""
+        end = logfile.records_at(path.read_bytes())
+        return logfile.SEGMENT_HEADER, (logfile.SEGMENT_HEADER + end) // 2
+
+    def right(self, node):
+        keys = [f"key:{i}" for i in range(12000)]
+        return node.c.mget(keys) == [self.value(i) for i in range(12000)]
+
+    def alone(self, cluster):
+        """A node without another one, that has ended, and its data files."""
+        master = cluster.master(*self.FLAGS)
+        for _ in range(2):
+            pipe = master.c.pipeline(transaction=False)
+            for i in range(12000):
+                pipe.set(f"key:{i}", self.value(i))
+            pipe.execute()
+        master.call("COMPACT")
+        master.stop()
+        return master, [path for path, _ in self.pieces(master)]
+
+    @pytest.mark.parametrize("copy", [0, 1])
+    def test_one_damaged_copy_costs_nothing_and_is_repaired_at_once(self, cluster, copy):
+        master, paths = self.alone(cluster)
+        for path in paths:
+            logfile.flip(path, self.copies(path)[copy] + 200)
+        report = inspected(master)
+        assert report.returncode == 1 and all(path.name in report.stdout for path in paths), report.stdout
+        assert "one of the two copies of its dictionaries" in report.stdout
+        master.start()
+        assert self.right(master)
+        wait_until(lambda: int(master.info()["repaired_files"]) >= len(paths) and master.info()["damaged_files"] == "0")
+        assert self.right(master)
+        master.stop()
+        report = inspected(master, "--json")
+        newest = json.loads(report.stdout)["usable_generations"][-1]
+        assert newest == int(master.files("dir")[-1].stem)
+
+    def test_both_copies_damaged_is_said_at_the_first_read(self, cluster):
+        master, paths = self.alone(cluster)
+        for offset in self.copies(paths[0]):
+            logfile.flip(paths[0], offset + 200)
+        report = inspected(master)
+        assert report.returncode == 1 and "its dictionaries are damaged" in report.stdout
+        assert report.stdout.count("or its dictionary is") > 100, "every record that needs it is named"
+        master.start()
+        wait_until(lambda: int(master.info()["damaged_records"]) > 0)
+        assert paths[0].name in master.info()["damaged_places"]
+        assert not self.right_or_refused(master)
+
+    def right_or_refused(self, node):
+        """Never a wrong value; whether all are there."""
+        answers = [ask(node, f"key:{i}".encode()) for i in range(0, 12000, 50)]
+        for i, answer in zip(range(0, 12000, 50), answers):
+            assert answer == self.value(i) or isinstance(answer, ErrorReply) and str(answer).startswith("CORRUPT")
+        return all(not isinstance(answer, ErrorReply) for answer in answers)
+
+    @pytest.mark.parametrize("ending", ["dat", "wal"])
+    def test_a_damaged_header_costs_nothing(self, cluster, ending):
+        master, _ = self.alone(cluster)
+        path = [p for p in master.files(ending) if logfile.records(p)][0]
+        for offset in (1, 9, 20, 25, 30):
+            logfile.flip(path, offset)
+        master.start()
+        assert self.right(master)
+        assert path.name in master.log_since_start() and "header" in master.log_since_start()
+        if ending == "dat":
+            wait_until(lambda: int(master.info()["repaired_files"]) >= 1)
+        master.restart()
+        assert self.right(master)
+
+    def test_a_damaged_catalog_record_costs_nothing(self, cluster):
+        master = cluster.master("--segment-bytes", 1 << 20, "--ops-buffer", 0)
+        master.call("SET", "before", "1")
+        master.call("FLUSHALL")
+        master.call("SWAPDB", 0, 1)
+        fill(master, 3000, value_bytes=1000)
+        wait_until(lambda: len(master.files("idx")) > 1)
+        master.restart()
+        path, record = next(
+            (path, r) for path in master.files("wal") for r in reversed(logfile.records(path)) if r.kind == 3)
+        assert path.with_suffix(".idx").exists()
+        master.stop()
+        logfile.flip(path, record.value_offset + 9)
+        master.start()
+        assert master.call("DBSIZE") == 3000 and master.client(db=1).dbsize() == 0
+        assert "newest catalog record" in master.log_since_start()
+        wait_until(lambda: int(master.info()["repaired_files"]) >= 1)
+        master.restart()
+        assert "catalog" not in master.log_since_start() and master.call("DBSIZE") == 3000
+
     @pytest.mark.parametrize("damaged", ["slave", "master"])
     @pytest.mark.parametrize("what", ["records", "dictionary"])
     def test_the_values_are_right_again(self, cluster, damaged, what):
@@ -293,7 +385,9 @@ class TestDictionaries:
             for record in victims:
                 logfile.flip(path, record.value_offset + record.value_bytes // 2)
         else:
-            logfile.flip(path, logfile.SEGMENT_HEADER + 200)
+            # Both copies.
+            for offset in self.copies(path):
+                logfile.flip(path, offset + 200)
         started = server.pid
         report = server.call("SCRUB")
         report = dict(zip(report[::2], report[1::2]))

@@ -156,6 +156,8 @@ final class StagedStore {
       store.describe(&$0)
       $0.storeNumber = number
     }
+    store.keepSpace(in: directory.reserve)
+    store.noteReach(in: directory.reachFile, era: directory.current.era)
     try? directory.fileSystem.unlink("\(path)/\(Self.manifestName)")
     return store
   }
