@@ -81,8 +81,10 @@ public final class ReachFile: Sendable {
     state = Mutex(State(last: note))
   }
 
-  /// What was noted in this process, or by the one before it.
-  public var reach: LogReach { state.withLock { $0.last.reach } }
+  /// What was noted in this era, by this process or the one before it.
+  public func reach(of era: UInt64) -> LogReach {
+    state.withLock { $0.last.era == era ? $0.last.reach : .none }
+  }
 
   /// Notes what is claimed more than before; on disk when this returns. A claim of an older era is not noted.
   public func note(_ reach: LogReach, era: UInt64, inBothSlots: Bool = false) throws(FileError) {

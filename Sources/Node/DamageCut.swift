@@ -25,7 +25,7 @@ extension DataDirectory {
   private func sealedDamage(_ error: OpenError) -> TailDamage? {
     guard error.isDamage else { return nil }
     let newest = current
-    let reached = newest.reach.joined(reachFile.reach).reached
+    let reached = newest.reach.joined(reachFile.reach(of: newest.era)).reached
     let seen = LogStore.lastReadable(fileSystem, storePath(newest.storeNumber), newest)
     return .sealed(
       in: storePath(newest.storeNumber), error.description, reached: seen.lsn > reached.lsn ? seen : reached)

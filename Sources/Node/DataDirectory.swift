@@ -265,7 +265,7 @@ package final class DataDirectory: Sendable {
     let directory = storePath(newest.storeNumber)
     // Only the very first generation is written before its store is made. Later ones name data that must be there: a
     // fall back to a generation whose store was replaced must not begin an empty one in its place.
-    let claim = newest.reach.joined(reachFile.reach)
+    let claim = newest.reach.joined(reachFile.reach(of: newest.era))
     guard newest.generation == 1 && claim == .none || fileSystem.exists(directory) else {
       throw OpenError(
         "\(directory), which generation \(newest.generation) names, is missing. Put it back from a copy, or start with "
