@@ -271,12 +271,14 @@ extension NodeCore {
       && (facts.knownReign.owner == .unknown || facts.knownReign.owner == facts.id)
     facts.resume = resume
     let level = configuration.commit.level
+    var asksQuorum = false
     store.writeLock.lock()
     if hasData(store) {
       facts.history = store.terms
       facts.durableLSN = store.positions.durable
       facts.rewindFloor = store.rewindFloor
-      if store.tableLevels.joined(level).asksQuorum { facts.securedLSN = store.positions.committed }
+      asksQuorum = store.tableLevels.joined(level).asksQuorum
+      if asksQuorum { facts.securedLSN = store.positions.committed }
       facts.appliedLSN = store.positions.applied
     } else if store.positions.appended > .none {
       // Nothing but beginnings of terms: the log cannot go on in it, and nothing is lost with it. Without a data set of
@@ -284,6 +286,7 @@ extension NodeCore {
       facts.lineage = nil
     }
     store.writeLock.unlock()
+    if asksQuorum { facts.voterLists = store.voterLists().map { VoterList($0.nodes, at: $0.lsn) } }
     return facts
   }
 

@@ -21,6 +21,7 @@ package struct Applier: Sendable {
   var masterLineage: NodeID?
   var masterHistory = TermHistory()
   var masterLast = LSN.none
+  var masterVoters: [NodeID]?
   /// As the master of this connection last said.
   var masterReign = Reign.none
   var received: ReceivedSnapshot?
@@ -225,6 +226,7 @@ package struct Applier: Sendable {
     masterLineage = reply.lineage
     masterHistory = reply.history
     masterLast = reply.last.lsn
+    masterVoters = reply.voters
     try seen(reply.reign)
     // The master checks this too; but it is this node's data that would go.
     guard reply.hasData || !local.hasData || local.acceptDataLoss else {

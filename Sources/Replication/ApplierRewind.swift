@@ -8,6 +8,7 @@ import Core
 // - nothing that both logs hold, by the term histories that master and slave told each other at registration;
 // - nothing up to `securedLSN`, which a quorum had: no honest election makes a master without it. A forced promotion may
 //   have done so; then the operator says `accept-data-loss` on this node;
+// - nothing that a voter holds which the master's voters gave up while it was away;
 // - records that were acknowledged or applied here at `async` or `fullsync`, yes: with those levels a change of master may
 //   lose what not every node had. The store keeps them in a readable file.
 
@@ -49,20 +50,35 @@ extension Applier {
         "the master asks to cut the log back to LSN \(target), but a quorum had it up to LSN \(local.securedLSN): was a "
           + "node promoted by force? To give those records up, allow data loss on this node")
     }
+    try followsAsVoter(target)
     state = .rewinding(reply, to: target)
     actions.append(.rewind(to: target))
   }
 
   /// A new copy in place of this log must not leave out what a quorum had, any more than a cut may.
   func keepsSecured() throws(ReplicationError) {
-    guard let local, local.lineage == masterLineage, local.securedLSN > .none, !local.acceptDataLoss else { return }
+    guard let local, local.lineage == masterLineage, local.hasData, !local.acceptDataLoss else { return }
     let common = masterHistory.lastCommonLSN(
       endingAt: masterLast, with: local.history, endingAt: local.durableLSN)
+    if common < local.durableLSN { try followsAsVoter(common) }
     guard common < local.securedLSN else { return }
     throw ReplicationError(
       .rewindRefused,
       "the master's log has this node's up to LSN \(common) only, but a quorum had it up to LSN \(local.securedLSN): was a node "
         + "promoted by force? To give those records up, allow data loss on this node")
+  }
+
+  /// A voter that was taken out of the voters while it was away may hold what a quorum had acknowledged and the others gave up by
+  /// force; a node that was just started does not know what was good. So it follows only what goes on where its log ends.
+  private func followsAsVoter(_ common: LSN) throws(ReplicationError) {
+    guard let local, !local.acceptDataLoss, let masterVoters, !masterVoters.isEmpty, !masterVoters.contains(local.id),
+      let list = local.voterLists.last(where: { $0.lsn <= common }), list.ids.count > 1, list.ids.contains(local.id)
+    else { return }
+    throw ReplicationError(
+      .rewindRefused,
+      "this node was a voter up to LSN \(common), where the master's log leaves its own, and is none of the master's voters: they "
+        + "were perhaps given up by force, and what this node holds up to LSN \(local.durableLSN) may have been acknowledged. To give "
+        + "those records up, allow data loss on this node")
   }
 
   mutating func rewound(_ facts: LocalFacts) throws(ReplicationError) {

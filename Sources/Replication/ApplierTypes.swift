@@ -33,6 +33,8 @@ package struct LocalFacts: Hashable, Sendable {
   package var rewindFloor: LSN?
   /// Up to here this node knows that a quorum holds the log; `none` where no quorum is asked. Not to be cut.
   package var securedLSN = LSN.none
+  /// Where a quorum commits: the lists of voters that the log names, the oldest first.
+  package var voterLists: [VoterList] = []
   /// What is left on disk of a full sync that was cut.
   package var resume: ResumeState?
   package init(id: NodeID, address: NodeAddress) {

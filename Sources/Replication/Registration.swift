@@ -130,11 +130,13 @@ package struct RegisterReply: Hashable, Sendable {
   /// Nodes above the one that answers, nearest first.
   package var upstream: [NodeID]
   package var slaves: [Slave]
+  /// Of its log, applied or not; nil from a node that does not say.
+  package var voters: [NodeID]?
 
   package init(
     id: NodeID, address: NodeAddress, reign: Reign, last: Position, history: TermHistory, lineage: NodeID,
     hasData: Bool,
-    capabilities: Capabilities, upstream: [NodeID] = [], slaves: [Slave] = []
+    capabilities: Capabilities, upstream: [NodeID] = [], slaves: [Slave] = [], voters: [NodeID]? = nil
   ) {
     self.id = id
     self.address = address
@@ -146,6 +148,7 @@ package struct RegisterReply: Hashable, Sendable {
     self.capabilities = capabilities
     self.upstream = upstream
     self.slaves = slaves
+    self.voters = voters
   }
 
   /// The elements of the reply's array.
@@ -160,6 +163,7 @@ package struct RegisterReply: Hashable, Sendable {
     hasData = try pairs.flag("has-data")
     capabilities = Capabilities(text: pairs.text("capabilities") ?? "")
     upstream = try pairs.nodeIDs("upstream", max: ChainLimits.idsMax)
+    voters = pairs.text("voters") == nil ? nil : try pairs.nodeIDs("voters", max: ChainLimits.idsMax)
     slaves = []
     let list = pairs.text("slaves") ?? "none"
     guard list != "none" else { return }
@@ -183,6 +187,6 @@ package struct RegisterReply: Hashable, Sendable {
       KeyValueArguments.text(last), "history",
       KeyValueArguments.text(history), "lineage", lineage.description, "has-data", KeyValueArguments.text(hasData),
       "capabilities", capabilities.description, "upstream", KeyValueArguments.text(upstream), "slaves", list,
-    ]
+    ] + (voters.map { ["voters", KeyValueArguments.text($0)] } ?? [])
   }
 }

@@ -184,7 +184,7 @@ package struct Registry: Sendable {
     let reply = RegisterReply(
       id: config.ownID, address: master.address, reign: master.reign, last: master.last, history: master.history,
       lineage: master.lineage, hasData: master.hasData, capabilities: capabilities, upstream: master.upstream,
-      slaves: slaves.map { RegisterReply.Slave(id: $0.id, address: $0.address) })
+      slaves: slaves.map { RegisterReply.Slave(id: $0.id, address: $0.address) }, voters: master.voters)
     return actions + [.persist, .reply(link, reply), list]
   }
 

@@ -36,6 +36,8 @@ package struct MasterFacts: Hashable, Sendable {
   /// Nodes above this one, nearest first; empty on the first master.
   package var upstream: [NodeID]
   package var isVoter: Bool
+  /// Of its log.
+  package var voters: [NodeID]?
   /// - Parameter reign: its own; on a slave the newest of what it has applied.
   package init(
     address: NodeAddress, reign: Reign, last: Position, history: TermHistory, lineage: NodeID, hasData: Bool,

@@ -278,6 +278,27 @@ class TestLostForGood:
         wait_until(lambda: len(voters(master)) == 3)
         same_state(master, first, second)
 
+    def test_a_voter_that_was_left_out_and_holds_more_keeps_it(self, cluster):
+        master, first, second = row(cluster, *QUORUM)
+        in_sync(master, first, second)
+        first.kill()
+        for i in range(10):
+            assert master.call("SET", f"k:{i}", "acknowledged") == b"OK"
+        in_sync(master, second)
+        last = int(second.info()["appended_lsn"])
+        for node in (master, second):
+            node.kill()
+        first.start()
+        wait_until(lambda: fresh(first, "PROMOTE", "FORCE") == b"OK", 60)
+        for i in range(30):
+            set_is_good(first, f"other:{i}")
+        second.start()
+        wait_until(lambda: "force" in second.info()["last_sync_error"], what="it says why it does not follow")
+        assert int(second.info()["appended_lsn"]) >= last
+        assert not list(second.directory.rglob("lost-*.resp"))
+        assert voters(first) == {node_id(first)}
+        set_is_good(first)
+
 
 class TestLeaving:
     @pytest.mark.parametrize("slaves", [1, 2])

@@ -70,6 +70,31 @@ import Testing
     #expect(log.check.nextLSN == LSN(15))
   }
 
+  /// It was taken out of the voters while it was away: nobody can tell it whether what it holds was acknowledged.
+  @Test func aVoterThatWasGivenUpFollowsOnlyWhatGoesOnWhereItsLogEnds() {
+    let own = ApplierTests.facts().id
+    let lists = [VoterList([own], at: LSN(2)), VoterList([own, node(50)], at: LSN(9)), VoterList([own], at: LSN(16))]
+    func answer(
+      _ voters: [NodeID]?, _ lists: [VoterList] = lists, mode: SyncMode = .partial, allows: Bool = false
+    ) -> Bool {
+      var applier = Self.asked(
+        Self.facts {
+          $0.voterLists = lists
+          $0.acceptDataLoss = allows
+        }
+      ) { $0.voters = voters }
+      let reply = mode == .full ? ApplierTests.reply(ApplierTests.full) : Self.reply()
+      _ = applier.step(.syncReply(reply), now: at(1))
+      return applier.isConnected
+    }
+    #expect(!answer([node(50)]) && !answer([node(50)], mode: .full))
+    #expect(answer([node(50)], allows: true))
+    #expect(answer([node(50), own]) && answer([]) && answer(nil), "it is a voter there, or nothing is said")
+    // Its own log did not name it where the two part, or named nobody else.
+    #expect(answer([node(50)], [VoterList([own], at: LSN(2)), VoterList([own, node(50)], at: LSN(16))]))
+    #expect(answer([node(50)], []))
+  }
+
   @Test func aDeltaMayFollowACutToo() {
     var applier = Self.asked()
     _ = applier.step(.syncReply(Self.reply { $0.mode = .delta }), now: at(1))

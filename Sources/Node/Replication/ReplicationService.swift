@@ -244,11 +244,14 @@ package final class ReplicationService: @unchecked Sendable {
     let last = store.positions.appended
     let terms = store.terms
     let hasData = core.hasData(store)
+    let voters = store.votersInLog
     store.writeLock.unlock()
-    return MasterFacts(
+    var facts = MasterFacts(
       address: core.ownAddress, reign: core.reign, last: terms.position(at: last),
       history: terms, lineage: core.directory.lineage, hasData: hasData, upstream: upstream.view.upstream,
       isVoter: core.configuration.isVoter)
+    facts.voters = voters
+    return facts
   }
 
   // MARK: MS_SYNC_SLAVE and MS_PLAN
