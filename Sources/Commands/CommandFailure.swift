@@ -13,6 +13,7 @@ package enum CommandFailure: Error {
   case keyTooLong
   case valueTooLong
   case outOfMemory
+  case unitTooLarge
   /// The disk is full.
   case noSpace
   /// The log cannot be written any more.
@@ -41,6 +42,7 @@ extension Executor {
     case .keyTooLong:
       reply.error("ERR key is too long: at most \(store.configuration.keyBytesMax) bytes (key-bytes-max)")
     case .valueTooLong: reply.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+    case .unitTooLarge: reply.error("OOM the transaction would append more than 256 MiB to the log")
     case .outOfMemory: reply.error("OOM command not allowed: the system has no memory for another log segment")
     case .noSpace:
       reply.error("NOSPACE no room for the log (\(refusalText)); reads go on, writes are taken again when there is")

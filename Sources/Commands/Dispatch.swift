@@ -18,7 +18,7 @@ extension Executor {
     case .expire, .pexpire, .expireat, .pexpireat, .ttl, .pttl, .expiretime, .pexpiretime, .persist:
       try expiryCommand(command, arguments, session)
     case .multi, .exec, .discard, .watch, .unwatch:
-      try transactionCommand(command, arguments, session)
+      return try transactionCommand(command, arguments, session)
     case .ping, .echo, .quit, .reset, .hello, .auth, .select:
       try connectionCommand(command, arguments, session)
     case .commit: try commitCommand(arguments, session)
@@ -30,8 +30,23 @@ extension Executor {
       .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .waitaof, .failover, .promote, .msVoter,
       .msVote,
       .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords:
+      releaseLock()
       return try services.serve(command, arguments, self, session)
     }
     return .done
+  }
+
+  /// What the server answers, and not the executor.
+  static func isServed(_ command: Command) -> Bool {
+    switch command {
+    case .wait, .waitlsn, .lastlsn, .digest, .client, .command, .config, .info, .time, .lastsave, .memory, .slowlog,
+      .latency, .debug, .shutdown, .save, .bgsave, .replicaof, .slaveof, .role, .monitor, .bgrewriteaof,
+      .msRegisterSlave,
+      .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .waitaof, .failover, .promote, .msVoter,
+      .msVote,
+      .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords:
+      true
+    default: false
+    }
   }
 }

@@ -29,6 +29,7 @@ package final class Executor {
   /// What is good at any level and was visible when the batch began: reading it waits for nothing.
   @usableFromInline var settled: UInt64 = 0
   package private(set) var holdsLock = false
+  private var gaveLockBack = false
   /// False on a slave.
   package private(set) var takesWrites = true
   /// What the shell wants to see or hold back of every command.
@@ -40,6 +41,9 @@ package final class Executor {
   @usableFromInline var gate = Gate()
   /// The least level of this batch's writes: the server's and the connection's.
   package var level = RecordLevel.async
+  /// What this batch wrote in large records, and how long its slow commands took, in microseconds.
+  private var turnBytes = 0
+  private var turnTime: UInt64 = 0
   /// Why the shell lets no writes in, although the log would take them.
   package var writeBar = WriteBar.none
   /// EXEC is running its commands: none of them may wait, and their records are one unit already.
@@ -94,18 +98,32 @@ package final class Executor {
     let applied = store.positions.applied.value
     settled = min(store.isGated ? min(good.durable, good.committed) : good.durable, applied)
     self.takesWrites = takesWrites
+    turnBytes = 0
+    turnTime = 0
   }
 
   /// Returns true if the batch wrote: the commit thread has work.
   @inline(__always)
   package func endBatch() -> Bool {
-    let wrote = holdsLock
+    let wrote = holdsLock || gaveLockBack
+    gaveLockBack = false
     if holdsLock {
       holdsLock = false
+      store.noteAppended()
       store.writeLock.unlock()
     }
     store.epochs.leave(participant)
     return wrote
+  }
+
+  /// Gives the write lock back in the middle of a batch: commands about the server take it themselves where they need it.
+  /// What the batch wrote before is complete. Not inside a transaction.
+  func releaseLock() {
+    guard holdsLock, !inTransaction else { return }
+    holdsLock = false
+    gaveLockBack = true
+    store.noteAppended()
+    store.writeLock.unlock()
   }
 
   // MARK: One command
@@ -152,9 +170,12 @@ package final class Executor {
       let isTimed = !lookup.flags(command).contains(.fast) && !attention.contains(.timed)
       let outcome = try isTimed ? dispatchTimed(command, arguments, session) : dispatch(command, arguments, session)
       if reply.count > begin, reply.bytes[begin] == UInt8(ascii: "-") { noteError(from: begin) }
+      reply.checkReply(from: begin, of: CommandTable.info(command).name)
       return outcome
     } catch {
       errorReplies &+= 1
+      // What was written of an aggregate before the failure.
+      reply.truncate(to: begin)
       answer(error)
       noteError(from: begin)
       return .done
@@ -175,7 +196,10 @@ package final class Executor {
     _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session, since start: UInt64
   ) {
     if lookup.flags(command).contains(.skipSlowlog) { return }
-    services.finished(command, arguments, session, microseconds: services.stopwatch &- start)
+    let microseconds = services.stopwatch &- start
+    turnTime &+= microseconds
+    if turnTime > Self.turnMicroseconds, !inTransaction { attention.insert(.turnIsOver) }
+    services.finished(command, arguments, session, microseconds: microseconds)
   }
 
   @inline(never)
@@ -233,6 +257,14 @@ package final class Executor {
       noteError(from: begin)
       return .done
     }
+    if attention.contains(.turnIsOver) {
+      commandsProcessed &-= 1
+      return .suspended(.turn)
+    }
+    if attention.contains(.full), waitsForRoom(command, flags, session) {
+      commandsProcessed &-= 1
+      return .suspended(.room)
+    }
     if attention.contains(.paused), isHeldBack(command, flags, session) {
       commandsProcessed &-= 1
       return .suspended(.paused)
@@ -277,6 +309,33 @@ package final class Executor {
     return run(command, arguments, session)
   }
 
+  /// The log that waits to be written is full, and the command would add to it.
+  private func waitsForRoom(_ command: Command, _ flags: CommandFlags, _ session: Session) -> Bool {
+    let queues = session.transaction != nil && command != .exec
+    let writes = flags.contains(.write) && !queues || command == .exec && session.transaction?.writes == true
+    return writes && takesWrites && store.isWritable && store.isOverloaded
+  }
+
+  /// A large record was written: a few bytes from a client may have brought it, and many such commands may follow in the
+  /// same batch.
+  @inline(never)
+  func noteLarge(_ bytes: Int) throws(CommandFailure) {
+    guard bytes <= store.configuration.valueBytesMax else { throw .valueTooLong }
+    turnBytes += bytes
+    if inTransaction {
+      // All of it stays in memory until the end of the unit, and nothing of it can wait.
+      guard turnBytes <= Self.unitBytesMax else { throw .unitTooLarge }
+    } else if turnBytes > Self.turnBytesMax {
+      attention.insert(.turnIsOver)
+    }
+  }
+  /// Records up to this size are too small for anybody to notice.
+  @inline(__always) static var smallBytesMax: Int { 4096 }
+  private static let turnBytesMax = 1 << 20
+  private static let turnMicroseconds: UInt64 = 5000
+  /// What one transaction may append.
+  private static let unitBytesMax = 256 << 20
+
   /// CLIENT PAUSE: whether the command, of which nothing has happened yet, has to wait.
   private func isHeldBack(_ command: Command, _ flags: CommandFlags, _ session: Session) -> Bool {
     let writes = flags.contains(.write) || command == .exec && session.transaction?.writes == true
@@ -293,7 +352,7 @@ package final class Executor {
     return isData && (asked.asksQuorum || store.isReplica && asked != .async)
   }
 
-  private func applyReplyMode(_ session: Session, from begin: Int) {
+  func applyReplyMode(_ session: Session, from begin: Int) {
     switch session.replyMode {
     case .on: break
     case .off: reply.truncate(to: begin)

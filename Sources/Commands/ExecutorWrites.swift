@@ -115,7 +115,9 @@ extension Executor {
   func beginPut(
     key: UnsafeRawBufferPointer, valueBytes: Int, expiry: UInt64, in database: Int
   ) throws(CommandFailure) -> UnsafeMutableRawPointer {
-    guard valueBytes <= store.configuration.valueBytesMax else { throw .valueTooLong }
+    if _slowPath(valueBytes > Self.smallBytesMax || valueBytes > store.configuration.valueBytesMax) {
+      try noteLarge(valueBytes)
+    }
     guard let place = store.beginPut(store.table(database), key: key, valueBytes: valueBytes, expiry: expiry) else {
       throw .outOfMemory
     }

@@ -68,4 +68,8 @@ package struct Attention: OptionSet, Sendable {
   package static let timed = Attention(rawValue: 4)
   /// Another node may be master by now: what needs a quorum waits until a majority was heard of.
   package static let unconfirmed = Attention(rawValue: 8)
+  /// The log that waits to be written is full: writes wait.
+  package static let full = Attention(rawValue: 16)
+  /// This batch has taken long, or has written much: what is left of it waits until the loop has served others.
+  package static let turnIsOver = Attention(rawValue: 32)
 }

@@ -73,18 +73,21 @@ package struct Transaction {
   package private(set) var aborted = false
   /// One of the queued commands writes.
   package private(set) var writes = false
+  /// One of them reads.
+  package private(set) var reads = false
   package init() {}
 
   /// Limit of one connection's queue, and of the keys it watches.
   package static let bytesMax = 64 << 20
 
   /// Adds a copy of a command. False, and nothing added, if the queue is full.
-  mutating func add(_ command: Command, copying arguments: borrowing ArgumentList, writes: Bool) -> Bool {
+  mutating func add(_ command: Command, copying arguments: borrowing ArgumentList, _ flags: CommandFlags) -> Bool {
     let size = arguments.byteCount + arguments.count * 8 + 256
     guard size <= Self.bytesMax - bytes else { return false }
     bytes += size
-    queue.append(QueuedCommand(command, copying: arguments))
-    if writes { self.writes = true }
+    queue.append(QueuedCommand(command, copying: arguments, flags))
+    if flags.contains(.write) { writes = true }
+    if flags.contains(.readonly) { reads = true }
     return true
   }
 
@@ -99,8 +102,11 @@ package struct Transaction {
 package final class QueuedCommand {
   package let command: Command
   package let arguments: ArgumentList
-  package init(_ command: Command, copying arguments: borrowing ArgumentList) {
+  /// Of the subcommand, if it has one.
+  let flags: CommandFlags
+  package init(_ command: Command, copying arguments: borrowing ArgumentList, _ flags: CommandFlags) {
     self.command = command
+    self.flags = flags
     self.arguments = ArgumentList(copying: arguments)
   }
 }
@@ -130,6 +136,12 @@ package enum Suspension: Sendable {
   case time(until: Tick)
   /// The server answers when it is done.
   case reply(PendingReply)
+  /// EXEC: commands of the transaction that wait, one after the other; see `Executor.resume`.
+  case exec(ExecTail)
+  /// The log that waits to be written is full: nothing of the command has happened; it is executed anew when there is room.
+  case room
+  /// The connection has had its turn: the same, when the loop has looked at the others.
+  case turn
   /// CLIENT PAUSE: nothing of the command has happened; it is executed anew when the pause is over.
   case paused
   /// The same, until a majority of the voters was heard of, or the deadline has come.
@@ -138,8 +150,8 @@ package enum Suspension: Sendable {
   /// The command stays where it is.
   package var isBeforeCommand: Bool {
     switch self {
-    case .paused, .unconfirmed: true
-    case .slaves, .disks, .visible, .time, .reply: false
+    case .paused, .unconfirmed, .room, .turn: true
+    case .slaves, .disks, .visible, .time, .reply, .exec: false
     }
   }
 }

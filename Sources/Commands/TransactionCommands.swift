@@ -6,7 +6,7 @@ import RESP
 extension Executor {
   func transactionCommand(
     _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session
-  ) throws(CommandFailure) {
+  ) throws(CommandFailure) -> Outcome {
     switch command {
     case .multi:
       guard session.transaction == nil else { throw .text("ERR MULTI calls can not be nested") }
@@ -16,13 +16,14 @@ extension Executor {
       guard session.transaction != nil else { throw .text("ERR DISCARD without MULTI") }
       session.discardTransaction()
       reply.ok()
-    case .exec: try exec(session)
+    case .exec: return try exec(session)
     case .watch: try watch(arguments, session)
     case .unwatch:
       session.unwatch()
       reply.ok()
     default: preconditionFailure("\(command) is not about transactions")
     }
+    return .done
   }
 
   // MARK: Queueing
@@ -49,12 +50,12 @@ extension Executor {
       }
       flags = info.flags
     }
-    if let failure = refusalToQueue(flags) {
+    if let failure = refusalToQueue(command, flags, arguments) {
       refuseToQueue(session)
       return answer(failure)
     }
     if session.transaction?.aborted == false,
-      session.transaction?.add(command, copying: arguments, writes: flags.contains(.write)) == false
+      session.transaction?.add(command, copying: arguments, flags) == false
     {
       refuseToQueue(session)
       return reply.error("ERR the transaction is too large: at most \(Transaction.bytesMax) bytes of commands")
@@ -67,8 +68,16 @@ extension Executor {
     session.transaction?.abort()
   }
 
-  private func refusalToQueue(_ flags: CommandFlags) -> CommandFailure? {
-    if flags.contains(.noMulti) { return .text("ERR Command not allowed inside a transaction") }
+  private func refusalToQueue(
+    _ command: Command, _ flags: CommandFlags, _ arguments: borrowing ArgumentList
+  ) -> CommandFailure? {
+    // Redis lets FAILOVER into a transaction; here it answers when it is over, and what is queued behind it would run on a
+    // node that is no master any more.
+    if flags.contains(.noMulti) || command == .failover { return .text("ERR Command not allowed inside a transaction") }
+    // All records of a transaction have one level, which is chosen before the first of them.
+    if command == .commit && arguments.count > 2 || command == .table && arguments.count > 2 {
+      return .text("ERR a commit level cannot be changed inside a transaction")
+    }
     guard flags.contains(.write) else { return nil }
     if !takesWrites { return .readOnly }
     return store.isWritable ? nil : refusal()
@@ -83,17 +92,28 @@ extension Executor {
 
   // MARK: EXEC
 
-  private func exec(_ session: Session) throws(CommandFailure) {
+  private func exec(_ session: Session) throws(CommandFailure) -> Outcome {
     guard let transaction = session.transaction else { throw .text("ERR EXEC without MULTI") }
     let watched = session.watched
     session.discardTransaction()
     if transaction.aborted { throw .text("EXECABORT Transaction discarded because of previous errors.") }
+    if transaction.reads, let refusal = staleness(.readonly, session) {
+      errorReplies &+= 1
+      reply.error(refusal)
+      return .done
+    }
     if transaction.writes {
-      do throws(CommandFailure) { try beginWriteAnywhere() } catch { return discarded(because: error) }
+      do throws(CommandFailure) { try beginWriteAnywhere() } catch {
+        discarded(because: error)
+        return .done
+      }
     } else {
       holdStill()
     }
-    for key in watched where try isTouched(key) { return reply.nullArray() }
+    for key in watched where try isTouched(key) {
+      reply.nullArray()
+      return .done
+    }
 
     // Without writes there is no unit: a slave's log goes its own way.
     if transaction.writes { store.beginUnit() }
@@ -107,8 +127,22 @@ extension Executor {
     // `run` begins with the session's and leaves the executor's in step with it.
     session.gate = gate
     session.lastWrite = lastWrite
+    let start = reply.count
     reply.array(transaction.queue.count)
+    var tail: ExecTail?
+    var kept = start
     for queued in transaction.queue {
+      // What is about the server keeps its order behind a command that waits.
+      if queued.flags.contains(.waits)
+        || tail != nil && Self.isServed(queued.command) && !Self.answersInPlace(queued)
+      {
+        let waiting = tail ?? ExecTail()
+        waiting.add(bytes: UnsafeRawBufferPointer(rebasing: reply.bytes[kept...]))
+        waiting.add(waiting: queued)
+        kept = reply.count
+        tail = waiting
+        continue
+      }
       commandsProcessed &+= 1
       let begin = reply.count
       switch run(queued.command, queued.arguments, session) {
@@ -120,6 +154,18 @@ extension Executor {
         reply.error("ERR the command would wait, which a transaction cannot" as StaticString)
       }
       if monitored { feedMonitors(queued.command, queued.arguments, session) }
+    }
+    guard let tail else { return .done }
+    tail.add(bytes: UnsafeRawBufferPointer(rebasing: reply.bytes[kept...]))
+    reply.truncate(to: start)
+    return .suspended(.exec(tail))
+  }
+
+  /// About the data of the transaction's moment: WAIT and its kin answer at once what is so, DIGEST what is there.
+  private static func answersInPlace(_ queued: QueuedCommand) -> Bool {
+    switch queued.command {
+    case .wait, .waitaof, .waitlsn, .lastlsn: true
+    default: queued.flags.contains(.readonly)
     }
   }
 

@@ -1,5 +1,6 @@
 // Raw memory: system calls and mappings.
 import CSupport
+import Core
 
 #if canImport(Glibc)
   import Glibc
@@ -22,6 +23,7 @@ public final class RealFileSystem: FileSystem {
   }
 
   public func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any OpenFile {
+    MayBlock.check("open \(path)")
     let flags: Int32 =
       switch mode {
       case .read: O_RDONLY
@@ -57,6 +59,7 @@ public final class RealFileSystem: FileSystem {
   }
 
   public func rename(_ from: String, to: String) throws(FileError) {
+    MayBlock.check("rename \(from)")
     #if canImport(Darwin)
       try check(Darwin.rename(from, to), "rename", from)
     #elseif canImport(Musl)
@@ -66,6 +69,7 @@ public final class RealFileSystem: FileSystem {
     #endif
   }
   public func unlink(_ path: String) throws(FileError) {
+    MayBlock.check("remove \(path)")
     #if canImport(Darwin)
       try check(Darwin.unlink(path), "remove", path)
     #elseif canImport(Musl)
@@ -75,15 +79,20 @@ public final class RealFileSystem: FileSystem {
     #endif
   }
   public func makeDirectory(_ path: String) throws(FileError) {
+    MayBlock.check("make \(path)")
     var built = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
       built += (built.isEmpty || built.hasSuffix("/") ? "" : "/") + part
       if mkdir(built, 0o750) != 0, errno != EEXIST { throw Self.failure("make the directory", built) }
     }
   }
-  public func removeDirectory(_ path: String) throws(FileError) { try check(rmdir(path), "remove the directory", path) }
+  public func removeDirectory(_ path: String) throws(FileError) {
+    MayBlock.check("remove \(path)")
+    try check(rmdir(path), "remove the directory", path)
+  }
 
   public func list(_ path: String) throws(FileError) -> [String] {
+    MayBlock.check("list \(path)")
     guard let directory = opendir(path) else {
       if errno == ENOENT { return [] }
       throw Self.failure("list", path)
@@ -99,7 +108,10 @@ public final class RealFileSystem: FileSystem {
     return names.sorted()
   }
 
-  public func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+  public func exists(_ path: String) -> Bool {
+    MayBlock.check("look for \(path)")
+    return access(path, F_OK) == 0
+  }
 
   public func syncDirectory(_ path: String) throws(FileError) {
     let file = try open(path, .read)
@@ -108,6 +120,7 @@ public final class RealFileSystem: FileSystem {
   }
 
   public func freeBytes(_ path: String) throws(FileError) -> UInt64 {
+    MayBlock.check("ask for the free space of \(path)")
     var answer = statvfs()
     try check(statvfs(path, &answer), "ask for the free space of", path)
     return UInt64(answer.f_bavail) * UInt64(answer.f_frsize)
@@ -148,6 +161,7 @@ final class RealFile: OpenFile, @unchecked Sendable {
   deinit { close() }
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileError) {
+    MayBlock.check("write \(path)")
     var done = 0
     while done < bytes.count {
       let n = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + off_t(done))
@@ -160,6 +174,7 @@ final class RealFile: OpenFile, @unchecked Sendable {
   }
 
   func write(_ bytes: UnsafeRawBufferPointer, followedBy tail: [UInt8], at offset: UInt64) throws(FileError) {
+    MayBlock.check("write \(path)")
     var written = 0
     var code: Int32 = 0
     tail.withUnsafeBytes { raw in
@@ -182,6 +197,7 @@ final class RealFile: OpenFile, @unchecked Sendable {
   }
 
   func read(at offset: UInt64, count: Int) throws(FileError) -> [UInt8] {
+    MayBlock.check("read \(path)")
     var failure: FileError?
     let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
       filled = 0
@@ -201,6 +217,7 @@ final class RealFile: OpenFile, @unchecked Sendable {
   }
 
   func sync() throws(FileError) {
+    MayBlock.check("sync \(path)")
     #if canImport(Darwin)
       let result = fsync(descriptor)
     #else
@@ -210,6 +227,7 @@ final class RealFile: OpenFile, @unchecked Sendable {
   }
 
   func reserve(_ bytes: UInt64) throws(FileError) {
+    MayBlock.check("reserve \(path)")
     #if canImport(Glibc) || canImport(Musl)
       let code = posix_fallocate(descriptor, 0, off_t(bytes))
       if code != 0 { throw RealFileSystem.failure("reserve \(bytes) bytes for", path, code) }
@@ -217,10 +235,12 @@ final class RealFile: OpenFile, @unchecked Sendable {
   }
 
   func truncate(_ bytes: UInt64) throws(FileError) {
+    MayBlock.check("cut \(path)")
     if ftruncate(descriptor, off_t(bytes)) != 0 { throw RealFileSystem.failure("cut", path) }
   }
 
   func size() throws(FileError) -> UInt64 {
+    MayBlock.check("ask for the size of \(path)")
     var answer = stat()
     if fstat(descriptor, &answer) != 0 { throw RealFileSystem.failure("ask for the size of", path) }
     return UInt64(answer.st_size)

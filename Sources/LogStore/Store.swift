@@ -8,8 +8,9 @@ public struct StoreConfiguration: Sendable {
   public var segmentBytes = 32 << 20
   /// Memory for the newest part of the log: feeds slaves without disk reads.
   public var opsBufferBytes = 16 << 20
-  /// Bytes appended and not yet written to disk, beyond which writers are held back.
-  public var unwrittenBytesMax = 256 << 20
+  /// Bytes appended and not yet written to disk, beyond which writers are held back. One batch of commands may go beyond
+  /// it, by its last record and a MiB.
+  public var unwrittenBytesMax = 64 << 20
   public var valueBytesMax = 64 << 20
   public var keyBytesMax = RecordView.keyBytesMax
   /// Of a data set whose log names no number: the newest catalog record there counts more.
@@ -157,11 +158,16 @@ public final class LogStore: @unchecked Sendable {
   // Commit state.
   /// Bytes of records in the segments that were filled since the start; together with those in the active one, less
   /// `writtenBytes`, it is what waits for the disk. Under the write lock.
-  var closedBytes = 0
+  @usableFromInline var closedBytes = 0
   /// Bytes of records that were written since the start, and those that the active segment had then.
-  let writtenBytes = Atomic<Int>(0)
-  /// Bytes in filled segments that are not written yet; a measure for back-pressure.
-  let backlog = Atomic<Int>(0)
+  @usableFromInline let writtenBytes = Atomic<Int>(0)
+  /// Bytes of records appended since the start, as of the end of the newest batch that wrote.
+  @usableFromInline let appendedBytesSeen = Atomic<Int>(0)
+  /// Bytes of filled segments that are written and not sealed yet, and whether the last attempt to seal failed.
+  @usableFromInline let unsealedBytes = Atomic<Int>(0)
+  @usableFromInline let sealingFails = Atomic<Bool>(false)
+  /// Where the records of the active segment began that count as appended since the start.
+  @usableFromInline var activeRecordsAt = 0
   let commitState = Mutex(CommitState())
   @usableFromInline let refusal = Atomic<UInt8>(0)
   let failureText = Mutex<String>("")

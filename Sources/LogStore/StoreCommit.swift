@@ -26,9 +26,24 @@ extension LogStore {
     closedBytes + max(0, activeUsed - active.recordsAt) - writtenBytes.load(ordering: .acquiring)
   }
 
-  /// The disk is so far behind that writers should be held back.
-  @inlinable public var isOverloaded: Bool { backlogBytes > configuration.unwrittenBytesMax }
-  @usableFromInline var backlogBytes: Int { backlog.load(ordering: .relaxed) }
+  /// The disk is so far behind that writers should be held back: what waits to be written, or what is written and waits for
+  /// its index file (and stays in memory until then), is more than `unwrittenBytesMax`. Cheap: asked once a batch.
+  @inlinable public var isOverloaded: Bool {
+    let unwritten = appendedBytesSeen.load(ordering: .relaxed) &- writtenBytes.load(ordering: .relaxed)
+    return unwritten > configuration.unwrittenBytesMax || isSealingBehind
+  }
+  @usableFromInline var isSealingBehind: Bool {
+    let unsealed = unsealedBytes.load(ordering: .relaxed)
+    // What waits for slaves is not sealed, and has bounds of its own.
+    return unsealed > configuration.unwrittenBytesMax &+ configuration.opsBufferBytes && !isGated
+      && !sealingFails.load(ordering: .relaxed)
+  }
+
+  /// To be called under the write lock by whoever appended, before the lock is given back.
+  @inlinable @inline(__always)
+  public func noteAppended() {
+    appendedBytesSeen.store(closedBytes &+ max(0, activeUsed &- activeRecordsAt), ordering: .relaxed)
+  }
 
   /// Group commit: writes what has been appended since the last call and, with `sync`, waits until it is on disk.
   ///
@@ -70,7 +85,6 @@ extension LogStore {
         // The next segment's records must never be on disk without this one's.
         if item.filled { try complete(item.segment) }
       }
-      backlog.store(0, ordering: .relaxed)
       noteRoom()
       result.filledSegments = work.contains { $0.filled }
       if positions.written < last { positions.set(written: last) }
@@ -138,6 +152,7 @@ extension LogStore {
       segment.synced = segment.written
     }
     segment.handedOver = true
+    unsealedBytes.add(segment.used, ordering: .relaxed)
     commitState.withLock { $0.complete.append(segment) }
   }
 

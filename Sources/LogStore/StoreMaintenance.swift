@@ -32,12 +32,15 @@ extension LogStore {
       {
         try seal(segment)
         commitState.withLock { _ = $0.complete.removeFirst() }
+        unsealedBytes.subtract(segment.used, ordering: .relaxed)
         result.segmentsChanged = true
       }
+      sealingFails.store(false, ordering: .relaxed)
       try trimOpsBuffer()
       if dropDeadSegments(compactionBounds(neededFrom: neededFrom, rawFrom: rawFrom)) { result.segmentsChanged = true }
     } catch {
       result.error = error
+      sealingFails.store(true, ordering: .relaxed)
       if !error.isPassing { latch(error) }
     }
     epochs.collect()

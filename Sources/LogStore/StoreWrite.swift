@@ -364,7 +364,6 @@ extension LogStore {
       active.lastLSN = LSN(lastLSN)
       active.state = .filled
       active.endsInsideUnit = inUnit ? unitLastRecord != nil : replicatedUnitIsOpen
-      backlog.store(unwrittenBytes, ordering: .relaxed)
       closedBytes += activeUsed - active.recordsAt
     }
     let segment = Segment(
@@ -390,6 +389,7 @@ extension LogStore {
     activeUsed = segment.used
     activeCapacity = segment.capacity
     activeSlot = segment.slot
+    activeRecordsAt = segment.recordsAt
     lastLandmark = 0
     mappedEnds[segment.slot] = segment.capacity
     bases[segment.slot].store(UInt(bitPattern: memory.start), ordering: .releasing)

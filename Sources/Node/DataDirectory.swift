@@ -27,6 +27,9 @@ package final class DataDirectory: Sendable {
   /// How far the log of the live store went.
   package let reachFile: ReachFile
   package let reserve: SpaceReserve
+  /// Held by whoever writes or removes generations, across the disk: changes come one after the other. Who only looks at
+  /// `state` never waits for a disk.
+  private let changing = Mutex<Void>(())
   package static let generationsKept = 3
   private static let inputOutputError: Int32 = 5  // EIO
 
@@ -172,35 +175,40 @@ package final class DataDirectory: Sendable {
     return try DirectoryFile.decode(bytes)
   }
 
-  /// Writes a new generation; it holds when this returns.
-  package func change(_ edit: (inout DirectoryFile) -> Void) throws(FileError) {
-    var failure: FileError?
-    state.withLock { state in
-      var next = state.current
+  /// Writes a new generation; it holds when this returns. Changes are made one after the other, each on what the one before
+  /// has left: what `edit` puts in is never overtaken by something older.
+  ///
+  /// - Parameter ifDifferent: nothing is written if `edit` changes nothing.
+  package func change(ifDifferent: Bool = false, _ edit: (inout DirectoryFile) -> Void) throws(FileError) {
+    let failure: FileError? = changing.withLock { _ in
+      let current = self.current
+      var next = current
       edit(&next)
-      next.generation = state.current.generation + 1
-      if next.era == state.current.era,
-        next.storeNumber != state.current.storeNumber || next.lineage != state.current.lineage
-      {
+      if ifDifferent, next == current { return nil }
+      next.generation = current.generation + 1
+      if next.era == current.era, next.storeNumber != current.storeNumber || next.lineage != current.lineage {
         let reach = next.reach
         next.beginEra()
         // Of the new store, if it was described.
-        if reach != state.current.reach { next.reach = reach }
+        if reach != current.reach { next.reach = reach }
       }
       do throws(FileError) {
         let bytes = next.encoded()
-        try reserve.withRoom(2 * bytes.count) { () throws(FileError) in
+        try reserve.withRoom(2 * bytes.count) { [next] () throws(FileError) in
           try fileSystem.replace("\(path)/\(DirectoryFile.name(next.generation))", in: path, with: bytes)
         }
-        if state.current.generation > 0 { state.older.insert(state.current, at: 0) }
-        state.older = Array(state.older.prefix(Self.generationsKept - 1))
-        state.current = next
       } catch {
         // It may stand there all the same, unsynced: a start must not find what this process does not go by.
         try? fileSystem.unlink("\(path)/\(DirectoryFile.name(next.generation))")
         try? fileSystem.syncDirectory(path)
-        failure = error
+        return error
       }
+      state.withLock { [next] state in
+        if current.generation > 0 { state.older.insert(current, at: 0) }
+        state.older = Array(state.older.prefix(Self.generationsKept - 1))
+        state.current = next
+      }
+      return nil
     }
     if let failure { throw failure }
     removeOldGenerations()

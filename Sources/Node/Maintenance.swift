@@ -48,6 +48,7 @@ extension NodeCore {
   ///
   /// - Parameter sealsAll: also what is not committed yet.
   package func maintainStore(sealsAll: Bool = false) {
+    replication.saveListIfDue()
     noteRefetched()
     if lostFiles.withLock({ !$0.isEmpty }) { noteLostFiles() }
     maintaining.withLock { _ in

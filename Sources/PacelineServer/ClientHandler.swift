@@ -31,20 +31,22 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   /// In the executor's buffer.
   var replies = 0
   var heldBytes = 0
-  private(set) var suspension: Suspension?
+  var suspension: Suspension?
+  /// As long as it owes a password.
+  var stranger = Stranger()
   /// What goes to the master; there from the first time on.
   var forward: Forwarder?
   /// The forwarder's batch, to be sent when what is behind it is kept.
   var forwardToStart: PendingReply?
   /// So many bytes of `pending` came while a handover held writes back: their writes go to the new master.
   var graceBytes = 0
-  private var pausedAsMaster = false
+  var pausedAsMaster = false
   var isSuspended: Bool { suspension != nil }
   var heldReplies: Int { held.count }
-  private(set) var isReading = true
+  var isReading = true
   /// On the worker's list of those whose replies wait; kept by the worker.
   var isWaiting = false
-  private(set) var closed = false
+  var closed = false
   /// True while commands are executed. When a write fails, NIO hands over what is still in the socket before it returns:
   /// a reply to a client that is gone brings `channelRead` back in the middle of `execute`.
   private var isExecuting = false
@@ -75,6 +77,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
   func channelInactive(context: ChannelHandlerContext) {
     closed = true
+    stranger.left(worker.server.service.strangers)
     endForwarding()
     worker.forget(self)
     worker.server.closed(self)
@@ -91,6 +94,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     worker.counters.received(buffer.readableBytes)
     // Who sent the rest reads no replies any more.
     if closed || session.closing || isExecuting { return }
+    defer { countStranger() }
     if pending != nil {
       pending!.writeBuffer(&buffer)
       guard suspension == nil else { return holdBack() }
@@ -117,9 +121,12 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     refuseOversize()
   }
 
-  private func executePending() {
+  func executePending() {
     guard var buffer = pending else { return }
-    defer { startForwarding() }
+    defer {
+      startForwarding()
+      countStranger()
+    }
     pending = nil
     let consumed = buffer.withUnsafeReadableBytes { execute($0) }
     buffer.moveReaderIndex(forwardBy: consumed)
@@ -134,6 +141,13 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     refuseOversize()
   }
 
+  /// What a connection that owes a password holds counts for all of them together.
+  @inline(__always)
+  private func countStranger() {
+    if _fastPath(session.authenticated && !stranger.holdsBytes) { return }
+    countStrangersBytes()
+  }
+
   private func refuseOversize() {
     guard suspension == nil, let pending, pending.readableBytes > limits.commandBytesMax else { return }
     finish("ERR Protocol error: too big request (client-query-buffer-limit)")
@@ -145,10 +159,6 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   private func execute(_ bytes: UnsafeRawBufferPointer) -> Int {
     guard let start = bytes.baseAddress else { return 0 }
     let executor = worker.executor
-    if worker.server.isOverloaded(executor.store) {
-      hold(.time(until: Clocks.monotonic))
-      return 0
-    }
     logIsLost = !executor.store.isWritable && executor.store.isClosedForGood
     isExecuting = true
     defer { isExecuting = false }
@@ -206,7 +216,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     graceBytes = max(0, graceBytes - at)
     holdForwarded()
     limits.authenticated = session.authenticated
-    if session.closing { closeAfterReplies() }
+    // Whoever waits for an answer gets that first.
+    if session.closing, suspension == nil { closeAfterReplies() }
     return at
   }
 
@@ -239,7 +250,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   }
 
   /// Turns the executor's replies into bytes on the way, or into held ones.
-  private func sendReplies() {
+  func sendReplies() {
     let executor = worker.executor
     guard executor.reply.count > 0 else { return }
     var buffer = channel.allocator.buffer(capacity: executor.reply.count)
@@ -347,7 +358,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     channel.close(promise: nil)
   }
 
-  private func closeAfterReplies() {
+  func closeAfterReplies() {
     pending = nil
     if held.isEmpty { channel.close(promise: nil) }
   }
@@ -359,106 +370,6 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     session.closing = true
     sendReplies()
     closeAfterReplies()
-  }
-
-  // MARK: Waiting
-
-  func hold(_ why: Suspension) {
-    suspension = why
-    if case .paused = why { pausedAsMaster = worker.takesWrites }
-    worker.suspend(self)
-    if case .time(let until) = why { wake(at: until) }
-    if case .unconfirmed(let deadline) = why { wake(at: deadline) }
-    if case .slaves(_, _, let deadline?) = why { wake(at: deadline) }
-    if case .visible(_, let deadline?) = why { wake(at: deadline) }
-    if case .disks(_, _, _, let deadline?) = why { wake(at: deadline) }
-  }
-
-  private func wake(at deadline: Tick) {
-    let milliseconds = Int64(clamping: deadline.since(Clocks.monotonic))
-    let this = NIOLoopBound(self, eventLoop: channel.eventLoop)
-    channel.eventLoop.scheduleTask(in: .milliseconds(min(milliseconds, 1 << 40) + 1)) { this.value.retry() }
-  }
-
-  /// The connection leaves the clients: `answer` is its last reply, then `next` handles its bytes.
-  func handOver(answer: ByteBuffer, to next: any ChannelHandler) {
-    suspension = nil
-    closed = true
-    endForwarding()
-    worker.forget(self)
-    worker.server.closed(self)
-    channel.writeAndFlush(answer, promise: nil)
-    do {
-      try channel.pipeline.syncOperations.addHandler(next)
-      channel.pipeline.syncOperations.removeHandler(self, promise: nil)
-      if let rest = pending, rest.readableBytes > 0 { channel.pipeline.fireChannelRead(rest) }
-    } catch {
-      channel.close(promise: nil)
-    }
-  }
-
-  /// Answers a suspended command with an error from outside the executor.
-  func answerSuspended(_ error: String) {
-    guard suspension != nil, !closed else { return }
-    suspension = nil
-    worker.resumed(self)
-    var reply = channel.allocator.buffer(capacity: error.utf8.count + 3)
-    reply.writeString("-\(error)\r\n")
-    send(reply)
-    executePending()
-  }
-
-  /// While suspended, at most 64 KiB of further commands are taken from the socket.
-  private func holdBack() {
-    if isReading, pending?.readableBytes ?? 0 > 64 << 10 {
-      isReading = false
-      channel.setOption(.autoRead, value: false).whenFailure { _ in }
-    }
-  }
-
-  /// Looks whether the suspension is over, and goes on.
-  func retry() {
-    let now = Clocks.monotonic
-    if let forward {
-      // First: it may end one suspension and begin another.
-      forward.look(now: now)
-      if forward.isUnderWay { return }
-    }
-    guard let suspension, !closed else { return worker.resumed(self) }
-    guard channel.isWritable, heldBytes <= worker.outputBufferBytesMax / 2,
-      !worker.server.isOverloaded(worker.executor.store)
-    else {
-      return
-    }
-    guard let answer = worker.server.outcome(of: suspension, now: now) else {
-      if case .unconfirmed(let deadline) = suspension, now >= deadline {
-        self.suspension = nil
-        worker.resumed(self)
-        finish("NOQUORUM this node is no master any more and has not caught up with the new one: nothing was done")
-      }
-      return
-    }
-    self.suspension = nil
-    worker.resumed(self)
-    // A handover is over, and another node is master.
-    if case .paused = suspension, pausedAsMaster, !worker.server.isMaster { graceBytes = pending?.readableBytes ?? 0 }
-    if let answer {
-      worker.executor.reply.removeAll(keepingCapacity: true)
-      worker.executor.reply.protocolVersion = session.protocolVersion
-      answer(worker.executor)
-      if session.replyMode == .off { worker.executor.reply.removeAll(keepingCapacity: true) }
-      sendReplies()
-    }
-    if !isReading {
-      isReading = true
-      channel.setOption(.autoRead, value: true).whenFailure { _ in }
-    }
-    executePending()
-  }
-
-  func channelWritabilityChanged(context: ChannelHandlerContext) {
-    if channel.isWritable, suspension != nil { retry() }
-    context.fireChannelWritabilityChanged()
   }
 }
 

@@ -46,7 +46,8 @@ final class CommitThread: @unchecked Sendable {
 
   /// Runs while no commit does.
   func between<Result>(_ body: () throws -> Result) rethrows -> Result {
-    try committing.withLock { _ in try body() }
+    MayBlock.check("wait for a commit")
+    return try committing.withLock { _ in try body() }
   }
 
   /// Writes and syncs everything that is appended now.
@@ -54,6 +55,7 @@ final class CommitThread: @unchecked Sendable {
   func flush() -> CommitResult { commit(sync: true) }
 
   private func commit(sync: Bool) -> CommitResult {
+    MayBlock.check("commit")
     let (current, result) = committing.withLock { _ in
       let current = store.withLock { $0 }
       return (current, current.commit(sync: sync))

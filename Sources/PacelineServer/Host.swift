@@ -19,7 +19,10 @@ extension ServerCore: NodeHost {
   package func beside(_ name: String, _ work: @escaping @Sendable () -> Void) -> any Joinable {
     BackgroundThread(name, work)
   }
-  package func pause(milliseconds: Int) { Clocks.sleep(milliseconds: UInt64(max(0, milliseconds))) }
+  package func pause(milliseconds: Int) {
+    MayBlock.check("pause")
+    Clocks.sleep(milliseconds: UInt64(max(0, milliseconds)))
+  }
 
   package var nodeConfiguration: NodeConfiguration { settings.withLock { $0.node } }
 
@@ -49,6 +52,7 @@ extension ServerCore: NodeHost {
 
   /// Runs on every loop between two batches; returns when all have. Blocks.
   private func waitForLoops(_ body: @escaping @Sendable (LoopWorker) -> Void) {
+    MayBlock.check("wait for the loops")
     let allOver = Signal()
     let latch = Latch(count: workers.count)
     for worker in workers {
@@ -63,13 +67,17 @@ extension ServerCore: NodeHost {
     for worker in workers { worker.eventLoop.execute { worker.takesWrites = yes } }
   }
   package func commitAdvanced() { for worker in workers { worker.commitAdvanced() } }
-  package func pauseWrites(_ yes: Bool) {
-    service.handoverPauses.store(yes, ordering: .releasing)
-    if yes {
-      service.watch(.paused)
-      // A batch that began before has written when its loop comes here.
-      waitForLoops { _ in }
-    }
+  package func pauseWrites(_ yes: Bool) { if yes { holdWrites(.handover) } else { releaseWrites(.handover) } }
+
+  /// When this returns, no loop lets a write in for clients, until the reason is taken back. Blocks.
+  func holdWrites(_ why: WriteHold) {
+    service.hold(why)
+    // A batch that began before has written when its loop comes here.
+    waitForLoops { _ in }
+    stateChanged()
+  }
+  func releaseWrites(_ why: WriteHold) {
+    service.release(why)
     stateChanged()
   }
   package func damageMet(in file: String, of store: LogStore) { scrubThread.damageMet(in: file, of: store) }

@@ -22,6 +22,11 @@ final class LoopWorker: @unchecked Sendable {
   private(set) var forwardsWrites = false
   /// Replies held for one client beyond which its commands wait.
   var outputBufferBytesMax: Int
+  /// What all connections together may hold that owe a password, and how long each may owe it.
+  private(set) var strangersBytesMax = 0
+  private(set) var authTimeoutMilliseconds: UInt64 = 0
+  /// When the connections that owe a password were looked at last.
+  private var lookedAtStrangers = Tick(milliseconds: 0)
   /// The level that every write has at least.
   var level = RecordLevel.async
   /// How long a reply may wait for slaves.
@@ -49,6 +54,8 @@ final class LoopWorker: @unchecked Sendable {
     level = settings.commit.level
     forwardsWrites = settings.forwardWrites
     syncTimeoutMilliseconds = UInt64(settings.syncTimeoutMilliseconds)
+    strangersBytesMax = settings.unauthenticatedBytesMax
+    authTimeoutMilliseconds = UInt64(settings.authTimeoutSeconds) * 1000
   }
 
   // MARK: Batches
@@ -61,6 +68,7 @@ final class LoopWorker: @unchecked Sendable {
       takesWrites: takesWrites || forwarding)
     executor.writeBar = server.writeBar
     executor.attention = server.service.attention
+    if _slowPath(executor.store.isOverloaded) { executor.attention.insert(.full) }
     if _slowPath(executor.tick.milliseconds >= server.node.readLease.load(ordering: .relaxed)) {
       executor.attention.insert(.unconfirmed)
     }
@@ -162,7 +170,18 @@ final class LoopWorker: @unchecked Sendable {
   }
 
   /// Several times a second, from the maintenance thread: deadlines of suspended commands.
-  func tickIfNeeded() { stateChanged() }
+  func tickIfNeeded() {
+    stateChanged()
+    guard server.password != nil else { return }
+    eventLoop.execute { [self] in lookAtStrangers() }
+  }
+
+  private func lookAtStrangers() {
+    let now = Clocks.monotonic
+    guard now.since(lookedAtStrangers) >= 1000 else { return }
+    lookedAtStrangers = now
+    for client in Array(clients.values) { client.lookAtStranger(now) }
+  }
 
   /// The state of the row changed (acks, role, positions): whoever waits for it looks again.
   func stateChanged() {

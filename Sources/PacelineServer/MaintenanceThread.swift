@@ -15,9 +15,12 @@ final class MaintenanceThread: @unchecked Sendable {
   private var lastDigest = Tick(milliseconds: 0)
   private var lastTrim = Tick(milliseconds: 0)
   private var trimmedIndexBytes = 0
+  /// Since the heap was trimmed last.
+  private var mostConnections = 0
 
   private static let digestIntervalMilliseconds: UInt64 = 5000
   private static let trimIntervalMilliseconds: UInt64 = 3000
+  private static let leftConnectionsMin = 100
 
   init(core: ServerCore) { self.core = core }
 
@@ -39,7 +42,8 @@ final class MaintenanceThread: @unchecked Sendable {
 
   private func round() {
     let now = Clocks.monotonic
-    core.node.expire()
+    // What slaves wait for at the end of the server does not grow by itself.
+    if !core.service.holds.contains(.shutdown) { core.node.expire() }
     core.node.maintainStore()
     core.node.disk.look(core.store)
     core.node.tick()
@@ -56,7 +60,7 @@ final class MaintenanceThread: @unchecked Sendable {
     }
   }
 
-  /// A growing index leaves holes in the heap where its smaller partitions were.
+  /// A growing index leaves holes in the heap where its smaller partitions were, and so do many connections that close.
   private func trimHeap(_ now: Tick) {
     guard now.since(lastTrim) >= Self.trimIntervalMilliseconds else { return }
     lastTrim = now
@@ -64,8 +68,12 @@ final class MaintenanceThread: @unchecked Sendable {
     store.writeLock.lock()
     let indexBytes = store.figures().indexBytes
     store.writeLock.unlock()
-    guard abs(indexBytes - trimmedIndexBytes) > 8 << 20 else { return }
+    let connections = core.connected.load(ordering: .relaxed)
+    mostConnections = max(mostConnections, connections)
+    let haveMostLeft = mostConnections - connections > Self.leftConnectionsMin && connections * 2 < mostConnections
+    guard abs(indexBytes - trimmedIndexBytes) > 8 << 20 || haveMostLeft else { return }
     trimmedIndexBytes = indexBytes
+    mostConnections = connections
     paceline_trim_heap()
   }
 }

@@ -8,14 +8,18 @@ import Node
 import RESP
 import Replication
 import ServiceLifecycle
+import Synchronization
 
 /// A running Paceline server: opens the data directory, listens, and serves until it is told to stop.
 package struct Server: Service {
   private let configuration: ServerConfiguration
   private let logger: Logger
+  private let orders: ShutdownOrders
 
-  package init(configuration: ServerConfiguration, logger: Logger) {
+  /// - Parameter orders: what signals say to the server.
+  package init(configuration: ServerConfiguration, orders: ShutdownOrders, logger: Logger) {
     self.configuration = configuration
+    self.orders = orders
     self.logger = logger
   }
 
@@ -85,10 +89,57 @@ package struct Server: Service {
     }
     try await channel.setOption(.autoRead, value: true).get()
     logger.info("ready", metadata: ["server.port": "\(configuration.port)"])
-    try await gracefulShutdown()
+    orders.connect(core.shutdown)
+    await core.shutdown.waitForEnd()
     // Nobody new; what was appended is synced and its replies leave; then the connections end.
     try await channel.close()
     await core.stop()
     try await group.shutdownGracefully()
+  }
+}
+
+/// Brings signals to a server that may not be up yet.
+package final class ShutdownOrders: Sendable {
+  private enum State {
+    case starting
+    /// A signal came before the server was up: it ends when it is.
+    case asked
+    case serving(ShutdownControl)
+  }
+  private let state = Mutex(State.starting)
+  package init() {}
+
+  func connect(_ control: ShutdownControl) {
+    let wasAsked = state.withLock { state in
+      defer { state = .serving(control) }
+      if case .asked = state { return true }
+      return false
+    }
+    if wasAsked { control.signalled() }
+  }
+
+  /// A signal asks the server to end. False if it was asked before and has not ended yet.
+  package func ask() -> Bool {
+    let control: ShutdownControl? = state.withLock { state in
+      if case .serving(let control) = state { return control }
+      return nil
+    }
+    if let control {
+      if control.isUnderWay { return false }
+      control.signalled()
+      return true
+    }
+    return state.withLock { state in
+      if case .asked = state { return false }
+      state = .asked
+      return true
+    }
+  }
+
+  /// The server is up, and its end is on its way or not.
+  package var isServing: Bool {
+    state.withLock { state in
+      if case .serving = state { true } else { false }
+    }
   }
 }

@@ -34,6 +34,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   let maintenance = Signal()
   /// What the commands of the server itself keep.
   let service = ServiceState()
+  private(set) var shutdown: ShutdownControl!
   let nextClientID = Atomic<UInt64>(1)
   let connected = Atomic<Int>(0)
   let rejected = Atomic<Int>(0)
@@ -61,6 +62,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     compactionThread = CompactionThread(core: self)
     scrubThread = ScrubThread(core: self)
     digestRepair = DigestRepair(core: self)
+    shutdown = ShutdownControl(core: self)
     adminPool.start()
   }
 
@@ -72,6 +74,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
 
   func start(loops: [any EventLoop]) {
     workers = loops.map { LoopWorker(eventLoop: $0, server: self, store: store) }
+    for loop in loops { loop.execute { MayBlock.forbid() } }
     startService()
     maintenanceThread.start()
     compactionThread.start()
@@ -92,7 +95,6 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   }
   @inline(__always) var clock: WallClock { node.clock(wall: Clocks.wall) }
   @inline(__always) func appended() { commitThread.wake() }
-  @inline(__always) func isOverloaded(_ store: LogStore) -> Bool { store.isOverloaded }
 
   /// In this order: replies that are good leave, clients end, no more background changes, the log on disk, slaves and
   /// master end. The loops still run.
@@ -131,8 +133,13 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     switch suspension {
     case .time(let until): return now >= until ? .some(nil) : nil
     case .reply(let pending): return pending.ready.map { .some($0) }
+    case .turn: return .some(nil)
+    // A log that takes no writes says so itself.
+    case .room: return store.isOverloaded && store.isWritable ? nil : .some(nil)
+    // The connection asks the commands of its transaction itself.
+    case .exec: return nil
     case .paused:
-      let isPaused = service.handoverPauses.load(ordering: .acquiring) || service.pause.current(now: now) != nil
+      let isPaused = !service.holds.isEmpty || service.pause.current(now: now) != nil
       return isPaused ? nil : .some(nil)
     case .unconfirmed(let deadline):
       // As a slave it shows what was written before the question when it has caught up with the new master.

@@ -27,6 +27,9 @@ public struct CommandFlags: OptionSet, Sendable {
   /// Not allowed in a transaction.
   public static let noMulti = CommandFlags(rawValue: 1 << 12)
   public static let allowBusy = CommandFlags(rawValue: 1 << 13)
+  /// Answers when other loops, files or nodes have, or takes the store's lock by itself: at the end of a transaction, and
+  /// not inside it. Not shown.
+  public static let waits = CommandFlags(rawValue: 1 << 14)
 
   /// Redis's words for the flags, by bit.
   static let names: [StaticString] = [

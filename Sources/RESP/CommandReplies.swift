@@ -96,6 +96,8 @@ extension ReplyBuffer {
   }
 
   private mutating func statuses(_ names: [StaticString], _ bits: UInt32) {
+    // What has no word is not shown.
+    let bits = bits & (1 << UInt32(names.count) - 1)
     set(bits.nonzeroBitCount)
     for (bit, name) in names.enumerated() where bits & 1 << UInt32(bit) != 0 { simple(name) }
   }

@@ -69,7 +69,8 @@ package final class NodeProcess: @unchecked Sendable {
     self.random = random
     core = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: site.logger)
     workers = (0..<2).map { _ in
-      SimulatedWorker(node: self, loop: SimulatedLoop(process: process, seed: self.random.next()), store: store)
+      SimulatedWorker(
+        node: self, loop: SimulatedLoop(process: process, seed: self.random.next(), mayBlock: false), store: store)
     }
     process.stepEnded = { [unowned self] in stepEnded() }
   }
@@ -214,6 +215,7 @@ extension NodeProcess: NodeHost {
     func join() {}
   }
   package func pause(milliseconds: Int) {
+    MayBlock.check("pause")
     pauses += 1
     // Nothing else runs meanwhile: whatever is waited for never comes.
     precondition(pauses < 1000, "node \(site.number) waits for ever")
@@ -226,13 +228,17 @@ extension NodeProcess: NodeHost {
   package func closeClient(_ link: LinkID) { client(link.value)?.connection.close() }
 
   package func wakeCommit() { scheduleCommit() }
-  @discardableResult package func commitNow() -> CommitResult { commit(sync: true) }
+  @discardableResult package func commitNow() -> CommitResult {
+    MayBlock.check("commit")
+    return commit(sync: true)
+  }
   package func commits(in store: LogStore) {
     commitStore = store
     scheduleCommit()
   }
 
   package func moveReaders(to store: LogStore) {
+    MayBlock.check("wait for the loops")
     for worker in workers {
       let good = worker.good
       for id in worker.clients.keys.sorted() { worker.clients[id]?.endHeld(good: good) }

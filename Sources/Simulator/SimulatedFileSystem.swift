@@ -1,4 +1,5 @@
 // Raw memory: a mapping is a copy, freed with its `MappedFile`.
+import Core
 import LogStore
 import Synchronization
 
@@ -259,6 +260,7 @@ package final class SimulatedFileSystem: FileSystem {
     _ call: Call, _ path: String, onFault: (inout State) -> Void = { _ in },
     _ body: (inout State) throws(FileError) -> sending R
   ) throws(FileError) -> sending R {
+    MayBlock.check("\(call) \(path)")
     let result = state.withLock { state -> Result<R, FileError> in
       state.calls += 1
       state.counts[call, default: 0] += 1

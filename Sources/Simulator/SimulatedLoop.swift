@@ -1,3 +1,4 @@
+import Core
 import Node
 
 /// One thread of a process: runs what it is given in order, one at a time, each a random moment after the other, so that
@@ -10,9 +11,12 @@ package final class SimulatedLoop: WorkLoop, @unchecked Sendable {
   private var head = 0
   private var isScheduled = false
   private var busyUntil: UInt64 = 0
+  /// False for a loop that serves clients.
+  private let mayBlock: Bool
 
-  package init(process: SimulatedProcess, seed: UInt64) {
+  package init(process: SimulatedProcess, seed: UInt64, mayBlock: Bool = true) {
     self.process = process
+    self.mayBlock = mayBlock
     random = SplitMix64(seed: seed)
     process.ended.append { [weak self] in self?.forget() }
   }
@@ -66,7 +70,9 @@ package final class SimulatedLoop: WorkLoop, @unchecked Sendable {
       tasks.removeFirst(head)
       head = 0
     }
+    MayBlock.forbid(!mayBlock)
     work()
+    MayBlock.forbid(false)
     let busy = process.stepEnded()
     if busy > 0 { block(microseconds: busy) }
     arm()

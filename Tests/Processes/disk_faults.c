@@ -33,6 +33,7 @@ struct control {
   _Atomic uint64_t counts[OPERATIONS];
   char path[256];
   char hit[512];  // The path of the call at which it happened.
+  _Atomic uint32_t sync_milliseconds;  // Every sync takes so long, armed or not.
 };
 
 static struct control *control;
@@ -117,12 +118,20 @@ static ssize_t write_parts(const char *name, int descriptor, const struct iovec 
 ssize_t pwritev(int d, const struct iovec *p, int n, off_t o) { return write_parts("pwritev", d, p, n, o); }
 ssize_t pwritev64(int d, const struct iovec *p, int n, off_t o) { return write_parts("pwritev64", d, p, n, o); }
 
+static void be_slow(void) {
+  if (!control) return;
+  uint32_t milliseconds = atomic_load(&control->sync_milliseconds);
+  if (milliseconds) usleep(milliseconds * 1000);
+}
+
 int fsync(int descriptor) {
+  be_slow();
   REAL("fsync", int (*)(int));
   enum action action = decide_for(SYNC, descriptor);
   FINISH(action, -1, real(descriptor));
 }
 int fdatasync(int descriptor) {
+  be_slow();
   REAL("fdatasync", int (*)(int));
   enum action action = decide_for(SYNC, descriptor);
   FINISH(action, -1, real(descriptor));

@@ -65,6 +65,10 @@ class Faults:
         )
         struct.pack_into("=I", self.memory, 0, 1)
 
+    def slow_syncs(self, milliseconds):
+        """From now on every sync takes at least so long; 0: as long as it takes."""
+        struct.pack_into("=I", self.memory, self.LAYOUT.size, milliseconds)
+
     def disarm(self):
         struct.pack_into("=I", self.memory, 0, 0)
 

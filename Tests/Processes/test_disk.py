@@ -10,13 +10,14 @@ import random
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
 import disk_faults
 import logfile
 from disk_faults import Ext4, Faults, tmpfs
-from harness import Server, in_sync, same_state, wait_until
+from harness import Server, connected, in_sync, same_state, wait_until
 from load import Counters, Transactions, fill
 from wire import ErrorReply, Wire
 
@@ -925,3 +926,27 @@ class TestPowerCut:
         assert not writers.errors
         in_sync(master, slave)
         same_state(master, slave)
+
+
+def test_a_slow_disk_holds_up_no_client_when_the_streams_of_slaves_die(cluster):
+    """What the list of slaves is written for happens on the loops of clients: none of them waits for the disk."""
+    master = cluster.master("--loops", "1", start=False)
+    faults = Faults(master)
+    master.start()
+    slaves = [cluster.slave(master, name=f"s{number}") for number in range(3)]
+    connected(master, 3)
+    with master.wire(timeout=60) as wire:
+        faults.slow_syncs(1000)
+        longest = 0
+        for slave in [*slaves, None]:
+            if slave:
+                slave.kill()
+            until = time.monotonic() + 1.5
+            while time.monotonic() < until:
+                began = time.monotonic()
+                assert wire.alive()
+                longest = max(longest, time.monotonic() - began)
+        faults.slow_syncs(0)
+    # A sync takes a second.
+    assert longest < 0.7, f"a PING took {longest:.2f} s"
+    connected(master, 0)

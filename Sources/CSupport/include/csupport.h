@@ -17,6 +17,10 @@ static inline void paceline_prefetch(const void *address) { __builtin_prefetch(a
 /// Names the calling thread (at most 15 bytes), for `top -H`, `perf` and debuggers.
 void paceline_name_thread(const char *name);
 
+/// Marks the calling thread: 1 = it serves clients and must wait for no disk; 0 = it may. Threads begin with 0.
+void paceline_forbid_blocking(int yes);
+int paceline_blocking_is_forbidden(void);
+
 /// Gives whole free pages of the heap back to the system, where the C library can. Takes milliseconds.
 void paceline_trim_heap(void);
 

@@ -26,6 +26,8 @@ package final class ReplicationService: @unchecked Sendable {
   /// Of all slaves together: for one that has no finished sync yet.
   private let ratios = Mutex(LinkRatios())
   private let samples = RatioSamples()
+  /// The list of slaves changed and is not on disk: the maintenance thread writes it.
+  private let savingIsDue = Atomic<Bool>(false)
 
   init(core: NodeCore) {
     self.core = core
@@ -155,7 +157,7 @@ package final class ReplicationService: @unchecked Sendable {
   var lastRow: SlaveList? { rowBox.withLock { $0 } }
   func remember(_ row: SlaveList) {
     rowBox.withLock { $0 = row }
-    step(.met(row))
+    step(.met(row), saves: true)
   }
 
   package func linkClosed(_ link: LinkID) {
@@ -165,13 +167,18 @@ package final class ReplicationService: @unchecked Sendable {
   }
 
   /// Steps the registry and carries out what can be done at once. Replies and refusals come back to the caller.
+  ///
+  /// - Parameter saves: the list is on disk when this returns, if it changed. Not on a loop that serves clients.
   @discardableResult
-  private func step(_ event: RegistryEvent, yields: Bool = false) -> [RegistryAction] {
+  private func step(_ event: RegistryEvent, yields: Bool = false, saves: Bool = false) -> [RegistryAction] {
     let now = core.host.monotonic
     let actions = registry.withLock { $0.step(event, now: now) }
     for action in actions {
       switch action {
-      case .persist: persist()
+      case .persist where saves: saveList()
+      case .persist:
+        savingIsDue.store(true, ordering: .releasing)
+        core.host.wakeMaintenance()
       case .broadcastSlaveList(let list):
         let body = list.encoded()
         for runner in streams { runner.broadcast(.slaveList, body, at: .none) }
@@ -199,12 +206,18 @@ package final class ReplicationService: @unchecked Sendable {
     if let runner { runner.close(error) } else { core.host.closeClient(link) }
   }
 
-  /// Writes the registry with the next generation. Blocking; never on a loop that serves clients.
-  private func persist() {
-    let bytes = registry.withLock { $0.encoded(now: core.host.monotonic) }
-    guard bytes != core.directory.current.registry else { return }
+  /// On the maintenance thread: what changed on loops that serve clients, or on those of relays.
+  func saveListIfDue() {
+    if savingIsDue.exchange(false, ordering: .acquiringAndReleasing) { saveList() }
+  }
+
+  /// Writes the list with the next generation. It is read where generations are written one after the other: of two that
+  /// save at once the later one on disk is the newer one. Blocks.
+  private func saveList() {
     do {
-      try core.directory.change { $0.registry = bytes }
+      try core.directory.change(ifDifferent: true) { file in
+        file.registry = registry.withLock { $0.encoded(now: core.host.monotonic) }
+      }
     } catch {
       logger.error("the list of slaves cannot be saved", metadata: ["error": "\(error)"])
     }
@@ -217,7 +230,7 @@ package final class ReplicationService: @unchecked Sendable {
     // A slave that holds more would be told to cut it.
     if let wanted = core.refetchTo { return .failure(ReplicationError(.syncImpossible, core.refetching(to: wanted))) }
     let facts = masterFacts()
-    for action in step(.register(link, request, facts), yields: request.yields) {
+    for action in step(.register(link, request, facts), yields: request.yields, saves: true) {
       switch action {
       case .reply(_, let reply):
         logger.info(
@@ -327,7 +340,7 @@ package final class ReplicationService: @unchecked Sendable {
 
   /// Takes a plan into the registry: from here on the slave's log is held. nil if the slave is not registered.
   package func adopt(_ link: LinkID, _ planned: Planned) -> ReplicationError? {
-    for action in step(.planned(link, planned.report, pinFrom: planned.report.startLSN)) {
+    for action in step(.planned(link, planned.report, pinFrom: planned.report.startLSN), saves: true) {
       if case .refuse(_, let error) = action { return error }
     }
     return nil
@@ -396,7 +409,7 @@ package final class ReplicationService: @unchecked Sendable {
     for runner in streams { runner.close(ReplicationError(.needPlan, reason)) }
   }
 
-  func upstreamChanged(_ nodes: [NodeID]) { step(.upstreamChanged(nodes)) }
+  func upstreamChanged(_ nodes: [NodeID]) { step(.upstreamChanged(nodes), saves: true) }
   package func rateChanged(_ bytesPerSecond: UInt64) {
     for runner in streams { runner.rateChanged(bytesPerSecond) }
   }

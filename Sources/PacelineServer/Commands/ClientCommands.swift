@@ -25,12 +25,11 @@ extension ServerCore {
       let line = service.clients[session.id]?.line(now: Clocks.monotonic) ?? ""
       executor.reply.verbatim(line + "\n")
     case .clientList: return try clientList(arguments, executor)
-    case .clientKill: try clientKill(arguments, executor, session)
+    case .clientKill: return try clientKill(arguments, executor, session)
     case .clientReply: try clientReply(arguments, executor, session)
-    case .clientPause: try clientPause(arguments, executor)
+    case .clientPause: return try clientPause(arguments, executor)
     case .clientUnpause:
-      service.pause.end()
-      service.ignore(.paused)
+      service.endPause(now: executor.tick)
       for worker in workers { worker.stateChanged() }
       executor.reply.ok()
     case .clientNoEvict: session.noEvict = try onOff(arguments[2], executor)
@@ -43,17 +42,7 @@ extension ServerCore {
         """
         ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled
         """)
-    case .clientUnblock:
-      guard arguments.count <= 4 else {
-        executor.reply.subcommandSyntaxError(arguments)
-        break
-      }
-      if arguments.count == 4, !equalsIgnoringCase(arguments[3], "timeout"), !equalsIgnoringCase(arguments[3], "error")
-      {
-        throw .text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
-      }
-      guard parseInteger(arguments[2]) != nil else { throw .notInteger }
-      executor.reply.integer(0)
+    case .clientUnblock: return try clientUnblock(arguments, executor)
     default: executor.reply.help("CLIENT", Self.clientHelp)
     }
     return .done
@@ -132,13 +121,7 @@ extension ServerCore {
     var ids: [UInt64]?
   }
 
-  /// Has the clients of a loop enter their state. On that loop.
-  func report(_ worker: LoopWorker) {
-    service.clients.report(worker.clients.map { ($0.key, $0.value.reportedState) })
-  }
-
-  /// CLIENT LIST [TYPE type] [ID id ...]. Every loop reports its clients first; inside a transaction, where nothing may
-  /// wait, the other loops' clients are shown as last reported.
+  /// CLIENT LIST [TYPE type] [ID id ...]. Every loop reports its clients first.
   private func clientList(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     var filter = ClientFilter()
     if arguments.count == 4, equalsIgnoringCase(arguments[2], "type") {
@@ -157,7 +140,7 @@ extension ServerCore {
     } else if arguments.count != 2 {
       throw .syntax
     }
-    return afterReports(executor) { [self, filter] executor in
+    return onEveryLoop(executor, { [self] in report($0) }) { [self, filter] executor in
       executor.reply.verbatim(list(filter))
     }
   }
@@ -173,149 +156,11 @@ extension ServerCore {
     return out
   }
 
-  /// Answers when every loop has reported its clients.
-  private func afterReports(_ executor: Executor, _ answer: @escaping PendingReply.Answer) -> Outcome {
-    let own = worker(of: executor)
-    report(own)
-    let others = workers.filter { $0 !== own }
-    if others.isEmpty || executor.inTransaction {
-      answer(executor)
-      return .done
-    }
-    let pending = PendingReply()
-    let left = Countdown(others.count)
-    for other in others {
-      other.eventLoop.execute { [self] in
-        report(other)
-        guard left.step() else { return }
-        pending.fulfil(answer)
-        own.eventLoop.execute { own.release() }
-      }
-    }
-    return .suspended(.reply(pending))
-  }
-
-  // MARK: CLIENT KILL
-
-  private struct KillFilter {
-    var id: UInt64?
-    var kind: ClientDirectory.Kind?
-    var address: String?
-    var localAddress: String?
-    var secondsAtLeast: UInt64?
-    var skipsSelf = true
-
-    func matches(_ entry: ClientDirectory.Entry, _ own: UInt64, now: Tick) -> Bool {
-      if skipsSelf, entry.id == own { return false }
-      if let id, entry.id != id { return false }
-      if let kind, entry.kind != kind { return false }
-      if let address, entry.address != address { return false }
-      if let localAddress, entry.localAddress != localAddress { return false }
-      if let secondsAtLeast, now.since(entry.createdAt) / 1000 < secondsAtLeast { return false }
-      return true
-    }
-  }
-
-  private func clientKill(
-    _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) {
-    var filter = KillFilter()
-    if arguments.count == 3 {
-      filter.address = decoded(arguments[2])
-      filter.skipsSelf = false
-      guard kill(filter, session) > 0 else { throw .text("ERR No such client") }
-      return executor.reply.ok()
-    }
-    var i = 2
-    while i < arguments.count {
-      guard i + 1 < arguments.count else { throw .syntax }
-      let option = arguments[i]
-      let value = arguments[i + 1]
-      if equalsIgnoringCase(option, "id") {
-        guard let id = parseInteger(value), id > 0 else { throw .text("ERR client-id should be greater than 0") }
-        filter.id = UInt64(id)
-      } else if equalsIgnoringCase(option, "type") {
-        guard let kind = Self.clientKind(value) else {
-          return executor.reply.error("ERR Unknown client type '", quoting: value, "'")
-        }
-        filter.kind = kind
-      } else if equalsIgnoringCase(option, "addr") {
-        filter.address = decoded(value)
-      } else if equalsIgnoringCase(option, "laddr") {
-        filter.localAddress = decoded(value)
-      } else if equalsIgnoringCase(option, "user") {
-        // Everybody is the default user.
-        guard decoded(value) == "default" else {
-          return executor.reply.error("ERR No such user '", quoting: value, "'")
-        }
-      } else if equalsIgnoringCase(option, "maxage") {
-        guard let age = parseInteger(value), age > 0 else { throw .text("ERR maxage should be greater than 0") }
-        filter.secondsAtLeast = UInt64(age)
-      } else if equalsIgnoringCase(option, "skipme") {
-        if equalsIgnoringCase(value, "yes") {
-          filter.skipsSelf = true
-        } else if equalsIgnoringCase(value, "no") {
-          filter.skipsSelf = false
-        } else {
-          throw .syntax
-        }
-      } else {
-        throw .syntax
-      }
-      i += 2
-    }
-    executor.reply.integer(Int64(kill(filter, session)))
-  }
-
-  /// Returns how many.
-  private func kill(_ filter: KillFilter, _ session: Session) -> Int {
-    let now = Clocks.monotonic
-    var count = 0
-    for entry in service.clients.all() where filter.matches(entry, session.id, now: now) {
-      count += 1
-      if entry.id == session.id { session.closing = true } else { entry.channel.close(promise: nil) }
-    }
-    return count
-  }
-
-  /// Ends a connection, whatever it is used for by now.
-  func closeClient(_ id: UInt64) { service.clients[id]?.channel.close(promise: nil) }
-
-  private static func clientKind(_ word: UnsafeRawBufferPointer) -> ClientDirectory.Kind? {
+  static func clientKind(_ word: UnsafeRawBufferPointer) -> ClientDirectory.Kind? {
     if equalsIgnoringCase(word, "normal") { return .normal }
     if equalsIgnoringCase(word, "slave") || equalsIgnoringCase(word, "replica") { return .replica }
     if equalsIgnoringCase(word, "master") { return .master }
     return equalsIgnoringCase(word, "pubsub") ? .pubsub : nil
-  }
-
-  // MARK: CLIENT PAUSE
-
-  /// CLIENT PAUSE milliseconds [WRITE|ALL]
-  private func clientPause(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
-    guard arguments.count <= 4 else { return executor.reply.subcommandSyntaxError(arguments) }
-    var all = true
-    if arguments.count == 4 {
-      all = equalsIgnoringCase(arguments[3], "all")
-      guard all || equalsIgnoringCase(arguments[3], "write") else {
-        throw .text("ERR CLIENT PAUSE mode must be WRITE or ALL")
-      }
-    }
-    guard let milliseconds = parseInteger(arguments[2]) else {
-      throw .text("ERR timeout is not an integer or out of range")
-    }
-    guard milliseconds >= 0 else { throw .text("ERR timeout is negative") }
-    executor.reply.ok()
-    guard milliseconds > 0 else { return }
-    // Ten years are for ever.
-    let length = min(UInt64(milliseconds), 10 * 365 * 86_400_000)
-    let now = Clocks.monotonic
-    service.pause.begin(until: now.advanced(by: length), all: all, now: now)
-    service.watch(.paused)
-    // From this connection's next command on.
-    executor.attention.insert(.paused)
-    worker(of: executor).eventLoop.scheduleTask(in: .milliseconds(Int64(length) + 1)) { [self] in
-      for worker in workers { worker.stateChanged() }
-    }
   }
 
   private static let clientHelp = """
@@ -373,11 +218,4 @@ extension ServerCore {
     NO-TOUCH (ON|OFF)
         Will not touch LRU/LFU stats when this mode is on.
     """
-}
-
-/// Counts down from any thread; the last step knows that it is the last.
-final class Countdown: Sendable {
-  private let left: Atomic<Int>
-  init(_ count: Int) { left = Atomic(count) }
-  func step() -> Bool { left.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
 }

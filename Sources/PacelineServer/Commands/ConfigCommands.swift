@@ -13,7 +13,7 @@ extension ServerCore {
   ) throws(CommandFailure) -> Outcome {
     switch subcommand {
     case .configGet: configGet(arguments, executor)
-    case .configSet: try configSet(arguments, executor)
+    case .configSet: return try configSet(arguments, executor)
     case .configResetstat:
       service.statistics.reset(totals)
       executor.reply.ok()
@@ -70,14 +70,14 @@ extension ServerCore {
   }
 
   /// CONFIG SET name value [name value ...]: all of it or nothing.
-  private func configSet(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
+  private func configSet(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     guard arguments.count % 2 == 0 else { throw .syntax }
     var wanted: [(parameter: ConfigParameter, value: String)] = []
     for i in stride(from: 2, to: arguments.count, by: 2) {
       let name = decoded(arguments[i])
       guard let parameter = ConfigParameter.named(name.lowercased()) else {
         executor.reply.error("ERR Unknown option or number of arguments for CONFIG SET - '", quoting: arguments[i], "'")
-        return
+        return .done
       }
       guard let value = String(validating: arguments[i + 1], as: UTF8.self), !value.utf8.contains(0) else {
         return refuse(parameter.name, "argument must be text in UTF-8", executor)
@@ -103,16 +103,19 @@ extension ServerCore {
     configureSlowLog(settings)
     LogLevelSwitch.level = settings.logLevel
     store.compression = settings.store.compression
-    applyLimits()
+    replication.rateChanged(settings.syncRateBytes)
     node.reviewLease()
     logger.notice(
       "configuration changed",
       metadata: ["configuration.names": "\(wanted.map(\.parameter.name).joined(separator: " "))"])
-    executor.reply.ok()
+    // What follows in the same packet goes by it as well: it is a batch of its own.
+    executor.attention.insert(.turnIsOver)
+    return onEveryLoop(executor, { [self] in apply(settings, to: $0) }) { $0.reply.ok() }
   }
 
-  private func refuse(_ name: String, _ reason: String, _ executor: Executor) {
+  private func refuse(_ name: String, _ reason: String, _ executor: Executor) -> Outcome {
     executor.reply.error("ERR CONFIG SET failed (possibly related to argument '\(name)') - \(reason)")
+    return .done
   }
 
   /// CONFIG REWRITE: off the event loop, and so that the file is the old or the new one at every moment.

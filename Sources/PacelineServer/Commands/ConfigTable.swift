@@ -39,7 +39,7 @@ struct ConfigParameter: Sendable {
   /// Settings that are asked for their value whenever it is needed, so that a change takes effect.
   private static let changeable: Set<String> = [
     "requirepass", "masterauth", "protected-mode", "sync-mode", "sync-rate", "max-clients", "query-buffer-max",
-    "output-buffer-max",
+    "output-buffer-max", "unauthenticated-bytes", "auth-timeout",
     "wal-keep", "accept-data-loss", "loglevel", "compaction", "compaction-rate", "garbage-ratio", "compression",
     "scrub-interval", "commit", "sync-timeout", "on-sync-timeout", "unsynced-records", "unsynced-bytes", "min-slaves",
     "min-slaves-max-lag", "forward-writes", "read-lease",
@@ -73,6 +73,9 @@ struct ConfigParameter: Sendable {
     ConfigParameter(
       name: "min-replicas-max-lag", read: { String($0.minSlavesMaxLagMilliseconds / 1000) },
       change: .integer(1...3600) { $0.minSlavesMaxLagMilliseconds = $1 * 1000 }),
+    ConfigParameter(
+      name: "shutdown-timeout", read: { String($0.shutdownTimeoutSeconds) },
+      change: .integer(0...86_400) { $0.shutdownTimeoutSeconds = $1 }),
     fixed("proto-max-bulk-len") { String($0.store.valueBytesMax) },
     fixed("appendfsync") { configuration in
       switch configuration.durability {

@@ -23,6 +23,7 @@ extension ServerCore {
     client.session.address = Self.addressText(of: channel.remoteAddress)
     client.session.authenticated = settings.password == nil
     client.limits = Self.limits(settings, authenticated: settings.password == nil)
+    if settings.password != nil { client.stranger.began(at: client.createdAt) }
     let count = connected.add(1, ordering: .sequentiallyConsistent).newValue
     let entry = ClientDirectory.Entry(
       id: client.session.id, address: client.session.address, localAddress: Self.addressText(of: channel.localAddress),
@@ -80,18 +81,12 @@ extension ServerCore {
     return limits
   }
 
-  /// Every loop gives its connections the limits of the present configuration, and running syncs their rate.
-  func applyLimits() {
-    let settings = configuration
-    for worker in workers {
-      worker.eventLoop.execute {
-        worker.configure(settings)
-        for client in worker.clients.values {
-          client.limits = Self.limits(settings, authenticated: client.session.authenticated)
-        }
-      }
+  /// A loop gives its connections the limits of this configuration. On that loop.
+  func apply(_ settings: ServerConfiguration, to worker: LoopWorker) {
+    worker.configure(settings)
+    for client in worker.clients.values {
+      client.limits = Self.limits(settings, authenticated: client.session.authenticated)
     }
-    replication.rateChanged(settings.syncRateBytes)
   }
 
   // MARK: Sockets

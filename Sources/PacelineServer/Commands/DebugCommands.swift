@@ -4,15 +4,7 @@ import LogStore
 import NIOCore
 import RESP
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
-
-/// DEBUG, SAVE, BGSAVE, BGREWRITEAOF and SHUTDOWN.
+/// DEBUG, SAVE, BGSAVE and BGREWRITEAOF.
 extension ServerCore {
   // MARK: Background work that a client waits for
 
@@ -93,44 +85,6 @@ extension ServerCore {
     try node.saveGeneration()
     succeeded = true
   }
-
-  // MARK: SHUTDOWN
-
-  /// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]: the log is synced in any case; the connection ends without a reply.
-  func shutdown(
-    _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) -> Outcome {
-    var saves: Bool?
-    var aborts = false
-    var others = false
-    for i in 1..<arguments.count {
-      let word = arguments[i]
-      if equalsIgnoringCase(word, "nosave") || equalsIgnoringCase(word, "save") {
-        let wanted = equalsIgnoringCase(word, "save")
-        guard saves == nil || saves == wanted else { throw .syntax }
-        saves = wanted
-        others = true
-      } else if equalsIgnoringCase(word, "now") || equalsIgnoringCase(word, "force") {
-        others = true
-      } else if equalsIgnoringCase(word, "abort") {
-        aborts = true
-      } else {
-        throw .syntax
-      }
-    }
-    if aborts {
-      guard !others else { throw .syntax }
-      throw .text("ERR No shutdown in progress.")
-    }
-    logger.notice(
-      "shutdown requested", metadata: ["client.id": "\(session.id)", "client.address": "\(session.address)"])
-    requestShutdown()
-    // Nothing further of this connection is executed; it ends with the server.
-    return .suspended(.reply(PendingReply()))
-  }
-
-  /// Ends the server as SIGTERM does: clients are answered, the log is synced.
-  func requestShutdown() { kill(getpid(), SIGTERM) }
 
   // MARK: DEBUG
 

@@ -86,7 +86,7 @@ extension ServerCore {
       ("executable", ProcessFigures.executable), ("config_file", settings.configurationFile ?? ""),
       ("io_threads_active", workers.count > 1 ? "1" : "0"), ("event_loops", String(workers.count)),
       ("data_directory", settings.dataDirectory),
-    ]
+    ] + (shutdown.millisecondsLeft.map { [("shutdown_in_milliseconds", String($0))] } ?? [])
   }
 
   private var clientLines: [(String, String)] {
@@ -97,7 +97,8 @@ extension ServerCore {
       ("client_recent_max_input_buffer", String(entries.map(\.state.queryBytes).max() ?? 0)),
       ("client_recent_max_output_buffer", String(entries.map(\.state.heldBytes).max() ?? 0)),
       ("blocked_clients", String(entries.count { $0.state.isSuspended })), ("tracking_clients", "0"),
-      ("clients_in_timeout_table", "0"),
+      ("clients_in_timeout_table", "0"), ("unauthenticated_bytes", String(service.strangers.heldBytes)),
+      ("unauthenticated_refused", String(service.strangers.refusedConnections)),
     ]
   }
 

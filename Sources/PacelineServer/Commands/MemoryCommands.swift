@@ -62,16 +62,20 @@ extension ServerCore {
     let peak = Int64(clamping: service.statistics.memoryPeak(atLeast: memory.used))
     let data = Int64(figures.residentBytes)
     let overhead = max(0, used - data)
+    var pairs = 0
     func pair(_ name: StaticString, _ value: Int64) {
       executor.reply.bulk(name)
       executor.reply.integer(value)
+      pairs += 1
     }
     func ratio(_ name: StaticString, _ value: Double) {
       executor.reply.bulk(name)
       executor.reply.double(value)
+      pairs += 1
     }
     let filled = keys.indices.filter { keys[$0] > 0 }
-    executor.reply.map(18 + filled.count)
+    // What is announced is what is written, whatever is added below.
+    let mark = executor.reply.beginArray()
     pair("peak.allocated", peak)
     pair("total.allocated", used)
     pair("startup.allocated", 0)
@@ -85,9 +89,11 @@ extension ServerCore {
     for database in filled {
       executor.reply.bulk("db.\(database)")
       executor.reply.map(3)
+      let outer = pairs
       pair("overhead.hashtable.main", Int64(keys[database]) * Int64(Self.indexBytesPerKey))
       pair("overhead.hashtable.expires", 0)
       pair("overhead.hashtable.slot-to-keys", 0)
+      pairs = outer + 1
     }
     pair("overhead.total", overhead)
     pair("keys.count", Int64(total))
@@ -98,6 +104,7 @@ extension ServerCore {
     pair("index.bytes", Int64(figures.indexBytes))
     ratio("fragmentation", used == 0 ? 0 : Double(memory.resident) / Double(used))
     pair("fragmentation.bytes", Int64(clamping: memory.resident) - used)
+    executor.reply.endMap(mark, pairs: pairs)
   }
 
   private static let healthyText =

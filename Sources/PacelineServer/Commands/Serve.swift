@@ -41,7 +41,7 @@ extension ServerCore {
     case .msFetchRecords: return try fetchRecords(arguments, executor)
     case .msDigestPartitions: try digestPartitions(arguments, executor)
     case .msPartitionRecords: return try partitionRecords(arguments, executor)
-    case .shutdown: return try shutdown(arguments, executor, session)
+    case .shutdown: return try serveShutdown(arguments, executor, session)
     case .monitor: monitor(executor, session)
     case .digest: try digest(arguments, executor)
     case .lastlsn: lastLSN(executor, session)
@@ -80,10 +80,7 @@ extension ServerCore {
   package func noteError(_ line: UnsafeRawBufferPointer) { service.statistics.noteError(line) }
 
   package func holdsBack(writes: Bool, now: Tick) -> Bool {
-    let isHandover = service.handoverPauses.load(ordering: .acquiring)
-    if isHandover && writes || service.pause.holdsBack(writes: writes, now: now) { return true }
-    if !isHandover, service.pause.current(now: now) == nil { service.ignore(.paused) }
-    return false
+    service.holdsBack(writes: writes, now: now)
   }
 
   package func leaseDeadline(now: Tick) -> Tick? { node.leaseDeadline(now: now) }

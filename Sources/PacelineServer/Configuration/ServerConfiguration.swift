@@ -28,6 +28,12 @@ package struct ServerConfiguration: Sendable {
   /// The data set may have more; see `DatabaseCount`.
   package var databases = 16
   package var clientsMax = 10_000
+  /// Most bytes that all connections together hold which owe a password.
+  package var unauthenticatedBytesMax = 16 << 20
+  /// How long a connection may owe its password, in seconds; 0 = for ever.
+  package var authTimeoutSeconds = 60
+  /// How long the server waits at its end for slaves that lack log, in seconds; 0 = not at all.
+  package var shutdownTimeoutSeconds = 10
   /// Most bytes of one command that is not complete yet.
   package var queryBufferBytesMax = 1 << 30
   /// Most bytes of replies kept for a client that does not read; until it does, its commands wait.

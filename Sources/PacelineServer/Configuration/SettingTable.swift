@@ -148,6 +148,12 @@ extension Setting {
     bytes(
       "sync-rate", \.syncRateBytes, sizesMax,
       "Bytes a second that one sync of a slave may take, 0 = no limit. Set it if syncs take the network from clients."),
+    time(
+      "shutdown-timeout", \.shutdownTimeoutSeconds, 0...(86_400 * 1000), unit: .second,
+      """
+      How long the server, told to end, waits until every connected slave has the rest of the log; writes wait meanwhile. \
+      0 = it does not wait.
+      """),
     integer("max-slaves", "count", \.slavesMax, 0...1024, "Slaves that may be connected at one time, 0 to 1024."),
     time(
       "slave-lease", \.slaveLeaseSeconds, 0...(3650 * 86_400_000), unit: .second,
@@ -222,6 +228,21 @@ extension Setting {
     bytes(
       "output-buffer-max", \.outputBufferBytesMax, (64 << 10)...(4 << 30),
       "Replies kept for a client that does not read, 64kb to 4gb; its further commands wait until it reads."),
+    bytes(
+      "log-buffer-max", \.store.unwrittenBytesMax, (1 << 20)...(1 << 40),
+      """
+      Bytes of log that may wait to be written to disk, 1mb to 1tb; past it the connections that write wait, and reads go on. \
+      Bounds the memory that a slow disk or a burst of large values can take.
+      """),
+    bytes(
+      "unauthenticated-bytes", \.unauthenticatedBytesMax, (64 << 10)...(4 << 30),
+      """
+      Bytes that clients which have not given the password yet may make the server hold, all together, 64kb to 4gb; who asks \
+      for more is disconnected.
+      """),
+    time(
+      "auth-timeout", \.authTimeoutSeconds, 0...(86_400 * 1000), unit: .second,
+      "With a password: how long a client may be connected without giving it, 0 = for ever."),
     bytes("key-bytes-max", \.store.keyBytesMax, 1...65_535, "Longest key, 1 to 65535 bytes."),
     bytes("value-bytes-max", \.store.valueBytesMax, 1...(512 << 20), "Longest value, 1 byte to 512mb."),
     integer(

@@ -78,12 +78,10 @@ extension ServerCore {
     return suspended(pending, executor)
   }
 
-  /// In a transaction nothing may wait: there the command is refused.
+  /// Commands that come here are never run inside a transaction's unit: they have the flag `waits`, or are refused when they
+  /// are queued.
   func suspended(_ pending: PendingReply, _ executor: Executor) -> Outcome {
-    if executor.inTransaction {
-      executor.reply.simple("OK")
-      return .done
-    }
+    precondition(!executor.inTransaction, "a command that waits is run inside a transaction")
     return .suspended(.reply(pending))
   }
 

@@ -67,11 +67,11 @@ func defineConnectionCommands(_ table: inout CommandDefinitions) {
     complexity: "O(1)",
     tips: [.anyOutput])
   table.subcommand(
-    .clientKill, "client|kill", arity: -3, [.admin, .noScript, .loading, .stale], [.connection], since: "2.4.0",
+    .clientKill, "client|kill", arity: -3, [.admin, .noScript, .loading, .stale, .waits], [.connection], since: "2.4.0",
     summary: "Kill the connection of a client",
     complexity: "O(N) where N is the number of client connections")
   table.subcommand(
-    .clientList, "client|list", arity: -2, [.admin, .noScript, .loading, .stale], [.connection], since: "2.4.0",
+    .clientList, "client|list", arity: -2, [.admin, .noScript, .loading, .stale, .waits], [.connection], since: "2.4.0",
     summary: "Get the list of client connections",
     complexity: "O(N) where N is the number of client connections",
     tips: [.anyOutput])
@@ -84,7 +84,8 @@ func defineConnectionCommands(_ table: inout CommandDefinitions) {
     summary: "Controls whether commands sent by the client affect the LRU/LFU of accessed keys.",
     complexity: "O(1)")
   table.subcommand(
-    .clientPause, "client|pause", arity: -3, [.admin, .noScript, .loading, .stale], [.connection], since: "2.9.50",
+    .clientPause, "client|pause", arity: -3, [.admin, .noScript, .loading, .stale, .waits], [.connection],
+    since: "2.9.50",
     summary: "Stop processing commands from clients for some time",
     complexity: "O(1)")
   table.subcommand(
@@ -109,7 +110,8 @@ func defineConnectionCommands(_ table: inout CommandDefinitions) {
     summary: "Return information about server assisted client side caching for the current connection",
     complexity: "O(1)")
   table.subcommand(
-    .clientUnblock, "client|unblock", arity: -3, [.admin, .noScript, .loading, .stale], [.connection], since: "5.0.0",
+    .clientUnblock, "client|unblock", arity: -3, [.admin, .noScript, .loading, .stale, .waits], [.connection],
+    since: "5.0.0",
     summary: "Unblock a client blocked in a blocking command from a different connection",
     complexity: "O(log N) where N is the number of client connections")
   table.subcommand(

@@ -26,12 +26,12 @@ func definePacelineCommands(_ table: inout CommandDefinitions) {
     complexity: "O(N) where N is the number of bytes that the slave misses",
     isSystem: true)
   table.command(
-    .msPlan, "ms_plan", arity: -1, [.noScript, .stale], [.admin, .dangerous], since: "0.1.0",
+    .msPlan, "ms_plan", arity: -1, [.noScript, .stale, .waits], [.admin, .dangerous], since: "0.1.0",
     summary: "Show what a sync would cost, by every way there is, without starting it",
     complexity: "O(F) where F is the number of files",
     tips: [.anyOutput])
   table.command(
-    .msSlaves, "ms_slaves", arity: 1, [.noScript, .loading, .stale], [.admin, .dangerous], since: "0.1.0",
+    .msSlaves, "ms_slaves", arity: 1, [.noScript, .loading, .stale, .waits], [.admin, .dangerous], since: "0.1.0",
     summary: "List the slaves that this node knows, with their states and lags",
     complexity: "O(S) where S is the number of slaves",
     tips: [.anyOutput])

@@ -57,16 +57,16 @@ func defineServerCommands(_ table: inout CommandDefinitions) {
     summary: "Reset the stats returned by INFO",
     complexity: "O(1)")
   table.subcommand(
-    .configRewrite, "config|rewrite", arity: 2, [.admin, .noScript, .loading, .stale], [], since: "2.8.0",
+    .configRewrite, "config|rewrite", arity: 2, [.admin, .noScript, .loading, .stale, .waits], [], since: "2.8.0",
     summary: "Rewrite the configuration file with the in memory configuration",
     complexity: "O(1)")
   table.subcommand(
-    .configSet, "config|set", arity: -4, [.admin, .noScript, .loading, .stale], [], since: "2.0.0",
+    .configSet, "config|set", arity: -4, [.admin, .noScript, .loading, .stale, .waits], [], since: "2.0.0",
     summary: "Set configuration parameters to the given values",
     complexity: "O(N) when N is the number of configuration parameters provided",
     tips: [.allNodes, .allSucceeded])
   table.command(
-    .info, "info", arity: -1, [.loading, .stale], [.dangerous], since: "1.0.0",
+    .info, "info", arity: -1, [.loading, .stale, .waits], [.dangerous], since: "1.0.0",
     summary: "Get information and statistics about the server",
     complexity: "O(1)",
     tips: [.anyOutput, .allShards, .specialResponse])
@@ -86,7 +86,7 @@ func defineServerCommands(_ table: inout CommandDefinitions) {
     complexity: "O(1)",
     tips: [.anyOutput])
   table.command(
-    .debug, "debug", arity: -2, [.admin, .noScript, .loading, .stale], [], since: "1.0.0",
+    .debug, "debug", arity: -2, [.admin, .noScript, .loading, .stale, .waits], [], since: "1.0.0",
     summary: "A container for debugging commands",
     complexity: "Depends on subcommand.",
     isSystem: true)
@@ -119,16 +119,16 @@ func defineServerCommands(_ table: inout CommandDefinitions) {
     summary: "Swaps two Redis databases",
     complexity: "O(N) where N is the count of clients watching or blocking on keys from both databases.")
   table.command(
-    .replicaof, "replicaof", arity: 3, [.admin, .noScript, .stale, .noAsyncLoading], [], since: "5.0.0",
+    .replicaof, "replicaof", arity: 3, [.admin, .noScript, .stale, .noAsyncLoading, .waits], [], since: "5.0.0",
     summary: "Make the server a replica of another instance, or promote it as master.",
     complexity: "O(1)")
   table.command(
-    .slaveof, "slaveof", arity: 3, [.admin, .noScript, .stale, .noAsyncLoading], [], since: "1.0.0",
+    .slaveof, "slaveof", arity: 3, [.admin, .noScript, .stale, .noAsyncLoading, .waits], [], since: "1.0.0",
     summary: "Make the server a replica of another instance, or promote it as master.",
     complexity: "O(1)",
     deprecated: "5.0.0", replacedBy: "`REPLICAOF`")
   table.command(
-    .role, "role", arity: 1, [.noScript, .loading, .stale, .fast], [.admin, .dangerous], since: "2.8.12",
+    .role, "role", arity: 1, [.noScript, .loading, .stale, .fast, .waits], [.admin, .dangerous], since: "2.8.12",
     summary: "Return the role of the instance in the context of replication",
     complexity: "O(1)")
   table.command(

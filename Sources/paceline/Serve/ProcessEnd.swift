@@ -1,5 +1,4 @@
 import Dispatch
-import Synchronization
 
 #if canImport(Darwin)
   import Darwin
@@ -22,26 +21,21 @@ enum ProcessEnd {
     #endif
   }
 
-  /// From the second SIGINT or SIGTERM on, ends the process at once; the first belongs to the graceful shutdown. Nothing
-  /// acknowledged under `--durability fsync` is lost by it. Keep the result as long as this is to hold.
-  static func onSecondSignal() -> [any DispatchSourceSignal] {
-    let seen = Count()
-    return [SIGINT, SIGTERM].map { number in
+  /// Calls `body` for every SIGINT (true) and SIGTERM (false). Keep the result as long as this is to hold.
+  static func onSignals(_ body: @escaping @Sendable (_ isInterrupt: Bool) -> Void) -> [any DispatchSourceSignal] {
+    [SIGINT, SIGTERM].map { number in
       signal(number, SIG_IGN)  // The source sees it all the same.
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler {
-        guard seen.next() > 1 else { return }
-        Terminal.writeError("paceline: second signal: ending at once\n")
-        _exit(1)
-      }
+      source.setEventHandler { body(number == SIGINT) }
       source.resume()
       return source
     }
   }
 
-  private final class Count: Sendable {
-    private let value = Atomic<Int>(0)
-    func next() -> Int { value.add(1, ordering: .relaxed).newValue }
+  /// Ends the process without another word to anybody. Nothing acknowledged under `--durability fsync` is lost by it.
+  static func atOnce() {
+    Terminal.writeError("paceline: asked again: ending at once\n")
+    _exit(1)
   }
 
   /// Writing to a pipe that nobody reads is an error of that write, not the end of the server.

@@ -41,15 +41,18 @@ struct ServeCommand {
       logger.warning("environment variable is no setting", metadata: ["variable.name": "\(name)"])
     }
 
-    let secondSignal = ProcessEnd.onSecondSignal()
+    let orders = ShutdownOrders()
+    let signals = ProcessEnd.onSignals { isInterrupt in
+      // As in Redis: a second Ctrl-C means at once, a second SIGTERM nothing new.
+      if !orders.ask(), isInterrupt || !orders.isServing { ProcessEnd.atOnce() }
+    }
     let group = ServiceGroup(
       configuration: .init(
         services: [
           .init(
-            service: Server(configuration: configuration, logger: logger),
+            service: Server(configuration: configuration, orders: orders, logger: logger),
             successTerminationBehavior: .gracefullyShutdownGroup)
         ],
-        gracefulShutdownSignals: [.sigterm, .sigint],
         // What the group has to say about services means nothing to those who run one.
         logger: Logger(label: "paceline.lifecycle") { _ in SwiftLogNoOpLogHandler() }))
     do {
@@ -57,7 +60,7 @@ struct ServeCommand {
     } catch {
       fail("paceline \(role.rawValue): \(StartFailure.reason(error, configuration))", code: 1)
     }
-    withExtendedLifetime(secondSignal) {}
+    withExtendedLifetime(signals) {}
     logger.notice("ended")
   }
 

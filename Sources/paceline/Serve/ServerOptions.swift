@@ -76,6 +76,7 @@ struct ReplicationOptions: SettingFlags {
   @Flag(help: .setting("accept-data-loss")) var acceptDataLoss = false
   @Option(help: .setting("forget-terms-above")) var forgetTermsAbove: String?
   @Option(help: .setting("sync-rate")) var syncRate: String?
+  @Option(help: .setting("shutdown-timeout")) var shutdownTimeout: String?
   @Option(help: .setting("max-slaves")) var maxSlaves: String?
   @Option(help: .setting("slave-lease")) var slaveLease: String?
   @Option(help: .setting("slave-pin-max")) var slavePinMax: String?
@@ -100,6 +101,9 @@ struct LimitOptions: SettingFlags {
   @Option(help: .setting("max-clients")) var maxClients: String?
   @Option(help: .setting("query-buffer-max")) var queryBufferMax: String?
   @Option(help: .setting("output-buffer-max")) var outputBufferMax: String?
+  @Option(help: .setting("log-buffer-max")) var logBufferMax: String?
+  @Option(help: .setting("unauthenticated-bytes")) var unauthenticatedBytes: String?
+  @Option(help: .setting("auth-timeout")) var authTimeout: String?
   @Option(help: .setting("key-bytes-max")) var keyBytesMax: String?
   @Option(help: .setting("value-bytes-max")) var valueBytesMax: String?
   @Option(parsing: .unconditional, help: .setting("slowlog-log-slower-than")) var slowlogLogSlowerThan: String?
@@ -140,7 +144,8 @@ struct ServerOptions: ParsableArguments {
       (1000), kb (1024), m, mb, g, gb; times take ms, s, m, h, d.
 
     Log lines go to standard output, the reason of a failed start to standard
-    error. SIGTERM or Ctrl-C ends the server cleanly, a second one at once.
+    error. SIGTERM or Ctrl-C ends the server cleanly, when its slaves have the rest
+    of the log (--shutdown-timeout); a second Ctrl-C at once.
 
     Exit code 0: ended as told; 1: could not start, or failed; 2: wrong usage.
     """

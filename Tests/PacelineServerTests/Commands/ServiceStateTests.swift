@@ -35,6 +35,42 @@ struct ServiceStateTests {
     #expect(service.attention == .monitors)
   }
 
+  @Test func `a pause that ends leaves the server's own reasons to hold writes back`() {
+    let service = ServiceState()
+    service.beginPause(until: tick(100), all: true, now: tick(0))
+    service.hold(.handover)
+    service.hold(.shutdown)
+    service.endPause(now: tick(1))
+    #expect(service.attention == .paused)
+    #expect(service.holdsBack(writes: true, now: tick(1)))
+    #expect(!service.holdsBack(writes: false, now: tick(1)))
+    service.release(.handover)
+    #expect(service.holdsBack(writes: true, now: tick(2)))
+    service.release(.shutdown)
+    // The first command that asks ends the asking.
+    #expect(service.attention == .paused)
+    #expect(!service.holdsBack(writes: true, now: tick(3)))
+    #expect(service.attention.isEmpty)
+  }
+
+  @Test func `what strangers hold is counted together and given back`() {
+    let all = Strangers()
+    var one = Stranger()
+    var other = Stranger()
+    #expect(one.holds(100, at: tick(5), all) == 100)
+    #expect(other.holds(50, at: tick(6), all) == 150)
+    #expect(one.holds(30, at: tick(7), all) == 80)
+    #expect(!one.isOverdue(at: tick(1004), afterMilliseconds: 1000))
+    #expect(one.isOverdue(at: tick(1005), afterMilliseconds: 1000))
+    #expect(!one.isOverdue(at: tick(1005), afterMilliseconds: 0))
+    one.left(all)
+    #expect(all.heldBytes == 50)
+    #expect(!one.isOverdue(at: tick(99_999), afterMilliseconds: 1000))
+    other.left(all)
+    other.left(all)
+    #expect(all.heldBytes == 0)
+  }
+
   @Test func `the slow log keeps the newest and cuts what is long`() throws {
     let log = SlowLog()
     log.configure(thresholdMicroseconds: 100, entriesMax: 2)
