@@ -18,7 +18,7 @@ public final class SpaceReserve: Sendable {
   private let state: Mutex<State>
   private var path: String { "\(directory)/\(Self.name)" }
   /// The least that is worth giving up at once.
-  private static let stepBytes: UInt64 = 64 << 10
+  private static let stepBytes: UInt64 = 8 << 10
   /// Of the free space at most this part is kept.
   private static let shareOfFree: UInt64 = 8
 
@@ -29,7 +29,7 @@ public final class SpaceReserve: Sendable {
   }
 
   /// For a new segment, the file that a compaction makes, and generations.
-  public static func bytes(segmentBytes: Int) -> UInt64 { UInt64(segmentBytes + max(64 << 10, segmentBytes / 8)) }
+  public static func bytes(segmentBytes: Int) -> UInt64 { UInt64(segmentBytes + max(256 << 10, segmentBytes / 8)) }
 
   /// How much there should be. A disk with little room keeps less.
   public func want(_ bytes: UInt64) { state.withLock { $0.wanted = bytes } }
@@ -99,14 +99,22 @@ public final class SpaceReserve: Sendable {
   /// Whether writes may be taken again: it is whole, or there never was one.
   func allowsWrites() -> Bool { restore() || !state.withLock { $0.existed } }
 
-  /// Does what needs room; once more with space from here if there is none.
+  /// Does what needs room; again with space from here as long as there is none and something is left.
   public func withRoom<Result>(
     _ bytes: Int, _ body: () throws(FileError) -> Result
   ) throws(FileError) -> Result {
-    do throws(FileError) { return try body() } catch {
-      guard error.isNoSpace, give(bytes) else { throw error }
-      return try body()
+    do throws(FileError) { return try body() } catch { return try withRoom(bytes, after: error, body) }
+  }
+
+  /// The same where it was tried already.
+  func withRoom<Result>(
+    _ bytes: Int, after failure: FileError, _ body: () throws(FileError) -> Result
+  ) throws(FileError) -> Result {
+    var failure = failure
+    while failure.isNoSpace, give(bytes) {
+      do throws(FileError) { return try body() } catch { failure = error }
     }
+    throw failure
   }
 }
 
@@ -133,6 +141,12 @@ extension LogStore {
   public func waitForRoom(_ why: String) {
     failureText.withLock { $0 = why }
     waitsForRoom.store(true, ordering: .releasing)
+    _ = refusal.compareExchange(expected: 0, desired: 1, ordering: .acquiringAndReleasing)
+  }
+  /// At a start: where the disk was full and is so still, what is left of the reserve is not for writes.
+  public func refuseWithoutReserve() {
+    guard let reserve, !reserve.allowsWrites() else { return }
+    failureText.withLock { $0 = "the space that is kept for a full disk is not whole, and there is no room for it" }
     _ = refusal.compareExchange(expected: 0, desired: 1, ordering: .acquiringAndReleasing)
   }
   public func stopWaitingForRoom() { waitsForRoom.store(false, ordering: .releasing) }

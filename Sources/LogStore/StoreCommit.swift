@@ -78,8 +78,9 @@ extension LogStore {
             // Nothing new is let in from here on; what waits already is written in the space that is kept.
             guard error.isNoSpace, let reserve else { throw error }
             refuse(error)
-            guard reserve.give(2 * (item.upTo - item.segment.written)) else { throw error }
-            try write(item.segment, item.memory, upTo: item.upTo, bytes: &result.bytes)
+            try reserve.withRoom(item.upTo - item.segment.written, after: error) { () throws(FileError) in
+              try write(item.segment, item.memory, upTo: item.upTo, bytes: &result.bytes)
+            }
           }
         }
         // The next segment's records must never be on disk without this one's.

@@ -67,6 +67,7 @@ package final class NodeCore: @unchecked Sendable {
     tailDamage = Mutex(damage)
     lostFiles = Mutex(directory.lostFiles)
     directory.reserve.want(SpaceReserve.bytes(segmentBytes: host.nodeConfiguration.store.segmentBytes))
+    store.refuseWithoutReserve()
     // Until a reign begins: what this node has on disk alone must not count as good.
     store.isReplica = true
     termValue = Atomic(store.newestReign?.term.value ?? 0)
