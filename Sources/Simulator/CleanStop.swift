@@ -48,21 +48,39 @@ extension NodeProcess {
   /// Calls `done` when the process may end, with the slaves that hold all of the log.
   func stopCleanly(then done: @escaping (Set<NodeID>) -> Void) {
     isStopping = true
-    if core.isMaster { pauseWrites(true) }
-    commitNow()
-    awaitSlaves(until: queue.now + Self.stopMilliseconds * 1000, done)
+    perform(shutdown.step(.ordered(ShutdownOrder(timeoutMilliseconds: Self.stopMilliseconds)), now: monotonic), done)
   }
 
-  private func awaitSlaves(until deadline: UInt64, _ done: @escaping (Set<NodeID>) -> Void) {
-    let last = store.positions.appended
-    let following = core.replication.slaves.filter { $0.state.link != nil }
-    let equal = following.filter { $0.ack.durableLSN >= last }
-    guard core.isMaster, equal.count < following.count, queue.now < deadline else {
-      commitNow()
-      let holders = store.positions.durable == last ? Set(equal.map(\.id)) : []
-      core.stop()
-      return done(holders)
+  private func perform(_ actions: [ShutdownAction], _ done: @escaping (Set<NodeID>) -> Void) {
+    for action in actions {
+      switch action {
+      case .pauseWrites:
+        pauseWrites(true)
+        look(done)
+      case .resumeWrites: pauseWrites(false)
+      case .end(let slaves):
+        commitNow()
+        let isWhole = store.positions.durable == store.positions.appended
+        core.stop()
+        done(isWhole ? Set(slaves.filter { $0.isConnected && $0.missingRecords == 0 }.map(\.id)) : [])
+      }
     }
-    process.at(queue.now + 10_000) { [unowned self] in awaitSlaves(until: deadline, done) }
+  }
+
+  private func look(_ done: @escaping (Set<NodeID>) -> Void) {
+    process.at(queue.now + 10_000) { [unowned self] in
+      guard case .waiting = shutdown.state else { return }
+      let slaves = core.replication.slaves.filter { $0.state.link != nil }.map {
+        ConnectedSlave(
+          id: $0.id, address: $0.address, durableLSN: $0.ack.durableLSN, appliedLSN: $0.ack.appliedLSN)
+      }
+      let goal = ShutdownGoal(
+        last: store.positions.appended, shown: min(store.positions.committed, store.positions.durable))
+      let facts = ShutdownFacts(
+        isMaster: core.isMaster, isHandingOver: core.succession.failoverState != "no-failover", goal: goal,
+        slaves: slaves)
+      perform(shutdown.step(.looked(facts), now: monotonic), done)
+      if case .waiting = shutdown.state { look(done) }
+    }
   }
 }

@@ -42,6 +42,7 @@ package final class NodeProcess: @unchecked Sendable {
   private(set) var pausesWrites = false
   /// SIGTERM came.
   var isStopping = false
+  var shutdown = Shutdown()
   private let clockBase: UInt64
 
   /// Opens the data directory and takes the role; throws as a start of the server does.
