@@ -71,28 +71,16 @@ def test_one_client_cannot_starve_the_others_of_its_loop(cluster):
     assert peak.bytes < 400 << 20, f"{peak.bytes >> 20} MiB"
 
 
-@pytest.mark.parametrize("command", [["BITCOUNT", "k"], ["EXPIRE", "k", "1000"], ["GETRANGE", "k", "0", "10"]])
-def test_slow_commands_in_a_pipeline_let_others_in_between(cluster, command):
+def test_slow_commands_in_a_pipeline_let_others_in_between(cluster):
     master = cluster.master("--loops", "1", "--durability", "none")
-    with Wire(master.port, timeout=300) as busy, Wire(master.port) as reader:
-        busy.ask("SETRANGE", "k", (4 << 20) - 1, "x")
-        busy.send(b"".join(encode(*command) for _ in range(300)))
-        between = 0
-        busy.socket.setblocking(False)
-        left = 300
-        while left > 0:
-            assert reader.alive()
-            between += left < 300
-            try:
-                while True:
-                    busy.reply()
-                    left -= 1
-            except BlockingIOError:
-                pass
-        assert reader.alive()
-    # At least one of the others' commands was answered in the middle.
-    if command[0] != "GETRANGE":
-        assert between > 1
+    with Wire(master.port, timeout=300) as busy, Wire(master.port, timeout=300) as reader:
+        busy.ask("SETRANGE", "k", (32 << 20) - 1, "x")
+        busy.send(b"".join(encode("BITCOUNT", "k") for _ in range(100)) + encode("SET", "done", "1"))
+        # The first of them has been answered: the batch is at work, and its end is far away.
+        assert busy.reply() == b":4\r\n"
+        assert reader.ask("EXISTS", "done") == 0
+        assert [busy.reply() for _ in range(99)] == [b":4\r\n"] * 99
+        assert busy.reply() == b"+OK\r\n"
 
 
 def test_a_transaction_is_bounded_and_says_so(cluster):
