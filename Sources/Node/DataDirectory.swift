@@ -273,7 +273,10 @@ package final class DataDirectory: Sendable {
     let directory = storePath(newest.storeNumber)
     // Only the very first generation is written before its store is made. Later ones name data that must be there: a
     // fall back to a generation whose store was replaced must not begin an empty one in its place.
-    let claim = newest.reach.joined(reachFile.reach(of: newest.era))
+    // The file counts alone where it says anything of this log: a start that cuts the log back to its last whole unit, or
+    // takes away a segment that was begun and has no record, lowers the file's claim, and the generation is older.
+    let noted = reachFile.reach(of: newest.era)
+    let claim = noted == .none ? newest.reach : noted
     guard newest.generation == 1 && claim == .none || fileSystem.exists(directory) else {
       throw OpenError(
         "\(directory), which generation \(newest.generation) names, is missing. Put it back from a copy, or start with "

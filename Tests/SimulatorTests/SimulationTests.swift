@@ -118,6 +118,14 @@ import Testing
       "an operation did not find a record that was damaged after a compaction had copied it, which put the copy back"
     ),
     (9_302_371, "a node two steps below the master was promoted without that one's answer, where a quorum commits"),
+    (
+      20_003_019,
+      "a segment without records went at a start, and the next one took it for lost, as a generation still named it"
+    ),
+    (
+      20_003_263,
+      "a master that knew less of what is good than its slave asked that one for log that it had compacted, for ever"
+    ),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()

@@ -38,6 +38,8 @@ package final class RelayRunner: @unchecked Sendable {
   private var wire = WireCount()
   private let canProve: Bool
   private var proof = ProofRound()
+  /// What the slave says that it shows; nil before its first ack on this connection.
+  private var slaveApplied: LSN?
   private let startedAt: Tick
   private let mode: SyncMode
   private let startLSN: LSN
@@ -88,8 +90,10 @@ package final class RelayRunner: @unchecked Sendable {
   }
   func acked(_ ack: Ack) {
     loop.execute { [self] in
+      slaveApplied = ack.appliedLSN
       step(.acked(ack))
       service.slaveHeard(slave, on: link, from: relay.heardFrom)
+      if let question = question() { step(question) }
     }
   }
   func writable(_ isWritable: Bool) { loop.execute { [self] in step(.writable(isWritable)) } }
@@ -262,7 +266,10 @@ package final class RelayRunner: @unchecked Sendable {
     var piece: LogPiece?
     var sum: UInt64?
     if store.isGated, !store.isReplica, let participant {
-      piece = LogPiece(after: committed, upTo: min(digest.lsn, service.sendable(store).last))
+      // What the slave shows is good, and its log may be compacted up to there: this node may know less of it, after a start.
+      guard let slaveApplied else { return nil }
+      piece = LogPiece(
+        after: max(committed, slaveApplied), upTo: min(digest.lsn, service.sendable(store).last))
       sum = piece.flatMap { store.sum(of: $0, participant) }
     }
     let question = proof.ask(digest, piece, log: sum)
