@@ -15,7 +15,7 @@ extension Applier {
       case .log: try logFrame(header, &actions)
       case .delta: try deltaFrame(header, &actions)
       case .syncBegin, .fileManifest, .fileDone, .syncEnd, .heartbeat, .ack, .slaveList, .digest, .needPlan, .error,
-        .deltaEnd, .handover, .prove, .proof:
+        .deltaEnd, .handover, .prove, .proof, .upstreamPath:
         throw unexpected(header.type)
       }
     case .fileDone(let done): try fileDone(header, done, &actions)
@@ -25,7 +25,7 @@ extension Applier {
       switch header.type {
       case .heartbeat: try heartbeat(header, &actions)
       case .syncBegin, .fileManifest, .fileChunk, .fileDone, .log, .syncEnd, .ack, .slaveList, .digest, .needPlan,
-        .error, .delta, .deltaEnd, .handover, .prove, .proof:
+        .error, .delta, .deltaEnd, .handover, .prove, .proof, .upstreamPath:
         throw unexpected(header.type)
       }
     case .slaveList(let list):
@@ -42,8 +42,22 @@ extension Applier {
     case .prove(let question):
       try expectBegun(header.type)
       actions.append(.prove(question))
+    case .upstreamPath(let path): try upstreamPath(path, &actions)
     case .ack, .proof: throw unexpected(header.type)
     }
+  }
+
+  /// Who is above the master changed. A path through this node is a ring: nothing comes from there any more.
+  private mutating func upstreamPath(_ path: UpstreamPath, _ actions: inout [ApplierAction]) throws(ReplicationError) {
+    try expectBegun(.upstreamPath)
+    guard let masterID, let local else { return }
+    let above = [masterID] + path.nodes
+    guard !path.nodes.contains(local.id) else {
+      throw ReplicationError(.cycle, "the master gets its data through this node now")
+    }
+    guard above != upstream else { return }
+    upstream = above
+    actions.append(.upstreamChanged(above))
   }
 
   func unexpected(_ type: FrameType) -> ReplicationError {
