@@ -52,10 +52,13 @@ extension Succession {
     @Sendable func refuse(_ why: String) {
       logger.warning(
         "news of a master that is not borne out",
-        metadata: ["replication.node": "\(news.address)", "replication.term": "\(news.term)", "replication.reason": "\(why)"])
+        metadata: [
+          "replication.node": "\(news.address)", "replication.term": "\(news.term)", "replication.reason": "\(why)",
+        ])
       done(.failure(ReplicationError(.unproven, why)))
     }
-    guard let address = HearsayRule.address(known: known, claimed: news.address, isRowHealthy: hearer.isRowHealthy) else {
+    guard let address = HearsayRule.address(known: known, claimed: news.address, isRowHealthy: hearer.isRowHealthy)
+    else {
       return refuse("this node's row works and has no node \(news.id)")
     }
     guard hintsUnderWay < Self.hintsMax else { return refuse("other news is being looked into") }

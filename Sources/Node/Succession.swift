@@ -319,7 +319,8 @@ package final class Succession: @unchecked Sendable {
 
   /// A target is found by its address, or by the node that answers there, however the address is written.
   private func failOver(
-    toKnown target: NodeAddress?, _ timeoutMilliseconds: UInt64?, _ force: Bool, _ done: @escaping @Sendable (String?) -> Void
+    toKnown target: NodeAddress?, _ timeoutMilliseconds: UInt64?, _ force: Bool,
+    _ done: @escaping @Sendable (String?) -> Void
   ) {
     let slaves = core.replication.slaves
     if let target, core.isMaster, !slaves.contains(where: { $0.address == target }) {
@@ -333,25 +334,26 @@ package final class Succession: @unchecked Sendable {
   }
 
   private func handOver(
-    to target: NodeAddress?, _ timeoutMilliseconds: UInt64?, _ force: Bool, _ done: @escaping @Sendable (String?) -> Void
+    to target: NodeAddress?, _ timeoutMilliseconds: UInt64?, _ force: Bool,
+    _ done: @escaping @Sendable (String?) -> Void
   ) {
-      let slaves = core.replication.slaves
-      let voters = core.commitment.voters.ids
-      var facts = HandoverFacts(
-        id: core.directory.node, term: core.knownTerm,
-        candidates: slaves.filter { $0.state.link != nil }.map {
-          HandoverCandidate(
-            id: $0.id, address: $0.address, isVoter: voters.isEmpty ? $0.isVoter : voters.contains($0.id),
-            isStreaming: $0.countsForCommit,
-            durableLSN: $0.ack.durableLSN)
-        },
-        target: target, timeoutMilliseconds: timeoutMilliseconds, isForced: force)
-      facts.isMaster = core.isMaster
-      if handover.isUnderWay { return done("a handover is under way already: FAILOVER ABORT ends it") }
-      handoverDone.append(done)
-      startTicking()
-      step(handover: .start(facts))
-      if handover.isUnderWay { handoverProgress() }
+    let slaves = core.replication.slaves
+    let voters = core.commitment.voters.ids
+    var facts = HandoverFacts(
+      id: core.directory.node, term: core.knownTerm,
+      candidates: slaves.filter { $0.state.link != nil }.map {
+        HandoverCandidate(
+          id: $0.id, address: $0.address, isVoter: voters.isEmpty ? $0.isVoter : voters.contains($0.id),
+          isStreaming: $0.countsForCommit,
+          durableLSN: $0.ack.durableLSN)
+      },
+      target: target, timeoutMilliseconds: timeoutMilliseconds, isForced: force)
+    facts.isMaster = core.isMaster
+    if handover.isUnderWay { return done("a handover is under way already: FAILOVER ABORT ends it") }
+    handoverDone.append(done)
+    startTicking()
+    step(handover: .start(facts))
+    if handover.isUnderWay { handoverProgress() }
   }
 
   package func abortFailOver(done: @escaping @Sendable (String?) -> Void) {

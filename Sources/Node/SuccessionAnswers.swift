@@ -64,60 +64,60 @@ extension Succession {
   private typealias Asked = (answer: VoteAnswer, voter: VoterState, own: NodeState)
 
   private func answer(_ request: VoteRequest) -> Asked {
-      // Everything received so far counts: a voter must not promise with less than it holds.
-      core.commitNow()
-      let own = ownState
-      let current = core.directory.current.vote
-      var voter = VoterState(
-        id: own.id, lineage: own.lineage, isVoter: own.isVoter,
-        vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
-        committedLSN: own.committedLSN)
-      // To its own master it owes nothing when that one is started again.
-      if core.replication.upstream.view.upstream.first != request.candidate {
-        voter.promiseMilliseconds = core.promiseLeft(now: host.monotonic)
-      }
-      if own.role == .master {
-        // A log with a newer reign than this one is proof that this one is over.
-        if request.last.reign <= core.reign, hearsMajority { voter.leadership = .isMaster }
-      } else if own.isStreaming, let heard = own.heardMilliseconds,
-        !core.replication.upstream.view.upstream.contains(request.candidate)
-      {
-        // From the candidate itself, or through it, no master is heard.
-        voter.leadership = .follows(heardMillisecondsAgo: heard)
-      }
-      return (VoteRule.answer(request, voter), voter, own)
+    // Everything received so far counts: a voter must not promise with less than it holds.
+    core.commitNow()
+    let own = ownState
+    let current = core.directory.current.vote
+    var voter = VoterState(
+      id: own.id, lineage: own.lineage, isVoter: own.isVoter,
+      vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
+      committedLSN: own.committedLSN)
+    // To its own master it owes nothing when that one is started again.
+    if core.replication.upstream.view.upstream.first != request.candidate {
+      voter.promiseMilliseconds = core.promiseLeft(now: host.monotonic)
+    }
+    if own.role == .master {
+      // A log with a newer reign than this one is proof that this one is over.
+      if request.last.reign <= core.reign, hearsMajority { voter.leadership = .isMaster }
+    } else if own.isStreaming, let heard = own.heardMilliseconds,
+      !core.replication.upstream.view.upstream.contains(request.candidate)
+    {
+      // From the candidate itself, or through it, no master is heard.
+      voter.leadership = .follows(heardMillisecondsAgo: heard)
+    }
+    return (VoteRule.answer(request, voter), voter, own)
   }
 
   private func decide(_ request: VoteRequest, _ asked: Asked, _ done: @escaping @Sendable (VoteReply) -> Void) {
-      var answer = asked.answer
-      let (voter, own) = (asked.voter, asked.own)
-      if let vote = answer.voteToPersist {
-        if let failure = persist(vote) {
-          answer.reply.isGranted = false
-          answer.reply.reason = "the vote cannot be written: \(failure)"
-        } else {
-          logger.notice(
-            "voted", metadata: ["replication.term": "\(vote.term)", "replication.candidate": "\(request.address)"])
-          // Nothing of an older term is taken or acknowledged any more; whom to follow, the winner will tell.
-          let stepsDown = own.role == .master && !handover.isUnderWay
-          if stepsDown { core.stepDown(for: request.address) }
-          core.replication.upstream.voted(Reign(term: vote.term, owner: .unknown))
-          // The winner tells, unless it is gone before.
-          if stepsDown {
-            let addresses = knownNodes.map(\.address)
-            loop.schedule(afterMilliseconds: 1000) { [self] in
-              findMaster(addresses, reign: Reign(term: vote.term, owner: .unknown))
-            }
+    var answer = asked.answer
+    let (voter, own) = (asked.voter, asked.own)
+    if let vote = answer.voteToPersist {
+      if let failure = persist(vote) {
+        answer.reply.isGranted = false
+        answer.reply.reason = "the vote cannot be written: \(failure)"
+      } else {
+        logger.notice(
+          "voted", metadata: ["replication.term": "\(vote.term)", "replication.candidate": "\(request.address)"])
+        // Nothing of an older term is taken or acknowledged any more; whom to follow, the winner will tell.
+        let stepsDown = own.role == .master && !handover.isUnderWay
+        if stepsDown { core.stepDown(for: request.address) }
+        core.replication.upstream.voted(Reign(term: vote.term, owner: .unknown))
+        // The winner tells, unless it is gone before.
+        if stepsDown {
+          let addresses = knownNodes.map(\.address)
+          loop.schedule(afterMilliseconds: 1000) { [self] in
+            findMaster(addresses, reign: Reign(term: vote.term, owner: .unknown))
           }
-          step(promotion: .termSeen(vote.term))
         }
+        step(promotion: .termSeen(vote.term))
       }
-      if request.isReturn, !answer.reply.isGranted, voter.isVoter, voter.lineage == request.lineage,
-        own.role != .master, voter.leadership == .none, own.last > request.last
-      {
-        stand()
-      }
-      done(answer.reply)
+    }
+    if request.isReturn, !answer.reply.isGranted, voter.isVoter, voter.lineage == request.lineage,
+      own.role != .master, voter.leadership == .none, own.last > request.last
+    {
+      stand()
+    }
+    done(answer.reply)
   }
 
   /// Where a quorum commits: whether so many voters follow this master that it can commit anything.

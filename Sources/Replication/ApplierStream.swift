@@ -47,19 +47,6 @@ extension Applier {
     }
   }
 
-  /// Who is above the master changed. A path through this node is a ring: nothing comes from there any more.
-  private mutating func upstreamPath(_ path: UpstreamPath, _ actions: inout [ApplierAction]) throws(ReplicationError) {
-    try expectBegun(.upstreamPath)
-    guard let masterID, let local else { return }
-    let above = [masterID] + path.nodes
-    guard !path.nodes.contains(local.id) else {
-      throw ReplicationError(.cycle, "the master gets its data through this node now")
-    }
-    guard above != upstream else { return }
-    upstream = above
-    actions.append(.upstreamChanged(above))
-  }
-
   func unexpected(_ type: FrameType) -> ReplicationError {
     ReplicationError(.unexpectedFrame, "a \(type) frame while \(stateName)")
   }
@@ -84,7 +71,7 @@ extension Applier {
     }
   }
 
-  private func expectBegun(_ type: FrameType) throws(ReplicationError) {
+  func expectBegun(_ type: FrameType) throws(ReplicationError) {
     switch state {
     case .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta, .receivingLog, .swapping, .inSync:
       return

@@ -66,7 +66,9 @@ package enum HearsayRule {
 
   /// Whether the candidate itself bears out that it stands; nil: it does.
   package static func doubt(_ request: VoteRequest, _ answer: NodeState) -> String? {
-    guard answer.id == request.candidate else { return "another node, \(answer.id), answers at the candidate's address" }
+    guard answer.id == request.candidate else {
+      return "another node, \(answer.id), answers at the candidate's address"
+    }
     guard answer.lineage == request.lineage else { return "the candidate holds another data set" }
     // An older version does not say it.
     guard let term = answer.standsFor else { return nil }

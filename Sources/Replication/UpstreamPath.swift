@@ -31,3 +31,18 @@ package struct UpstreamPath: Hashable, Sendable {
     }
   }
 }
+
+extension Applier {
+  /// Who is above the master changed. A path through this node is a ring: nothing comes from there any more.
+  mutating func upstreamPath(_ path: UpstreamPath, _ actions: inout [ApplierAction]) throws(ReplicationError) {
+    try expectBegun(.upstreamPath)
+    guard let masterID, let local else { return }
+    let above = [masterID] + path.nodes
+    guard !path.nodes.contains(local.id) else {
+      throw ReplicationError(.cycle, "the master gets its data through this node now")
+    }
+    guard above != upstream else { return }
+    upstream = above
+    actions.append(.upstreamChanged(above))
+  }
+}

@@ -90,7 +90,8 @@ package struct OrderWatch: Hashable, Sendable {
       // A look in the middle of a change of roles may show one that is over a moment later.
       guard rings >= 2 else { return .wait }
       return .undone(
-        "\(target) follows this node: a ring of \((nodes.map { "\($0.address)" }).joined(separator: ", ")) and this one")
+        "\(target) follows this node: a ring of \((nodes.map { "\($0.address)" }).joined(separator: ", ")) and this one"
+      )
     case .noNode(let why):
       if otherSince == nil { otherSince = now }
       guard let otherSince, now.since(otherSince) >= Self.otherServerMilliseconds else { return .wait }

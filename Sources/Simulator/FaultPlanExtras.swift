@@ -116,7 +116,8 @@ extension FaultPlan {
       case 3:
         // Two or three at the same moment.
         faults.append(Planned(at: at, fault: .follow(node: node, other: other)))
-        faults.append(Planned(at: at, fault: .follow(node: other, other: random.chance(50) ? node : (other + 1) % nodes)))
+        faults.append(
+          Planned(at: at, fault: .follow(node: other, other: random.chance(50) ? node : (other + 1) % nodes)))
         if random.chance(50) { faults.append(Planned(at: at, fault: .follow(node: (other + 1) % nodes, other: node))) }
       case 4: faults.append(Planned(at: at, fault: .detach(node: node)))
       case 5: faults.append(Planned(at: at, fault: .handover(to: node)))

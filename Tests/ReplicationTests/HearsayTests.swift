@@ -50,7 +50,8 @@ import Testing
     let far: UInt32 = 3_000_000_000
     let hearer = hearer(voters: voters)
     #expect(HearsayRule.doubt(news(far, of: second), answer(second, term: far), votes: [:], hearer) != nil)
-    #expect(HearsayRule.doubt(news(far, of: second), answer(second, term: far), votes: [third: Term(far)], hearer) == nil)
+    #expect(
+      HearsayRule.doubt(news(far, of: second), answer(second, term: far), votes: [third: Term(far)], hearer) == nil)
     #expect(HearsayRule.doubt(news(far, of: second), answer(second, term: far), votes: [third: Term(9)], hearer) != nil)
     let voted = self.hearer(voters: voters, vote: Vote(term: Term(far), candidate: second))
     #expect(HearsayRule.doubt(news(far, of: second), answer(second, term: far), votes: [:], voted) == nil)

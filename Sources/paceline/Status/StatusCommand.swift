@@ -84,7 +84,8 @@ struct StatusCommand: AsyncParsableCommand {
       let nodes = JSONText.array(reports.map(\.json))
       Terminal.write(
         JSONText.object([
-          ("asked", .string(node.description)), ("has_master", .boolean(NodeReport.hasMaster(reports))), ("nodes", nodes),
+          ("asked", .string(node.description)), ("has_master", .boolean(NodeReport.hasMaster(reports))),
+          ("nodes", nodes),
         ]).description + "\n")
       return
     }
