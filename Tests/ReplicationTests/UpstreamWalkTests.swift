@@ -31,10 +31,10 @@ import Testing
   }
 
   @Test func ringsOfOthersAreNotOnesOwn() {
-    var own = UpstreamWalk(own: own)
-    _ = own.answered(.success(node(1, follows: 2)))
-    #expect(own.answered(.success(node(5, follows: 1))) == .ended(.ring([node(1, follows: 2)])))
-    var others = UpstreamWalk(own: self.own)
+    var mine = UpstreamWalk(own: own)
+    _ = mine.answered(.success(node(1, follows: 2)))
+    #expect(mine.answered(.success(node(5, follows: 1))) == .ended(.ring([node(1, follows: 2)])))
+    var others = UpstreamWalk(own: own)
     _ = others.answered(.success(node(1, follows: 2)))
     _ = others.answered(.success(node(2, follows: 1)))
     guard case .ended(.open) = others.answered(.success(node(1, follows: 2))) else {
