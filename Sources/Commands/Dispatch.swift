@@ -29,7 +29,7 @@ extension Executor {
       .msRegisterSlave,
       .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .waitaof, .failover, .promote, .msVoter,
       .msVote,
-      .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords:
+      .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords, .msNewDataSet, .msReplaced:
       releaseLock()
       return try services.serve(command, arguments, self, session)
     }

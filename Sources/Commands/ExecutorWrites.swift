@@ -45,6 +45,10 @@ extension Executor {
       case .none: break
       case .fewSlaves: return .text("NOREPLICAS Not enough good replicas to write.")
       case .queueFull: return .queueFull
+      case .otherDataSet:
+        return .text(
+          "OTHERDATASET a node of another data set claims this master's place, so no writes are taken until an operator decides: MS_NEW_DATA_SET keeps this one, REPLICAOF follows the other; see INFO replication"
+        )
       }
     }
     if case .noSpace = store.writeRefusal { return .noSpace }

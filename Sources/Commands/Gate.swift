@@ -26,6 +26,8 @@ package enum WriteBar: UInt8, Sendable {
   case fewSlaves
   /// Too many writes wait for slaves already.
   case queueFull
+  /// A node of another data set claims this master's place: an operator must decide.
+  case otherDataSet
 }
 
 /// READ MAXLAG: how old what a read shows may be.

@@ -307,8 +307,9 @@ extension NodeCore {
   // MARK: What writers ask
 
   /// Why no write is let in, or only none that waits for slaves.
-  private func reviewWriteBar() {
+  func reviewWriteBar() {
     let store = self.store
+    if rivalBox.withLock({ $0 }) != nil { return writeBar.store(3, ordering: .relaxed) }
     guard isMaster else { return writeBar.store(0, ordering: .relaxed) }
     let settings = configuration
     let now = host.monotonic

@@ -13,7 +13,7 @@ extension Succession {
 
   func start(as role: Role, without damage: TailDamage, _ done: @escaping @Sendable ((any Error)?) -> Void) {
     loop.execute { [self] in
-      var addresses = knownNodes.map(\.address)
+      var addresses = addressesAtStart
       if case .slave(let master) = role, !addresses.contains(master) { addresses.insert(master, at: 0) }
       addresses.removeAll { $0 == core.ownAddress }
       guard !addresses.isEmpty else { return done(refusal(damage, "no other node is known that could hold it")) }
@@ -40,7 +40,7 @@ extension Succession {
       }
       do { try core.cutDamage(damage) } catch { return done(error) }
       switch role {
-      case .slave(let master): core.becomeSlave(of: master)
+      case .slave(let master): core.becomeSlave(of: master, .configured)
       case .master:
         if let leader {
           follow(leader.address, term: leader.term, candidate: leader.id)
@@ -115,7 +115,7 @@ extension Succession {
   // MARK: Asking
 
   /// Calls `done` once: when all have answered, or after a second.
-  func askAll(_ addresses: [NodeAddress], _ done: @escaping @Sendable (AskRound) -> Void) {
+  private func askAll(_ addresses: [NodeAddress], _ done: @escaping @Sendable (AskRound) -> Void) {
     let round = AskRound(left: addresses.count)
     @Sendable func decide() {
       guard !round.isDecided else { return }
@@ -139,7 +139,7 @@ extension Succession {
 }
 
 /// The answers of the other nodes to one question.
-final class AskRound: @unchecked Sendable {
+private final class AskRound: @unchecked Sendable {
   // Safe to share: touched on the loop only.
   var left: Int
   var states: [NodeState] = []

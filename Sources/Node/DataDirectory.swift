@@ -1,5 +1,6 @@
 import Core
 import LogStore
+import Replication
 import Synchronization
 
 /// A node's data directory: generations (`<n>.dir`) at the top, the log and its index files in `store-<m>`.
@@ -11,6 +12,7 @@ import Synchronization
 ///     DATA/store-1/<first LSN>.wal      see LogStore
 ///     DATA/lost-<term>-<LSN>.resp       what a rewind cut, as commands; for people, never read here
 ///     DATA/damaged-<first LSN>.wal      a file that damage was cut out of, as it was; for people, never read here
+///     DATA/replaced-<data set>-...      a store that was given up for another one: a data directory of its own
 ///
 /// A full sync builds `store-<m+1>` beside `store-<m>`; writing the generation that names it is the moment of the swap.
 package final class DataDirectory: Sendable {
@@ -22,6 +24,8 @@ package final class DataDirectory: Sendable {
     var older: [DirectoryFile] = []
     /// Files that damage was cut out of, as they were.
     var damagedCopies: [String] = []
+    /// Stores that were given up and set aside: see `SetAside.swift`.
+    var replacedStores: [ReplacedStore] = []
   }
   private let state: Mutex<State>
   /// How far the log of the live store went.
@@ -59,6 +63,9 @@ package final class DataDirectory: Sendable {
       state.damagedCopies += damagedCopies.filter { !state.damagedCopies.contains($0) }
     }
   }
+
+  package var replacedStores: [ReplacedStore] { state.withLock { $0.replacedStores } }
+  func note(replacedStores: [ReplacedStore]) { state.withLock { $0.replacedStores = replacedStores } }
 
   package func storePath(_ number: UInt32) -> String { "\(path)/store-\(number)" }
 
@@ -114,6 +121,7 @@ package final class DataDirectory: Sendable {
       {
         try fileSystem.unlink("\(path)/\(name)")
       }
+      try directory.finishReplacedStores()
       directory.removeAbandonedStores()
       directory.add(
         damagedCopies: names.filter { $0.hasPrefix("damaged-") && $0.hasSuffix(SegmentFormat.fileSuffix) }.map {

@@ -51,6 +51,7 @@ extension NodeCore {
     replication.saveListIfDue()
     noteRefetched()
     if lostFiles.withLock({ !$0.isEmpty }) { noteLostFiles() }
+    reviewReplacedStores()
     maintaining.withLock { _ in
       let store = self.store
       guard store.directory == directory.storePath(directory.current.storeNumber) else { return }

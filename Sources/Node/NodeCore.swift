@@ -40,7 +40,11 @@ package final class NodeCore: @unchecked Sendable {
   let reachNotedAt = Mutex(Tick(milliseconds: 0))
   /// Found at the start and not cut yet: the store stands for one that is not open.
   let tailDamage: Mutex<TailDamage?>
-  /// Raw value of what keeps writes out: 0 nothing, 1 too few slaves, 2 too many writes wait for slaves.
+  /// Of the data set that claims this master's place; see `DataSetHold.swift`.
+  let rivalBox: Mutex<DataSetState.Rival?>
+  /// What this node waits for before it joins its row; nil: it does not.
+  let joining = Mutex<String?>(nil)
+  /// Raw value of what keeps writes out: 0 nothing, 1 too few slaves, 2 too many writes wait for slaves, 3 another data set.
   package let writeBar = Atomic<UInt8>(0)
   /// From this tick on nothing may be shown before a majority of the voters is heard of; the highest number where none is
   /// asked.
@@ -48,8 +52,6 @@ package final class NodeCore: @unchecked Sendable {
   let reviewingLease = Mutex<Void>(())
   /// See `isHiding`.
   let startHides = Atomic<Bool>(false)
-  /// Why the last REPLICAOF was undone; empty if it was not.
-  package let replicaOfError = Mutex("")
   let startedAt: Tick
   /// Before it ended it may have promised its master something.
   let startedAsSlave = Atomic<Bool>(false)
@@ -70,6 +72,8 @@ package final class NodeCore: @unchecked Sendable {
     lostFiles = Mutex(directory.lostFiles)
     directory.reserve.want(SpaceReserve.bytes(segmentBytes: host.nodeConfiguration.store.segmentBytes))
     store.refuseWithoutReserve()
+    rivalBox = Mutex(directory.current.dataSet.rival)
+    if directory.current.dataSet.rival != nil { writeBar.store(3, ordering: .relaxed) }
     // Until a reign begins: what this node has on disk alone must not count as good.
     store.isReplica = true
     termValue = Atomic(store.newestReign?.term.value ?? 0)

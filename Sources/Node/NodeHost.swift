@@ -144,6 +144,12 @@ package struct NodeConfiguration: Sendable {
   package var acceptDataLoss = false
   /// `--forget-terms-above`: what this node knows of later terms is given up at the start.
   package var forgetTermsAbove: Term?
+  /// The nodes of the row, the same on all of them, in the order of who begins it; empty: it is not named.
+  package var peers: [NodeAddress] = []
+  /// `--new-data-set`: this node's data set is the one that counts.
+  package var beginsDataSet = false
+  /// How long a store that was given up is kept; 0: not at all.
+  package var replacedKeepSeconds: UInt64 = 7 * 24 * 3600
   package var walKeepBytes = 64 << 20
   package var commit = CommitSetting()
   /// What happens when slaves do not answer in time, and how many writes may wait for them.

@@ -182,6 +182,8 @@ extension NodeCore {
       do {
         try beginReign(succession.nextTerm(above: knownTerm), asOnlyVoter: true)
         remember(.master)
+        forgetOrder()
+        liftRival("an operator made this node the master")
         replication.upstreamChanged([])
         logger.notice("this node is a master now", metadata: ["term": "\(term)"])
         done(nil)
@@ -195,9 +197,13 @@ extension NodeCore {
   // MARK: Slave
 
   /// REPLICAOF host port, and the start of a slave. Writes are refused from here on.
-  package func becomeSlave(of master: NodeAddress) {
+  package func becomeSlave(of master: NodeAddress, _ reason: FollowReason) {
     stepDown(for: master)
-    replication.upstream.attach(master)
+    if reason == .ordered {
+      forgetOrder()
+      liftRival("an operator ordered it to follow another node")
+    }
+    replication.upstream.attach(master, reason)
     logger.notice("this node is a slave now", metadata: ["replication.master": "\(master)"])
     host.stateChanged()
   }
@@ -263,6 +269,7 @@ extension NodeCore {
     facts.lineage = directory.lineage
     facts.mode = configuration.syncMode
     facts.acceptDataLoss = configuration.acceptDataLoss
+    facts.orderedLineage = directory.current.dataSet.ordered
     facts.isVoter = configuration.isVoter
     facts.knownReign = knownReign
     let vote = directory.current.vote
@@ -320,6 +327,7 @@ extension NodeCore {
       $0.lineage = lineage
       // Terms of another data set say nothing about this one.
       $0.vote = .init(term: .none, candidate: nil)
+      $0.dataSet = DataSetState()
       $0.storeNumber = number
       $0.terms = TermHistory()
       $0.segments = []
@@ -336,6 +344,8 @@ extension NodeCore {
   /// all have: never on a loop that serves clients.
   func replaceStore(with fresh: LogStore, keepingFilesOfOld keep: Bool) {
     let old = swapStore(fresh)
+    // Who claimed this node's place claimed it with that one.
+    if old.lineage != fresh.lineage { rivalBox.withLock { $0 = nil } }
     termValue.store(fresh.newestReign?.term.value ?? 0, ordering: .releasing)
     host.moveReaders(to: fresh)
     replication.restartRelays("the data of this node was replaced")

@@ -13,9 +13,10 @@ extension NodeCore {
     if let limit = configuration.forgetTermsAbove {
       do { try forgetTerms(above: limit) } catch { return done(error) }
     }
+    if configuration.beginsDataSet { confirmDataSet() } else if asksPeers { return succession.join(as: role, done) }
     switch role {
     case .slave(let master):
-      becomeSlave(of: master)
+      becomeSlave(of: master, .configured)
       done(nil)
     case .master where refetchTo != nil: succession.startIncomplete(done)
     case .master: succession.startAsMaster(done)
@@ -31,13 +32,13 @@ extension Succession {
 
   func startAsMaster(_ done: @escaping @Sendable ((any Error)?) -> Void) {
     loop.execute { [self] in
-      let nodes = knownNodes
+      let addresses = addressesAtStart
       // Where the log names other voters, nobody to ask is no majority.
-      guard !nodes.isEmpty || isQuorum else { return reign(core.knownTerm.advanced(), done) }
-      let round = StartRound(nodes: nodes.count)
-      for node in nodes {
-        ask(node.address) { [self] result in
-          if case .success(let state) = result, state.lineage == core.directory.lineage { round.states.append(state) }
+      guard !addresses.isEmpty || isQuorum else { return reign(core.knownTerm.advanced(), done) }
+      let round = StartRound(nodes: addresses.count)
+      for address in addresses {
+        ask(address) { [self] result in
+          if case .success(let state) = result { round.heard(state, at: address, core) }
           round.left -= 1
           if round.left == 0 { decide(round, done) }
         }
@@ -50,6 +51,7 @@ extension Succession {
     guard !round.isDecided else { return }
     round.isDecided = true
     let own = core.knownReign
+    if let rival = round.rival { core.hold(against: rival) }
     if let newer = leader(round.states, than: own) {
       logger.notice("another node is the master now", metadata: ["replication.master": "\(newer.address)"])
       follow(newer.address, term: newer.term, candidate: newer.id)
@@ -68,7 +70,7 @@ extension Succession {
     }
     guard isQuorum else {
       reign(nextTerm(above: known), done)
-      let silent = knownNodes.map(\.address).filter { address in !round.states.contains { $0.address == address } }
+      let silent = addressesAtStart.filter { !round.answered.contains($0) }
       return askSilent(silent)
     }
     core.stepDown(for: core.ownAddress)
@@ -180,8 +182,21 @@ private final class StartRound: @unchecked Sendable {
   // Safe to share: touched on the loop only.
   var left: Int
   var states: [NodeState] = []
+  var answered: [NodeAddress] = []
+  /// A node that the row is named by is the master of another data set.
+  var rival: DataSetState.Rival?
   var isDecided = false
   init(nodes: Int) { left = nodes }
+
+  func heard(_ state: NodeState, at address: NodeAddress, _ core: NodeCore) {
+    guard state.lineage != core.directory.lineage else {
+      answered += [address, state.address]
+      return states.append(state)
+    }
+    guard let other = state.lineage, state.hasData, state.role == .master, core.configuration.peers.contains(address)
+    else { return }
+    rival = DataSetState.Rival(lineage: other, place: "\(address)")
+  }
 }
 
 private final class SilentRound: @unchecked Sendable {

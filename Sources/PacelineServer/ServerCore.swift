@@ -160,6 +160,9 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   package var roleName: String { isMaster ? "master" : "replica" }
   package func readOnlyError() -> String {
     guard case .slave(let master) = role else { return "READONLY You can't write against a read only replica." }
+    if let waiting = node.waitsForPeers {
+      return "READONLY You can't write against a read only replica. This node has no master yet, it waits \(waiting)"
+    }
     return "READONLY You can't write against a read only replica. The master is \(master.host):\(master.port)"
   }
 

@@ -27,6 +27,10 @@ package struct Applier: Sendable {
   var received: ReceivedSnapshot?
   /// Waits for its last records to become visible.
   var pendingHandover: HandoverOrder?
+  /// For which other data set this node's own may be given up.
+  package internal(set) var order = DataSetOrder.nothing
+  /// The master's, which this node refused to take in place of its own; nil when that is not what keeps it away.
+  package private(set) var refusedLineage: NodeID?
   var clocks = AppliedClock()
   /// The newest that this connection's master said.
   var heardClock = WallClock(milliseconds: 0)
@@ -35,8 +39,10 @@ package struct Applier: Sendable {
   var heardAt = Tick(milliseconds: 0)
   var backoffMilliseconds: UInt64
 
-  package init(config: ApplierConfig = ApplierConfig()) {
+  /// - Parameter order: of an applier that this one takes the place of.
+  package init(config: ApplierConfig = ApplierConfig(), order: DataSetOrder = .nothing) {
     self.config = config
+    self.order = order
     backoffMilliseconds = config.backoffMillisecondsMin
   }
 
@@ -86,12 +92,13 @@ package struct Applier: Sendable {
     _ event: ApplierEvent, _ now: Tick, _ actions: inout [ApplierAction]
   ) throws(ReplicationError) {
     switch event {
-    case .attach(let master): attach(master, now, &actions)
+    case .attach(let master, let reason): attach(master, reason, now, &actions)
     case .detach: detach(&actions)
     case .connected(let facts):
       guard case .connecting = state else { return }
       let local = facts
       self.local = facts
+      if order == .nothing, let ordered = facts.orderedLineage { order = .dataSet(ordered) }
       if received == nil { received = facts.resume.map { ReceivedSnapshot($0) } }
       heardAt = now
       heardClock = WallClock(milliseconds: 0)
@@ -101,7 +108,8 @@ package struct Applier: Sendable {
           RegisterRequest(
             id: local.id, address: local.address, capabilities: local.capabilities, hasData: local.hasData,
             last: local.position, chain: local.chain, lineage: local.lineage, acceptDataLoss: local.acceptDataLoss,
-            knownReign: local.knownReign, isVoter: local.isVoter, yields: local.yields)))
+            knownReign: local.knownReign, isVoter: local.isVoter, yields: local.yields,
+            givesUp: local.acceptDataLoss ? .anything : order)))
     case .registerReply(let reply): try registered(reply, now, &actions)
     case .syncReply(let reply):
       guard case .requestingPlan = state else { return }
@@ -175,8 +183,16 @@ package struct Applier: Sendable {
     try seen(term == masterReign.term ? masterReign : Reign(term: term, owner: .unknown))
   }
 
-  private mutating func attach(_ master: NodeAddress, _ now: Tick, _ actions: inout [ApplierAction]) {
+  private mutating func attach(
+    _ master: NodeAddress, _ reason: FollowReason, _ now: Tick, _ actions: inout [ApplierAction]
+  ) {
     abandonDelta(&actions)
+    switch reason {
+    case .configured: order = .nothing
+    case .ordered: order = .anything
+    case .resumed: break
+    }
+    refusedLineage = nil
     if isConnected { actions.append(.closeLink(ReplicationError(.detached, "this node follows \(master) now"))) }
     self.master = master
     slaves = nil
@@ -228,6 +244,7 @@ package struct Applier: Sendable {
     masterLast = reply.last.lsn
     masterVoters = reply.voters
     try seen(reply.reign)
+    try checkDataSet(reply, local, &actions)
     // The master checks this too; but it is this node's data that would go.
     guard reply.hasData || !local.hasData || local.acceptDataLoss else {
       throw ReplicationError(.dataLoss, "the master is empty and this node is not: attaching would delete its data")
@@ -240,6 +257,33 @@ package struct Applier: Sendable {
         SyncRequest(
           id: local.id, position: local.position, history: local.history, lineage: local.lineage, mode: local.mode,
           resume: received?.resume, rewindFloor: local.capabilities.contains(.rewind) ? local.rewindFloor : nil)))
+  }
+
+  /// Whether this node's data may be given up for the master's, if that is another data set. An order holds for the data
+  /// set that is there when it is first carried out, and for no later one at the same address.
+  private mutating func checkDataSet(
+    _ reply: RegisterReply, _ local: LocalFacts, _ actions: inout [ApplierAction]
+  ) throws(ReplicationError) {
+    let isOther = local.hasData && local.lineage != reply.lineage
+    if isOther, !local.acceptDataLoss, !order.permits(reply.lineage) {
+      refusedLineage = reply.lineage
+      // The master is asked again, but not in haste: a person must decide.
+      backoffMilliseconds = config.backoffMillisecondsMax
+      throw ReplicationError(.otherDataSet, otherDataSet(reply, local))
+    }
+    refusedLineage = nil
+    // A master that is refused for another reason below binds no order.
+    guard reply.hasData || !local.hasData || local.acceptDataLoss else { return }
+    let isNews = order == .anything
+    order = order.bound(to: reply.lineage)
+    if isNews, isOther { actions.append(.noteOrder(reply.lineage)) }
+  }
+
+  private func otherDataSet(_ reply: RegisterReply, _ local: LocalFacts) -> String {
+    "this node holds data set \(local.lineage ?? .unknown) up to \(local.position), the master at \(reply.address) "
+      + "\(reply.lineage)\(reply.hasData ? "" : ", which is empty"): nothing is given up for it. REPLICAOF a node of the "
+      + "own data set, or give the own up: REPLICAOF \(reply.address.host) \(reply.address.port) now, or "
+      + "--accept-data-loss, sets it aside and takes the master's"
   }
 
   /// This node's data set is another one now: what it voted on in the old one binds it no more.
@@ -255,6 +299,12 @@ package struct Applier: Sendable {
   private func heldInCommon(with begin: SyncBegin) -> LSN {
     guard let local, local.lineage == begin.lineage else { return .none }
     return begin.history.lastCommonLSN(endingAt: LSN(.max), with: local.history, endingAt: local.durableLSN)
+  }
+
+  /// The log that a full sync replaces holds what the new one does not: another data set, or a tail of its own.
+  func losesOwn(to begin: SyncBegin) -> Bool {
+    guard let local, local.hasData else { return false }
+    return heldInCommon(with: begin) < local.durableLSN
   }
 
   /// The new copy has all of that. A record of a newer term says so too: its master was elected with all that counts.

@@ -15,7 +15,7 @@ extension Applier {
       case .log: try logFrame(header, &actions)
       case .delta: try deltaFrame(header, &actions)
       case .syncBegin, .fileManifest, .fileDone, .syncEnd, .heartbeat, .ack, .slaveList, .digest, .needPlan, .error,
-        .deltaEnd, .handover, .prove, .proof, .upstreamPath:
+        .deltaEnd, .handover, .prove, .proof:
         throw unexpected(header.type)
       }
     case .fileDone(let done): try fileDone(header, done, &actions)
@@ -25,7 +25,7 @@ extension Applier {
       switch header.type {
       case .heartbeat: try heartbeat(header, &actions)
       case .syncBegin, .fileManifest, .fileChunk, .fileDone, .log, .syncEnd, .ack, .slaveList, .digest, .needPlan,
-        .error, .delta, .deltaEnd, .handover, .prove, .proof, .upstreamPath:
+        .error, .delta, .deltaEnd, .handover, .prove, .proof:
         throw unexpected(header.type)
       }
     case .slaveList(let list):
@@ -42,7 +42,6 @@ extension Applier {
     case .prove(let question):
       try expectBegun(header.type)
       actions.append(.prove(question))
-    case .upstreamPath(let path): try upstreamPath(path, &actions)
     case .ack, .proof: throw unexpected(header.type)
     }
   }
@@ -71,7 +70,7 @@ extension Applier {
     }
   }
 
-  func expectBegun(_ type: FrameType) throws(ReplicationError) {
+  private func expectBegun(_ type: FrameType) throws(ReplicationError) {
     switch state {
     case .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta, .receivingLog, .swapping, .inSync:
       return
@@ -94,6 +93,10 @@ extension Applier {
     case .partial: try beginPartial(begin, local, &actions)
     case .full:
       guard begin.snapshot != .none else { throw ReplicationError(.planMismatch, "a full sync without a snapshot id") }
+      guard begin.lineage == masterLineage else {
+        throw ReplicationError(
+          .otherLineage, "a full sync of data set \(begin.lineage), the master registered with another one")
+      }
       state = .awaitingManifest(begin)
     case .delta: try beginDelta(begin, local, &actions)
     }
@@ -420,7 +423,7 @@ extension Applier {
       actions.append(
         .swapIn(
           log.begin.snapshot, applyUpTo: log.applyingLSN, lineage: log.begin.lineage,
-          history: Self.reached(log.begin.history, by: log.durableLSN)))
+          history: Self.reached(log.begin.history, by: log.durableLSN), keepsOld: losesOwn(to: log.begin)))
     case .own:
       applyCommitted(&actions)
       guard log.isEndSeen, log.appliedLSN >= log.begin.barrierLSN, let current = reception else { return }

@@ -37,6 +37,8 @@ package struct LocalFacts: Hashable, Sendable {
   package var voterLists: [VoterList] = []
   /// What is left on disk of a full sync that was cut.
   package var resume: ResumeState?
+  /// The data set that an order made this node take, as it is written down; nil when it has it, or none was ordered.
+  package var orderedLineage: NodeID?
   package init(id: NodeID, address: NodeAddress) {
     self.id = id
     self.address = address
@@ -138,7 +140,7 @@ package enum ApplierState: Hashable, Sendable {
 }
 
 package enum ApplierEvent: Sendable {
-  case attach(NodeAddress)
+  case attach(NodeAddress, FollowReason = .configured)
   case detach
   /// The link is up and authenticated. The facts are the store's, read now, after everything appended is durable: a
   /// position that the log has already passed would make the master send records twice.
@@ -198,8 +200,9 @@ package enum ApplierAction: Hashable, Sendable {
   /// Make records visible up to here; `clock` decides expiry.
   case applyUpTo(LSN, clock: WallClock)
   /// Take the snapshot and its log as the node's data, visible up to `applyUpTo`; only then drop the old. `lineage`
-  /// and `history` go with it. One step on disk: a crash leaves the old data or the new.
-  case swapIn(SnapshotID, applyUpTo: LSN, lineage: NodeID, history: TermHistory)
+  /// and `history` go with it. One step on disk: a crash leaves the old data or the new. `keepsOld`: the old data holds
+  /// what the new does not, and is set aside.
+  case swapIn(SnapshotID, applyUpTo: LSN, lineage: NodeID, history: TermHistory, keepsOld: Bool = false)
   /// Make the place beside the data where a delta of records after this LSN is staged. What an earlier try left goes.
   case beginDelta(afterLSN: LSN, SyncBegin)
   /// The body of the present frame is a part of one record of the delta that is too large for a frame: keep it, in order.
@@ -215,11 +218,11 @@ package enum ApplierAction: Hashable, Sendable {
   case abandonDelta
   /// An empty node takes over the master's data set id.
   case adoptLineage(NodeID)
+  /// Write down that an order gives up this node's data for that data set, before anything of it is asked for.
+  case noteOrder(NodeID)
   case markOutOfSync
   case markInSync(LSN)
   case slaveListChanged(SlaveList)
-  /// The nodes above this one, nearest first: this node's own slaves are to hear of them.
-  case upstreamChanged([NodeID])
   case compareDigest(Digest)
   /// Show the master what this node holds: the piece of log as soon as it is durable here, the digest when its LSN is passed.
   case prove(ProofQuestion)

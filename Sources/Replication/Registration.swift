@@ -2,7 +2,7 @@ import Core
 
 // MS_REGISTER_SLAVE 1 node-id <40 hex> addr <host> port <n> capabilities <lz4,zstd,files,delta|none> has-data <yes|no>
 //                   last <term:LSN> chain <id,id,...|none> lineage <40 hex|none> accept-data-loss <yes|no>
-//                   known-term <n> voter <yes|no> yields <yes|no>
+//                   known-term <n> voter <yes|no> yields <yes|no> gives-up <none|any|40 hex>
 //
 // The reply is an array of bulk strings:
 //   1 node-id <id> addr <host> port <n> term <n> last <term:LSN> history <t:l,...|none> lineage <id>
@@ -10,7 +10,9 @@ import Core
 //
 // `chain` names every node that gets its data through the one that registers; `upstream` every node above the one
 // that answers, nearest first. With both, each side can refuse to close a ring. `known-term` is the newest term that the
-// slave voted in or has a record of: a master of an older term is none any more. Missing: 0 and no voter.
+// slave voted in or has a record of: a master of an older term is none any more. Missing: 0 and no voter. `gives-up` is for
+// which other data set the slave gives up its own (`DataSetOrder`): a slave that does not for this master's is answered, so
+// that it sees what is there, and is not registered. Missing: an older node, which gives up any.
 
 /// What a node can do with frames.
 package struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConvertible {
@@ -24,13 +26,10 @@ package struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConverti
   package static let rewind = Capabilities(rawValue: 16)
   /// Shows what it holds when it is asked.
   package static let proof = Capabilities(rawValue: 32)
-  /// Understands frames that say who is above the sender.
-  package static let path = Capabilities(rawValue: 64)
-  package static let all: Capabilities = [.lz4, .zstd, .files, .delta, .rewind, .proof, .path]
+  package static let all: Capabilities = [.lz4, .zstd, .files, .delta, .rewind, .proof]
 
   private static let names: [(String, Capabilities)] = [
     ("lz4", .lz4), ("zstd", .zstd), ("files", .files), ("delta", .delta), ("rewind", .rewind), ("proof", .proof),
-    ("path", .path),
   ]
   package var description: String {
     let held = Self.names.filter { contains($0.1) }.map(\.0)
@@ -65,11 +64,13 @@ package struct RegisterRequest: Hashable, Sendable {
   package var isVoter: Bool
   /// It was itself the master of that newest term, and was told to follow this one.
   package var yields: Bool
+  /// nil: an older node, which does not say.
+  package var givesUp: DataSetOrder?
 
   package init(
     id: NodeID, address: NodeAddress, capabilities: Capabilities = .all, hasData: Bool = false, last: Position = .none,
     chain: [NodeID] = [], lineage: NodeID? = nil, acceptDataLoss: Bool = false, knownReign: Reign = .none,
-    isVoter: Bool = false, yields: Bool = false
+    isVoter: Bool = false, yields: Bool = false, givesUp: DataSetOrder? = .nothing
   ) {
     self.id = id
     self.address = address
@@ -82,6 +83,7 @@ package struct RegisterRequest: Hashable, Sendable {
     self.knownReign = knownReign
     self.isVoter = isVoter
     self.yields = yields
+    self.givesUp = givesUp
   }
 
   /// The arguments after the command's name.
@@ -98,6 +100,10 @@ package struct RegisterRequest: Hashable, Sendable {
     knownReign = pairs.text("known-term") == nil ? .none : try pairs.reign("known-term", owner: "known-owner")
     isVoter = try pairs.flag("voter")
     yields = try pairs.flag("yields")
+    if let text = pairs.text("gives-up") {
+      guard let order = DataSetOrder(text: text) else { throw pairs.bad("gives-up", text, "none, any or 40 hex digits") }
+      givesUp = order
+    }
   }
 
   package var arguments: [String] {
@@ -109,7 +115,7 @@ package struct RegisterRequest: Hashable, Sendable {
       "accept-data-loss", KeyValueArguments.text(acceptDataLoss), "known-term",
       knownReign.term.description, "known-owner", KeyValueArguments.text(owner: knownReign.owner), "voter",
       KeyValueArguments.text(isVoter), "yields", KeyValueArguments.text(yields),
-    ]
+    ] + (givesUp.map { ["gives-up", $0.text] } ?? [])
   }
 }
 

@@ -144,12 +144,19 @@ package struct Registry: Sendable {
   private mutating func register(
     _ link: LinkID, _ request: RegisterRequest, _ master: MasterFacts, _ now: Tick
   ) -> [RegistryAction] {
+    let isEstablished = master.isConfirmed || slaves.contains(where: \.state.isStreaming)
+    let verdict = StrangerRule.verdict(request, lineage: master.lineage, isEstablished: isEstablished)
+    let rivals: [RegistryAction] =
+      verdict == .rivals
+      ? [.rivalSeen(request.lineage ?? .unknown, from: request.id, at: request.address)] : []
     if let refusal = refusal(link, request, master, now) {
       let news: [RegistryAction] =
         refusal.code == .staleTerm
         ? [.newerReignSeen(request.knownReign, from: request.id, at: request.address)] : []
       return [.refuse(link, refusal)] + news
     }
+    if verdict != .none { return introduce(link, request, master) + rivals }
+    if let refusal = dataSetRefusal(request, master) { return [.refuse(link, refusal)] }
     self.master = SlaveList.Master(id: config.ownID, address: master.address, isVoter: master.isVoter)
 
     var actions: [RegistryAction] = []
@@ -173,6 +180,7 @@ package struct Registry: Sendable {
     slaves[index].address = request.address
     slaves[index].capabilities = capabilities
     slaves[index].isVoter = request.isVoter
+    slaves[index].broughtData = request.hasData
     slaves[index].state = .registered(link)
     slaves[index].sentLSN = .none
     slaves[index].sentFileBytes = 0
@@ -181,11 +189,30 @@ package struct Registry: Sendable {
     slaves[index].heardAt = now
     slaves[index].pin?.leaseExpiry = nil
     let list = broadcast()
-    let reply = RegisterReply(
+    return actions + [.persist, .reply(link, reply(master, capabilities)), list]
+  }
+
+  private func reply(_ master: MasterFacts, _ capabilities: Capabilities) -> RegisterReply {
+    RegisterReply(
       id: config.ownID, address: master.address, reign: master.reign, last: master.last, history: master.history,
-      lineage: master.lineage, hasData: master.hasData, capabilities: capabilities, upstream: master.upstream,
-      slaves: slaves.map { RegisterReply.Slave(id: $0.id, address: $0.address) }, voters: master.voters)
-    return actions + [.persist, .reply(link, reply), list]
+      lineage: master.lineage, hasData: master.hasData || master.isConfirmed, capabilities: capabilities,
+      upstream: master.upstream, slaves: slaves.map { RegisterReply.Slave(id: $0.id, address: $0.address) },
+      voters: master.voters)
+  }
+
+  /// A node of another data set, which it keeps. An older one would not look at what this one holds before it asks for it.
+  private func introduce(
+    _ link: LinkID, _ request: RegisterRequest, _ master: MasterFacts
+  ) -> [RegistryAction] {
+    guard request.givesUp == nil else { return [.introduce(link, reply(master, []))] }
+    return [
+      .refuse(
+        link,
+        ReplicationError(
+          .otherDataSet,
+          "slave \(request.id) holds data set \(request.lineage ?? .unknown), this master \(master.lineage): nothing is "
+            + "given up for it; allow it with accept-data-loss yes"))
+    ]
   }
 
   /// Why this slave may not attach; nil if it may. Nothing has changed yet.
@@ -212,18 +239,7 @@ package struct Registry: Sendable {
     if let other = slave(on: link), other.id != request.id {
       return ReplicationError(.duplicateID, "this connection is already slave \(other.id)")
     }
-    if !master.hasData, request.hasData, !request.acceptDataLoss {
-      return ReplicationError(
-        .dataLoss,
-        "this master is empty and slave \(request.id) is not: attaching would delete its data; allow it with "
-          + "accept-data-loss yes")
-    }
     if let known = slave(request.id), let old = known.state.link, old != link {
-      // Its acks come several times a second: that connection is not one that only looks alive.
-      if known.state.isStreaming, now.since(known.heardAt) < config.ackedMilliseconds {
-        return ReplicationError(
-          .duplicateID, "slave \(request.id) follows the stream on another connection, and was heard of a moment ago")
-      }
       let isAlive = now.since(known.heardAt) < config.silenceMilliseconds
       if isAlive, known.address != request.address {
         return ReplicationError(
@@ -235,6 +251,23 @@ package struct Registry: Sendable {
     let others = slaves.filter { $0.state.link != nil && $0.id != request.id }.count
     if others >= config.slavesMax {
       return ReplicationError(.maxSlaves, "\(others) slaves are connected, at most \(config.slavesMax) are allowed")
+    }
+    return nil
+  }
+
+  /// Why this slave and this master do not become one data set.
+  private func dataSetRefusal(_ request: RegisterRequest, _ master: MasterFacts) -> ReplicationError? {
+    if let rival = master.rival, !request.hasData {
+      return ReplicationError(
+        .otherDataSet,
+        "this master holds data set \(master.lineage) and takes no writes and no new slaves, because a node of data set "
+          + "\(rival) claims its place, until an operator decides: MS_NEW_DATA_SET there keeps its own")
+    }
+    if !master.hasData, !master.isConfirmed, request.hasData, !request.acceptDataLoss {
+      return ReplicationError(
+        .dataLoss,
+        "this master is empty and slave \(request.id) is not: attaching would delete its data; allow it with "
+          + "accept-data-loss yes")
     }
     return nil
   }

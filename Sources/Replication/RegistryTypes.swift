@@ -18,8 +18,6 @@ package struct RegistryConfig: Hashable, Sendable {
   package var pinBytesMax: UInt64 = 16 << 30
   /// A connected slave not heard of for so long counts as gone when another claims its id.
   package var silenceMilliseconds: UInt64 = 30_000
-  /// A slave that follows the stream and was heard of within this time keeps its connection when another claims its id.
-  package var ackedMilliseconds: UInt64 = 1000
   /// How often moved pins are written to disk. A stale one only keeps more log than needed.
   package var persistIntervalMilliseconds: UInt64 = 10_000
   package init(ownID: NodeID) { self.ownID = ownID }
@@ -40,6 +38,10 @@ package struct MasterFacts: Hashable, Sendable {
   package var isVoter: Bool
   /// Of its log.
   package var voters: [NodeID]?
+  /// An operator said that this data set is the one that counts.
+  package var isConfirmed = false
+  /// A node that holds this data set claims this one's place: nobody new is let in until an operator decides.
+  package var rival: NodeID?
   /// - Parameter reign: its own; on a slave the newest of what it has applied.
   package init(
     address: NodeAddress, reign: Reign, last: Position, history: TermHistory, lineage: NodeID, hasData: Bool,
@@ -134,6 +136,8 @@ package struct Slave: Hashable, Sendable {
   package var capabilities: Capabilities
   /// As it registered: it may be one of the voters.
   package var isVoter = false
+  /// It held data of this data set when it registered, or gave up another one by an order.
+  package var broughtData = false
   package var state: SlaveState
   /// On the present connection: up to here records (or the files that hold them) were handed to the socket.
   package var sentLSN = LSN.none
@@ -218,10 +222,14 @@ package enum RegistryAction: Hashable, Sendable {
   /// Write `encoded(now:)` and sync it. What follows in the list may leave the node only after that.
   case persist
   case reply(LinkID, RegisterReply)
+  /// Answer, although it is not registered: it holds another data set, keeps it, and is to see what is here.
+  case introduce(LinkID, RegisterReply)
+  /// That node holds another data set, and nothing says that this master's is the one that counts: it takes no writes from
+  /// now on. Comes after the answer.
+  case rivalSeen(NodeID, from: NodeID, at: NodeAddress)
   /// Answer with this error; the connection stays a client's connection.
   case refuse(LinkID, ReplicationError)
   /// A node of this data set knows of a newer term than this node: a master must step down. Comes after its `refuse`.
-  /// To be believed only if that node bears it out (`HearsayRule`).
   case newerReignSeen(Reign, from: NodeID, at: NodeAddress)
   /// Send the error and close the connection.
   case disconnect(LinkID, ReplicationError)

@@ -13,14 +13,13 @@ package struct ReplicationError: Error, Hashable, Sendable, CustomStringConverti
     case maxSlaves = "MAXSLAVES"
     case dataLoss = "DATALOSS"
     case otherLineage = "OTHERLINEAGE"
+    case otherDataSet = "OTHERDATASET"
     case notRegistered = "NOTREGISTERED"
     case syncImpossible = "SYNCIMPOSSIBLE"
     case staleTerm = "STALETERM"
     case rewindRefused = "REWINDREFUSED"
     case handoverRefused = "HANDOVERREFUSED"
     case voterChange = "VOTERCHANGE"
-    /// What was claimed is not borne out by those whom it is about. Asked again later, it may be.
-    case unproven = "UNPROVEN"
     // The stream
     case badFrame = "BADFRAME"
     case badAck = "BADACK"

@@ -50,16 +50,15 @@ package struct FaultPlan: Equatable, Sendable {
     case restartAlone(downFor: Int)
     /// The master begins a new reign alone while another node is promoted, each without hearing of the other.
     case twoOfOneTerm(promoteAfter: Int, cutFor: Int)
-    /// The operator orders a node to follow another one, whatever that one follows: chains, trees, rings.
-    case follow(node: Int, other: Int)
-    /// REPLICAOF NO ONE.
-    case detach(node: Int)
     /// A bit of a sealed file turns over, on disk and in what is mapped of it. `pick` chooses file and place.
     case flipBit(node: Int, pick: Int, isIndex: Bool)
     /// SIGTERM, of the master if no node is named; started again so long after its end.
     case cleanStop(node: Int?, downFor: Int)
     /// A message of nodes, from somebody who is none. `pick` makes it.
     case message(node: Int, pick: Int)
+    /// The process ends and its directory is emptied; it is started again with the same flags. Where the row was without a
+    /// master for it, the operator promotes another node.
+    case emptyDirectory(node: Int, downFor: Int)
 
     /// Its name, without what it is about.
     package var kind: String { String("\(self)".prefix { $0 != "(" }) }
@@ -116,6 +115,8 @@ package struct FaultPlan: Equatable, Sendable {
   package var liars = 0
   /// Without it two nodes that do not hear each other often begin a reign in the same term.
   package var sharesOutTerms = true
+  /// `--peers`: one start command for all nodes.
+  package var namesPeers = false
   /// How long clients work and things go wrong.
   package var milliseconds = 6000
   package var faults: [Planned] = []

@@ -100,6 +100,9 @@ package final class SimulatedFileSystem: FileSystem {
     }
   }
 
+  /// Nothing is left.
+  package func wipe() { state.withLock { $0.directories = [:] } }
+
   /// The process ends at once: what was written stays, open files are dead.
   package func killProcess() { state.withLock { $0.endLife() } }
 
@@ -202,6 +205,7 @@ package final class SimulatedFileSystem: FileSystem {
 
   package func rename(_ from: String, to: String) throws(FileError) {
     try call(.rename, from) { (state) throws(FileError) in
+      if state.directories[from] != nil { return state.renameDirectory(from, to) }
       let (directory, name) = Self.split(from)
       let (other, newName) = Self.split(to)
       precondition(directory == other, "renames stay inside one directory, not \(from) to \(to)")
@@ -306,6 +310,12 @@ extension SimulatedFileSystem.State {
     life += 1
     callsLeft = nil
     onStop = nil
+  }
+  /// With all that is in it; durable at once, as a new directory is.
+  mutating func renameDirectory(_ from: String, _ to: String) {
+    for path in directories.keys.filter({ $0 == from || $0.hasPrefix(from + "/") }) {
+      directories[to + path.dropFirst(from.count)] = directories.removeValue(forKey: path)
+    }
   }
   /// Counts down to the call in which the process ends.
   mutating func stops() -> Bool {

@@ -79,6 +79,7 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.sync.timeoutMilliseconds = UInt64(plan.syncTimeoutMilliseconds)
     configuration.commit = CommitSetting(level: plan.level.ofRecords)
     configuration.sharesOutTerms = plan.sharesOutTerms
+    if plan.namesPeers { configuration.peers = (0..<plan.nodes).map(Self.address) }
     configuration.durability =
       switch plan.durability {
       case .fsync: .fsync
@@ -181,6 +182,14 @@ package final class SimulatedNode: @unchecked Sendable {
         self.queue.after(UInt64(milliseconds) * 1000) { self.start() }
       }
     }
+  }
+
+  /// The directory is gone when it is started again.
+  func emptyDirectory() {
+    kill()
+    log("loses its directory")
+    disk.wipe()
+    (catalogLSNs, spoiled, directory) = ([], [], nil)
   }
 
   func pause() { process?.pause() }

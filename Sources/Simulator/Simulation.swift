@@ -23,6 +23,8 @@ package final class Simulation: @unchecked Sendable {
   /// The history that the node that reigns began its reign with.
   private var newestBranch = TermHistory()
   private(set) var isHealing = false
+  /// When the operator last looked for a master in the place of one that came back empty.
+  var emptyMasterAt: UInt64 = 0
   private var healingSince: UInt64 = 0
   var random: SplitMix64
   private let output: ((String) -> Void)?
@@ -60,6 +62,7 @@ package final class Simulation: @unchecked Sendable {
     nodes = (0..<plan.nodes).map { SimulatedNode(number: $0, simulation: self) }
     clients = (0..<plan.clients).map { SimulatedClient(number: $0, simulation: self) }
     liars = (0..<plan.liars).map { SimulatedLiar(number: $0, simulation: self) }
+    if plan.namesPeers { return }
     for node in nodes.dropFirst() { node.startMaster = plan.shape == .chain ? node.number - 1 : 0 }
   }
 
@@ -89,9 +92,11 @@ package final class Simulation: @unchecked Sendable {
       let next = queue.now + 200_000
       while result.violations.isEmpty, queue.runNext(until: next) {}
       restartFailed()
+      replaceEmptyMaster()
       if queue.now > begin + Self.patienceMicroseconds {
         attachStragglers()
         acceptEmptyMaster()
+        decideDataSets()
         if plan.flipsBits { compactDamaged() }
       }
       if plan.flipsBits, queue.now > begin + 3 * Self.patienceMicroseconds { replaceDamagedMaster() }
@@ -167,7 +172,7 @@ package final class Simulation: @unchecked Sendable {
       guard isStraggler || isVoterBelow else { continue }
       node.log("is told by the operator")
       life.admin.run {
-        life.core.becomeSlave(of: master)
+        life.core.becomeSlave(of: master, .ordered)
         life.core.remember(.slave(of: master))
       }
     }

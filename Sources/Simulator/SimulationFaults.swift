@@ -62,15 +62,10 @@ extension Simulation {
       isolate(master, fromClients: false, milliseconds + 1500)
       after(milliseconds) { $0.nodes[master].start() }
     case .twoOfOneTerm(let promoteAfter, let cutFor): makeRivals(promoteAfter: promoteAfter, cutFor: cutFor)
-    case .follow(let node, let other):
-      guard let life = nodes[node].life, nodes[node].isAlive, nodes[node].isServing else { return }
-      life.admin.run { life.core.replicaOf(SimulatedNode.address(other)) }
-    case .detach(let node):
-      guard let life = nodes[node].life, nodes[node].isAlive, nodes[node].isServing else { return }
-      life.admin.run { life.core.becomeMaster { _ in } }
     case .flipBit(let node, let pick, let isIndex): flipBit(node, pick: pick, isIndex: isIndex)
     case .cleanStop(let node, let milliseconds): stopCleanly(node ?? masterNumber, downFor: milliseconds)
     case .message(let node, let pick): Stranger(simulation: self, pick: pick).call(node)
+    case .emptyDirectory(let node, let milliseconds): emptyDirectory(of: node, downFor: milliseconds)
     }
   }
 
@@ -158,6 +153,46 @@ extension Simulation {
 }
 
 extension Simulation {
+  /// Not before the voters are known to all: until then the master's disk alone may be the quorum.
+  private func emptyDirectory(of number: Int, downFor milliseconds: Int) {
+    let others = nodes.filter { $0.number != number }
+    let isKnown = others.allSatisfy { node in
+      guard let store = node.life?.store, node.isAlive else { return false }
+      return plan.level != .quorum || store.votersInLog.count == nodes.count
+    }
+    guard isKnown, nodes[number].isAlive else { return trace("no directory is emptied yet") }
+    nodes[number].emptyDirectory()
+    queue.after(UInt64(milliseconds) * 1000) { [unowned self] in nodes[number].start() }
+    // A slave believes in its master for some seconds.
+    queue.after(UInt64(milliseconds + 4000) * 1000) { [unowned self] in if !isHealing { replaceEmptyMaster() } }
+  }
+
+  /// The master came back without its data and waits for another one: the operator promotes the node that holds most.
+  func replaceEmptyMaster() {
+    guard plan.namesPeers, nodes[masterNumber].isAlive,
+      nodes[masterNumber].life?.core.waitsForPeers?.contains("no master answers") == true,
+      queue.now >= emptyMasterAt + 4_000_000
+    else { return }
+    emptyMasterAt = queue.now
+    let others = nodes.filter { $0.number != masterNumber && $0.isAlive && !$0.isPaused && $0.life != nil }
+    let best = others.max { a, b in
+      let (one, other) = (a.life?.store, b.life?.store)
+      let reigns = (one?.newestReign ?? .none, other?.newestReign ?? .none)
+      if reigns.0 != reigns.1 { return reigns.0 < reigns.1 }
+      return (one?.positions.durable ?? .none, b.number) < (other?.positions.durable ?? .none, a.number)
+    }
+    if let best { promote(best.number, knowsRowOfOld: true) }
+  }
+
+  /// A master that takes no writes because a stranger made up data of its own: the operator knows better.
+  func decideDataSets() {
+    for node in nodes where node.isAlive && node.life?.core.rival != nil {
+      node.log("is told that its data set counts")
+      guard let life = node.life else { continue }
+      life.admin.run { life.core.declareDataSet { _ in } }
+    }
+  }
+
   /// A master that was cut to nothing but beginnings of terms refuses slaves that hold more, and says so: until the first
   /// write, of which there is none any more, or until the operator allows it. What was acknowledged is checked all the same.
   func acceptEmptyMaster() {

@@ -208,8 +208,8 @@ import Testing
         .rewind,
         .beginSnapshot, .dropSnapshot, .openFile, .writeChunk,
         .verifyFile,
-        .appendRecords, .keepRecordPart, .applyUpTo, .swapIn, .adoptLineage, .markInSync, .slaveListChanged,
-        .compareDigest, .prove, .takeOver, .upstreamChanged:
+        .appendRecords, .keepRecordPart, .applyUpTo, .swapIn, .adoptLineage, .noteOrder, .markInSync, .slaveListChanged,
+        .compareDigest, .prove, .takeOver:
         Issue.record("\(action) before \(error)")
       }
     }

@@ -6,7 +6,8 @@ import Testing
 @Suite struct ArgumentsTests {
   static let register = RegisterRequest(
     id: node(1), address: place(7401), capabilities: [.lz4, .files], hasData: true, last: position(3, 99),
-    chain: [node(2), node(3)], lineage: node(9), acceptDataLoss: true, knownReign: reign(4, of: 5), isVoter: true)
+    chain: [node(2), node(3)], lineage: node(9), acceptDataLoss: true, knownReign: reign(4, of: 5), isVoter: true,
+    givesUp: .dataSet(node(7)))
   static let sync = SyncRequest(
     id: node(1), position: position(3, 99), history: terms((1, 1), (3, 50)), lineage: node(9), mode: .partial,
     resume: ResumeState(
@@ -44,6 +45,7 @@ import Testing
         "last", "3:99@\(node(1))", "chain", "\(node(2)),\(node(3))", "lineage", node(9).description, "accept-data-loss",
         "yes",
         "known-term", "4", "known-owner", node(5).description, "voter", "yes", "yields", "no",
+        "gives-up", node(7).description,
       ])
     #expect(
       Self.sync.arguments == [
@@ -63,7 +65,7 @@ import Testing
   }
 
   @Test func aSlaveThatSaysNothingOfTermsAndVotesHasNone() throws {
-    let older = try RegisterRequest(parsing: Array(Self.register.arguments.dropLast(8)))
+    let older = try RegisterRequest(parsing: Array(Self.register.arguments.dropLast(10)))
     #expect(older.knownReign == .none && !older.isVoter && older.lineage == Self.register.lineage)
     let plan = SyncReply(mode: .partial, startLSN: LSN(10), barrierLSN: LSN(20), term: Term(3), reason: "why.")
     var reply = plan.elements

@@ -211,7 +211,7 @@ final class StreamHarness {
         switch action {
         case .reply(_, let reply): messages.append(.registered(reply.elements))
         case .refuse(_, let error): messages.append(.refused(error.description))
-        case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerReignSeen: break
+        case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerReignSeen, .introduce, .rivalSeen: break
         }
       }
     case .sync(let arguments):
@@ -325,7 +325,7 @@ final class StreamHarness {
         #expect(lsn <= facts.durableLSN)
         facts.appliedLSN = lsn
         work.append(.applier(.appliedAdvanced(lsn)))
-      case .swapIn(let snapshot, let lsn, let lineage, let history):
+      case .swapIn(let snapshot, let lsn, let lineage, let history, _):
         #expect(snapshot == stagedSnapshot)
         #expect(stagedFiles == files)
         swaps += 1
@@ -368,10 +368,9 @@ final class StreamHarness {
         work.insert(.applier(.deltaInstalled(barrierLSN: end.barrierLSN)), at: 0)
       case .abandonDelta: stagedDelta = nil
       case .adoptLineage(let lineage): facts.lineage = lineage
+      case .noteOrder(let lineage): facts.orderedLineage = lineage
       case .takeOver(let order): Issue.record("nobody hands over here: \(order)")
-      case .markOutOfSync, .markInSync, .slaveListChanged, .upstreamChanged, .compareDigest, .prove, .masterSeen,
-        .scheduleRetry:
-        break
+      case .markOutOfSync, .markInSync, .slaveListChanged, .compareDigest, .prove, .masterSeen, .scheduleRetry: break
       case .closeLink(let error):
         errors.append(error.code)
         isUp = false

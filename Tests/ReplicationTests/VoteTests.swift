@@ -172,8 +172,8 @@ import Testing
       last: position(2, 100), committedLSN: LSN(90), appliedLSN: LSN(80), isVoter: true, masterID: node(1),
       master: place(7401), isStreaming: true, heardMilliseconds: 12)
     #expect(try NodeState(parsing: state.elements) == state)
-    // An older node does not know of damage.
-    #expect(try NodeState(parsing: Array(state.elements.dropLast(2))) == state)
+    // An older node does not know of damage, and what it holds counts as data.
+    #expect(try NodeState(parsing: Array(state.elements.dropLast(6))) == state)
     state.refetchTo = position(2, 100)
     #expect(try NodeState(parsing: state.elements) == state)
     state = NodeState(id: node(3), address: place(7403), role: .detached, lineage: nil, reign: .none, last: .none)

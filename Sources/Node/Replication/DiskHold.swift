@@ -90,7 +90,7 @@ extension UpstreamLink {
     guard hold?.isOver(core.store, now: core.host.monotonic) == true, let master = view.master else { return }
     logger.notice("there is room again: the sync goes on")
     endHold()
-    step(.attach(master))
+    step(.attach(master, .resumed))
   }
 
   /// The link is closed and stays so while the disk is the reason. What was received is looked at anew afterwards.
@@ -101,7 +101,7 @@ extension UpstreamLink {
 
   func endHold() {
     hold = nil
-    applier = Applier()
+    applier = Applier(order: applier.order)
   }
 
   /// Received files stay for the next try unless it is not known what is in them.

@@ -111,7 +111,12 @@ package final class ReplicationService: @unchecked Sendable {
     step(.sent(link, upTo: lsn, fileBytes: fileBytes))
   }
   func relayProgress(_ link: LinkID, _ progress: SyncProgress) { step(.progress(link, progress)) }
-  func relayStreaming(_ link: LinkID) { step(.streaming(link)) }
+  func relayStreaming(_ link: LinkID) {
+    step(.streaming(link))
+    // One that came empty proves nothing: it would follow anybody.
+    guard registry.withLock({ $0.slave(on: link)?.broughtData }) == true else { return }
+    core.liftRival("a slave that holds this data set follows")
+  }
   func relaySynced(_ link: LinkID, _ record: SyncRecord, _ measured: LinkRatios) {
     ratios.withLock { $0 = measured.completed(by: $0) }
     step(.synced(link, record, measured))
@@ -188,14 +193,15 @@ package final class ReplicationService: @unchecked Sendable {
           "the log held for a slave was let go",
           metadata: ["replication.slave.id": "\(id)", "pin.lsn": "\(pin.fromLSN)", "replication.reason": "\(error)"])
       case .newerReignSeen(let reign, let id, let address):
-        core.succession.newerReignClaimed(reign, by: id, at: address, yields: yields)
-        logger.warning(
+        core.succession.newerReignSeen(reign, at: address, yields: yields)
+        logger.error(
           "a slave knows of a newer term than this node",
           metadata: [
             "replication.term": "\(reign.term)", "replication.slave.id": "\(id)",
             "replication.slave.address": "\(address)",
           ])
-      case .reply, .refuse: break
+      case .rivalSeen(let lineage, _, let address): core.rivalSeen(lineage, at: address)
+      case .reply, .refuse, .introduce: break
       }
     }
     return actions
@@ -245,7 +251,15 @@ package final class ReplicationService: @unchecked Sendable {
             "replication.error": "\(error)",
           ])
         return .failure(error)
-      case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerReignSeen: break
+      case .introduce(_, let reply):
+        logger.warning(
+          "a node of another data set is not taken as a slave: it keeps its data",
+          metadata: [
+            "replication.slave.id": "\(request.id)", "replication.slave.address": "\(request.address)",
+            "dataset.own": "\(facts.lineage)", "dataset.other": "\(request.lineage ?? .unknown)",
+          ])
+        return .success(reply)
+      case .persist, .disconnect, .broadcastSlaveList, .pinReleased, .newerReignSeen, .rivalSeen: break
       }
     }
     return .failure(ReplicationError(.syntax, "the registration was not answered"))
@@ -264,6 +278,8 @@ package final class ReplicationService: @unchecked Sendable {
       history: terms, lineage: core.directory.lineage, hasData: hasData, upstream: upstream.view.upstream,
       isVoter: core.configuration.isVoter)
     facts.voters = voters
+    facts.isConfirmed = core.directory.current.dataSet.isConfirmed
+    if core.isMaster { facts.rival = core.rival?.lineage }
     return facts
   }
 
@@ -375,10 +391,6 @@ package final class ReplicationService: @unchecked Sendable {
     // From here on `restartRelays` knows the stream; what was replaced before is looked at once.
     if core.store === planned.store {
       runner.start(plan)
-      // It may have changed since the slave registered.
-      if runner.tellsPath {
-        runner.broadcast(.upstreamPath, UpstreamPath(nodes: upstream.view.upstream).encoded(), at: .none)
-      }
     } else {
       runner.close(ReplicationError(.needPlan, "the data of this node was replaced"))
     }
@@ -413,12 +425,7 @@ package final class ReplicationService: @unchecked Sendable {
     for runner in streams { runner.close(ReplicationError(.needPlan, reason)) }
   }
 
-  /// This node's own slaves hear of it, and through them all below.
-  func upstreamChanged(_ nodes: [NodeID]) {
-    step(.upstreamChanged(nodes), saves: true)
-    let body = UpstreamPath(nodes: nodes).encoded()
-    for runner in streams where runner.tellsPath { runner.broadcast(.upstreamPath, body, at: .none) }
-  }
+  func upstreamChanged(_ nodes: [NodeID]) { step(.upstreamChanged(nodes), saves: true) }
   package func rateChanged(_ bytesPerSecond: UInt64) {
     for runner in streams { runner.rateChanged(bytesPerSecond) }
   }

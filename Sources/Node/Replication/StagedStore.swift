@@ -152,7 +152,10 @@ final class StagedStore {
     }
     try directory.fileSystem.syncDirectory(path)
     try directory.change {
-      if $0.lineage != store.lineage { $0.vote = .init(term: .none, candidate: nil) }
+      if $0.lineage != store.lineage {
+        $0.vote = .init(term: .none, candidate: nil)
+        $0.dataSet = DataSetState()
+      }
       store.describe(&$0)
       $0.storeNumber = number
     }
@@ -178,9 +181,11 @@ final class StagedStore {
     return total - min(held, total)
   }
 
+  /// With room for the log behind them.
+  var wantedBytes: UInt64 { missingBytes + UInt64(configuration.segmentBytes) }
   /// Throws before the first byte is asked for if there is no room for the last one.
   func requireRoom() throws(FileError) {
-    let missing = missingBytes + UInt64(configuration.segmentBytes)
+    let missing = wantedBytes
     let free = try directory.fileSystem.freeBytes(path)
     guard free < missing else { return }
     throw FileError(

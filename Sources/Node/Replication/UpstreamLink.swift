@@ -49,7 +49,7 @@ package final class UpstreamLink: @unchecked Sendable {
 
   // MARK: From other threads
 
-  func attach(_ master: NodeAddress) {
+  func attach(_ master: NodeAddress, _ reason: FollowReason) {
     viewBox.withLock {
       $0 = UpstreamView()
       $0.master = master
@@ -59,10 +59,7 @@ package final class UpstreamLink: @unchecked Sendable {
     loop.execute { [self] in
       startTicking()
       if hold != nil { endHold() }
-      step(.attach(master))
-      // Those below must not go on naming who was above before.
-      core.upstreamChanged()
-      core.succession.watch.attached()
+      step(.attach(master, reason))
     }
   }
 
@@ -157,12 +154,14 @@ package final class UpstreamLink: @unchecked Sendable {
     let progress = applier.fileProgress
     let upstream = applier.upstream
     let error = applier.lastError?.description
+    let refusedLineage = applier.refusedLineage
     viewBox.withLock {
       $0.state = state
       $0.isInSync = inSync
       $0.progress = progress
       $0.upstream = upstream
       $0.lastError = error
+      $0.refusedLineage = refusedLineage
       $0.hold = hold
     }
   }
@@ -197,6 +196,7 @@ package final class UpstreamLink: @unchecked Sendable {
       staged = try StagedStore(
         begin: begin, manifest: manifest, keep: keep, directory: core.directory,
         configuration: core.configuration.store, host: core.host)
+      if let staged { core.reviewReplacedStores(wantedBytes: staged.wantedBytes) }
       try staged?.requireRoom()
     case .dropSnapshot:
       staged?.abandon()
@@ -211,7 +211,8 @@ package final class UpstreamLink: @unchecked Sendable {
     case .keepRecordPart: parts.append(contentsOf: body)
     case .appendRecords(let target, _, _, _): return try append(target)
     case .applyUpTo(let lsn, let clock): return try apply(upTo: lsn, clock: clock)
-    case .swapIn(_, let lsn, _, let history): return try swapIn(applyUpTo: lsn, history: history)
+    case .swapIn(_, let lsn, _, let history, let keepsOld):
+      return try swapIn(applyUpTo: lsn, history: history, keepsOld: keepsOld)
     case .beginDelta(let after, _): delta = DeltaStage(store: core.store, after: after)
     case .keepDeltaPart: parts.append(contentsOf: body)
     case .stageDelta(let first, let last, let term): return try stageDelta(first, last, term)
@@ -221,14 +222,12 @@ package final class UpstreamLink: @unchecked Sendable {
       delta = nil
       parts = []
     case .adoptLineage(let lineage): try core.adoptLineage(lineage)
+    case .noteOrder(let lineage): try core.noteOrder(lineage)
     case .markOutOfSync: logger.warning("out of sync with the master")
     case .markInSync(let lsn): inSync(lsn)
     case .slaveListChanged(let list):
       viewBox.withLock { $0.slaves = list }
       core.replication.remember(list)
-    case .upstreamChanged(let nodes):
-      viewBox.withLock { $0.upstream = nodes }
-      core.upstreamChanged()
     case .compareDigest(let digest): receive(digest)
     case .prove(let question): receive(question)
     case .masterSeen(let lsn, let clock, let age):

@@ -72,7 +72,8 @@ extension UpstreamLink {
 
   // MARK: The swap
 
-  func swapIn(applyUpTo limit: LSN, history: TermHistory) throws -> ApplierEvent? {
+  /// - Parameter keepsOld: the old store holds what the new one does not, and is set aside.
+  func swapIn(applyUpTo limit: LSN, history: TermHistory, keepsOld: Bool) throws -> ApplierEvent? {
     let staged = try stagedStore()
     let store = try staged.opened()
     store.writeLock.lock()
@@ -86,8 +87,14 @@ extension UpstreamLink {
       store.writeLock.unlock()
       throw error
     }
-    let fresh = try staged.commitSwap(history)
-    core.replaceStore(with: fresh, keepingFilesOfOld: false)
+    let aside = keepsOld ? try core.beginSettingAside() : nil
+    let fresh: LogStore
+    do { fresh = try staged.commitSwap(history) } catch {
+      if let aside { core.directory.abandonSettingAside(aside) }
+      throw error
+    }
+    core.replaceStore(with: fresh, keepingFilesOfOld: aside != nil)
+    if let aside { core.finishSettingAside(aside) }
     self.staged = nil
     logger.notice("the new copy is in place", metadata: ["sync.applied.lsn": "\(applied)"])
     return .swappedIn(appliedLSN: applied)

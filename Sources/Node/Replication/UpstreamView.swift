@@ -10,6 +10,8 @@ package struct UpstreamView: Sendable {
   package var upstream: [NodeID] = []
   package var slaves: SlaveList?
   package var lastError: String?
+  /// The data set that the master holds and this node does not take in place of its own.
+  package var refusedLineage: NodeID?
   package var lastPlan = ""
   package var lastReason = ""
   package var lastEstimatedBytes: UInt64 = 0

@@ -60,20 +60,6 @@ package struct NodeReport: Sendable {
   package var plan: String? { info?["last_sync_plan"] ?? lineAtMaster?["plan"] }
 }
 
-extension NodeReport {
-  /// Whether a node that answered is a master.
-  package static func hasMaster(_ reports: [NodeReport]) -> Bool { reports.contains(where: \.isMaster) }
-
-  /// What is to be said below the table when no node that answered is a master.
-  package static func missingMaster(_ reports: [NodeReport]) -> String? {
-    let answering = reports.filter(\.isReachable)
-    guard !answering.isEmpty, !hasMaster(reports) else { return nil }
-    let named = Set(answering.compactMap(\.master)).map(\.description).sorted().joined(separator: ", ")
-    return
-      "NO MASTER: none of the \(answering.count) nodes that answer takes writes; they name \(named.isEmpty ? "nobody" : named)"
-  }
-}
-
 // MARK: As a table
 
 extension NodeReport {
@@ -125,9 +111,11 @@ extension NodeReport {
   /// What this node is doing, the worst first, and what was cut off its log and still waits for somebody to look at it.
   private var state: TextTable.Cell {
     let now = work
-    guard let lost = info?["lost_files"] else { return now }
-    let style: TextTable.Style = now.style == .bad ? .bad : .warning
-    return .init("\(now.text); CUT OFF ITS LOG: \(lost.replacing(";", with: ", "))", style)
+    let notes = [("CUT OFF ITS LOG", "lost_files"), ("DATA SET ASIDE", "replaced_stores")].compactMap { text, name in
+      info?[name].flatMap { $0.isEmpty ? nil : "\(text): \($0.replacing(";", with: ", "))" }
+    }
+    guard !notes.isEmpty else { return now }
+    return .init(([now.text] + notes).joined(separator: "; "), now.style == .bad ? .bad : .warning)
   }
 
   private var work: TextTable.Cell {
@@ -148,6 +136,10 @@ extension NodeReport {
     }
     if let wanted = info["refetch_to"], wanted != "none" {
       return .init("FETCHING AGAIN what damage took, up to \(wanted)", .bad)
+    }
+    if let waits = info["waits_for_peers"], !waits.isEmpty { return .init("WAITS \(waits)", .bad) }
+    if let reason = info["master_link_down_reason"], reason.hasPrefix("OTHERDATASET") {
+      return .init("OTHER DATA SET: \(reason.dropFirst("OTHERDATASET ".count))", .bad)
     }
     if isMaster {
       if let obstacle = commitObstacle(info) { return obstacle }
@@ -180,6 +172,10 @@ extension NodeReport {
     }
     switch info["writes_refused"] {
     case "min-slaves": return .init("TAKES NO WRITES: fewer slaves keep up than --min-slaves", .bad)
+    case "other-data-set":
+      return .init(
+        "TAKES NO WRITES: \(info["other_data_set_node"] ?? "a node") holds another data set, \(info["other_data_set"] ?? ""), "
+          + "and claims its place; MS_NEW_DATA_SET keeps this one, REPLICAOF follows the other", .bad)
     case "queue": return .init("TAKES NO WRITES: too many wait for slaves", .bad)
     default: break
     }
@@ -234,6 +230,14 @@ extension NodeReport {
     members.append(("lost_records", JSONText(info?.integer("lost_records"))))
     members.append(
       ("lost_files", .array((info?["lost_files"] ?? "").split(separator: ";").map { .string(String($0)) })))
+    members.append(("master_link_down_reason", JSONText(info?["master_link_down_reason"])))
+    members.append(("writes_refused", JSONText(info?["writes_refused"])))
+    members.append(("lineage", JSONText(info?["lineage"])))
+    members.append(("other_data_set", JSONText(info?["other_data_set"])))
+    members.append(("waits_for_peers", JSONText(info?["waits_for_peers"])))
+    members.append(
+      ("replaced_stores", .array((info?["replaced_stores"] ?? "").split(separator: ";").map { .string(String($0)) })))
+    members.append(("replaced_stores_bytes", JSONText(info?.integer("replaced_stores_bytes"))))
     for name in ["used_memory", "index_bytes", "data_bytes"] { members.append((name, JSONText(info?.integer(name)))) }
     return .object(members)
   }

@@ -40,7 +40,8 @@ struct ConfigParameter: Sendable {
   private static let changeable: Set<String> = [
     "requirepass", "masterauth", "protected-mode", "sync-mode", "sync-rate", "max-clients", "query-buffer-max",
     "output-buffer-max", "unauthenticated-bytes", "auth-timeout",
-    "wal-keep", "accept-data-loss", "loglevel", "compaction", "compaction-rate", "garbage-ratio", "compression",
+    "wal-keep", "accept-data-loss", "replaced-keep", "loglevel", "compaction", "compaction-rate", "garbage-ratio",
+    "compression",
     "scrub-interval", "commit", "sync-timeout", "on-sync-timeout", "unsynced-records", "unsynced-bytes", "min-slaves",
     "min-slaves-max-lag", "forward-writes", "read-lease",
   ]

@@ -103,6 +103,8 @@ package struct ConfigurationSources {
   ) throws(SettingError) {
     switch (role, configuration.upstream) {
     case (.slave, nil):
+      // The peers know the master.
+      guard configuration.peers.isEmpty else { break }
       throw SettingError(source: nil, name: "master", reason: "a slave needs the HOST:PORT of its master")
     case (.master, _?):
       throw SettingError(

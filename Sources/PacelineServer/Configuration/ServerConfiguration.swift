@@ -59,6 +59,11 @@ package struct ServerConfiguration: Sendable {
   package var acceptDataLoss = false
   /// What this node knows of terms above this one is given up at the start; 0 = nothing is.
   package var forgetTermsAbove = 0
+  /// The nodes of the row, this one among them; empty = not named.
+  package var peers: [Upstream] = []
+  package var newDataSet = false
+  /// How long a store that was given up for another one is kept, in seconds; 0 = not at all.
+  package var replacedKeepSeconds = 7 * 24 * 3600
   /// The level that every write has at least, and how many slaves `fullsync` waits for.
   package var commit = CommitSetting()
   package var syncTimeoutMilliseconds = 5000

@@ -120,6 +120,25 @@ extension Setting {
         let address = text.isEmpty ? nil : try SettingText.address(text)
         configuration.upstream = address.map { ServerConfiguration.Upstream(host: $0.host, port: $0.port ?? 7400) }
       }),
+    Setting(
+      "peers", "host:port,...",
+      help: """
+        All nodes of the row, this one among them, the same list on all of them. A start without data asks them before it \
+        does anything: it follows the master of the row, or waits for it; where all are empty and a majority answers, the \
+        first of the list begins. So one start command does for all nodes.
+        """,
+      read: { $0.peers.map(\.description).joined(separator: ",") },
+      parse: { configuration, text throws(SettingText.Unreadable) in
+        configuration.peers = try SettingText.addresses(text).map {
+          ServerConfiguration.Upstream(host: $0.host, port: $0.port ?? 7400)
+        }
+      }),
+    yesNo(
+      "new-data-set", \.newDataSet, isSwitch: true,
+      """
+      This server's data set counts, also where other nodes hold another one: it begins without asking its peers, and goes \
+      on taking writes. Once, to decide; a running server takes MS_NEW_DATA_SET.
+      """),
     optionalText(
       "masterauth", "password", \.masterPassword, isSecret: true,
       "The master's --requirepass. On the command line every user of the machine sees it; better in a file."),
@@ -136,8 +155,14 @@ extension Setting {
     yesNo(
       "accept-data-loss", \.acceptDataLoss, isSwitch: true,
       """
-      Let this server's data be replaced by that of a master that is empty: without this switch such a master is refused. \
-      A master that holds data replaces what a slave holds without asking, as REPLICAOF does in Redis.
+      Let this server's data be given up for that of its master, whatever that holds. Without this switch a master that is \
+      empty is refused, and one with another data set, too, unless REPLICAOF names it now.
+      """),
+    time(
+      "replaced-keep", \.replacedKeepSeconds, 0...(3650 * 86_400_000), unit: .second,
+      """
+      How long data that was given up for another data set is kept, in replaced-... in the data directory; 0s: not at all. \
+      The oldest goes before, while the disk is short of space. MS_REPLACED lists and removes it.
       """),
     integer(
       "forget-terms-above", "term", \.forgetTermsAbove, 0...4_000_000_000,

@@ -141,6 +141,18 @@ package enum SettingText {
     return (String(host), port)
   }
 
+  /// Addresses with commas between them; blanks do not count.
+  package static func addresses(_ text: String) throws(Unreadable) -> [(host: String, port: Int?)] {
+    guard text.contains(where: { $0 != " " }) else { return [] }
+    var found: [(host: String, port: Int?)] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      guard found.count < addressesMax else { throw Unreadable("at most \(addressesMax) addresses") }
+      found.append(try address(String(part.filter { $0 != " " })))
+    }
+    return found
+  }
+  private static let addressesMax = 64
+
   private static func isHostByte(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

@@ -34,6 +34,9 @@ extension NodeConfiguration {
     syncMode = RequestedSyncMode(rawValue: settings.syncMode.rawValue) ?? .auto
     acceptDataLoss = settings.acceptDataLoss
     forgetTermsAbove = settings.forgetTermsAbove == 0 ? nil : Term(outside: UInt64(settings.forgetTermsAbove))
+    peers = settings.peers.compactMap { NodeAddress(host: $0.host, port: $0.port) }
+    beginsDataSet = settings.newDataSet
+    replacedKeepSeconds = UInt64(settings.replacedKeepSeconds)
     walKeepBytes = settings.walKeepBytes
     commit = settings.commit
     sync.policy = settings.onSyncTimeout

@@ -25,6 +25,8 @@ extension ServerCore {
     case .failover: return try failOver(arguments, executor)
     case .promote: return try promote(arguments, executor)
     case .msVoter: return try changeVoter(arguments, executor)
+    case .msNewDataSet: return declareDataSet(executor)
+    case .msReplaced: return try replaced(arguments, executor)
     case .msVote: return vote(arguments, executor)
     case .msState: return state(executor)
     case .msNewMaster: return newMaster(arguments, executor)
@@ -60,14 +62,19 @@ extension ServerCore {
     guard let master = NodeAddress(host: text(arguments[1]), port: Int(port)) else {
       throw .text("ERR Invalid master host")
     }
-    // A link that the disk stopped is tried again on request.
-    if role == .slave(of: master), replication.upstream.view.hold == nil {
+    // A link that the disk stopped is tried again on request, and a master whose data set this node refused is taken now.
+    let view = replication.upstream.view
+    if role == .slave(of: master), view.hold == nil, view.refusedLineage == nil {
       executor.reply.simple("OK Already connected to specified master")
       return .done
     }
+    if master == nodeConfiguration.address {
+      throw .text("SELFREGISTER a node cannot follow itself")
+    }
     let pending = PendingReply()
     adminPool.submit { [self] _ in
-      node.replicaOf(master)
+      node.becomeSlave(of: master, .ordered)
+      node.remember(.slave(of: master))
       pending.fulfil { $0.reply.ok() }
       stateChanged()
     }

@@ -27,7 +27,6 @@ extension ServerCore {
       ("repl_backlog_histlen", String(positions.appended.value &- store.firstRetainedLSN.previous.value)),
       ("node_id", directory.node.description), ("lineage", directory.lineage.description),
       ("term", node.term.description),
-      ("last_replicaof_error", node.replicaOfError.withLock { $0 }),
       ("appended_lsn", positions.appended.description), ("written_lsn", positions.written.description),
       ("durable_lsn", positions.durable.description), ("committed_lsn", positions.committed.description),
       ("applied_lsn", positions.applied.description), ("log_start_lsn", store.firstRetainedLSN.description),
@@ -57,6 +56,10 @@ extension ServerCore {
       ("slave_priority", "100"), ("slave_read_only", "1"), ("replica_announced", "1"),
     ]
     if !view.isLinkUp { lines.append(("master_link_down_since_seconds", String(now.since(view.downSince) / 1000))) }
+    if !view.isLinkUp || !view.isInSync {
+      let waits = node.waitsForPeers.map { "this node waits \($0)" }
+      lines.append(("master_link_down_reason", waits ?? view.lastError ?? ""))
+    }
     lines.append(contentsOf: [
       ("sync_state", view.state), ("lag_records", String(behind)),
       ("last_sync_plan", view.lastPlan), ("last_sync_reason", view.lastReason),
@@ -128,6 +131,7 @@ extension ServerCore {
     case .none: "no"
     case .fewSlaves: "min-slaves"
     case .queueFull: "queue"
+    case .otherDataSet: "other-data-set"
     }
   }
 
@@ -150,6 +154,19 @@ extension ServerCore {
       ("rewinds", String(node.rewinds.load(ordering: .relaxed))),
       ("lost_records", String(node.lostRecords.load(ordering: .relaxed))),
       ("lost_files", node.lostFiles.withLock { $0.joined(separator: ";") }),
+    ] + dataSetLines
+  }
+
+  /// What keeps this node from the data set that it should have, and what it gave up.
+  private var dataSetLines: [(String, String)] {
+    let rival = node.rival
+    let replaced = directory.replacedStores
+    return [
+      ("data_set_confirmed", directory.current.dataSet.isConfirmed ? "1" : "0"),
+      ("other_data_set", rival?.lineage.description ?? replication.upstream.view.refusedLineage?.description ?? ""),
+      ("other_data_set_node", rival?.place ?? ""), ("waits_for_peers", node.waitsForPeers ?? ""),
+      ("replaced_stores", replaced.map(\.name).joined(separator: ";")),
+      ("replaced_stores_bytes", String(replaced.reduce(UInt64(0)) { $0 + $1.bytes })),
     ]
   }
 }

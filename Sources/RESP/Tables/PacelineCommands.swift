@@ -91,6 +91,14 @@ private func definePacelineCommitCommands(_ table: inout CommandDefinitions) {
     summary: "MS_VOTER id [id ...] yes|no [FORCE]: add nodes to those that count for a quorum, or take them out",
     complexity: "O(1)")
   table.command(
+    .msNewDataSet, "ms_new_data_set", arity: 1, [.admin, .noScript, .stale, .noMulti], [.dangerous], since: "0.1.0",
+    summary: "Decide that this master's data set counts although other nodes hold another: it takes writes again",
+    complexity: "O(1)")
+  table.command(
+    .msReplaced, "ms_replaced", arity: -1, [.admin, .noScript, .stale, .noMulti], [.dangerous], since: "0.1.0",
+    summary: "MS_REPLACED LIST, MS_REPLACED REMOVE name|ALL: data that this node gave up and keeps aside",
+    complexity: "O(N) where N is the number of files that are removed")
+  table.command(
     .msVote, "ms_vote", arity: -2, [.admin, .noScript, .stale, .noMulti], [], since: "0.1.0",
     summary: "Internal command by which a node asks another for its vote",
     complexity: "O(1)", isSystem: true)

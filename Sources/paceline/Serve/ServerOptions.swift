@@ -70,11 +70,14 @@ struct UpstreamOptions: SettingFlags {
 }
 
 struct ReplicationOptions: SettingFlags {
+  @Option(help: .setting("peers")) var peers: String?
+  @Flag(help: .setting("new-data-set")) var newDataSet = false
   @Option(parsing: .unconditional, help: .setting("masterauth")) var masterauth: String?
   @Option(help: .setting("masterauth-file")) var masterauthFile: String?
   @Option(help: .setting("sync-mode")) var syncMode: String?
   @Flag(help: .setting("accept-data-loss")) var acceptDataLoss = false
   @Option(help: .setting("forget-terms-above")) var forgetTermsAbove: String?
+  @Option(help: .setting("replaced-keep")) var replacedKeep: String?
   @Option(help: .setting("sync-rate")) var syncRate: String?
   @Option(help: .setting("shutdown-timeout")) var shutdownTimeout: String?
   @Option(help: .setting("max-slaves")) var maxSlaves: String?
