@@ -115,7 +115,7 @@ extension Succession {
   // MARK: Asking
 
   /// Calls `done` once: when all have answered, or after a second.
-  private func askAll(_ addresses: [NodeAddress], _ done: @escaping @Sendable (AskRound) -> Void) {
+  func askAll(_ addresses: [NodeAddress], _ done: @escaping @Sendable (AskRound) -> Void) {
     let round = AskRound(left: addresses.count)
     @Sendable func decide() {
       guard !round.isDecided else { return }
@@ -139,7 +139,7 @@ extension Succession {
 }
 
 /// The answers of the other nodes to one question.
-private final class AskRound: @unchecked Sendable {
+final class AskRound: @unchecked Sendable {
   // Safe to share: touched on the loop only.
   var left: Int
   var states: [NodeState] = []

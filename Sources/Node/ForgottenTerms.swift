@@ -37,7 +37,8 @@ extension NodeCore {
     guard let first else { return }
     guard first > LSN(1) else {
       throw OpenError(
-        "all of the log is of terms above \(limit): nothing would be left of it. Start this node with an empty directory")
+        "all of the log is of terms above \(limit): nothing would be left of it. Start this node with an empty directory"
+      )
     }
     commitNow()
     let (fresh, report) = try maintaining.withLock { _ in

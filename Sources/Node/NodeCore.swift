@@ -52,6 +52,8 @@ package final class NodeCore: @unchecked Sendable {
   let reviewingLease = Mutex<Void>(())
   /// See `isHiding`.
   let startHides = Atomic<Bool>(false)
+  /// Why the last REPLICAOF was undone; empty if it was not.
+  package let replicaOfError = Mutex("")
   let startedAt: Tick
   /// Before it ended it may have promised its master something.
   let startedAsSlave = Atomic<Bool>(false)

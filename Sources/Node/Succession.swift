@@ -23,6 +23,9 @@ package final class Succession: @unchecked Sendable {
   private var news: NewMaster?
   private var toldAt = Tick(milliseconds: 0)
   private(set) var isStopped = false
+  /// Hints about other masters that are looked into.
+  var hintsUnderWay = 0
+  private(set) lazy var watch = UpstreamWatch(succession: self)
   /// This node was started without data and asks its peers whom to follow.
   var join: JoinRunner?
   private let viewBox = Mutex("no-failover")
@@ -46,6 +49,7 @@ package final class Succession: @unchecked Sendable {
     loop.execute { [self] in
       isStopped = true
       ticking?.cancel()
+      watch.stop()
     }
   }
 
@@ -62,6 +66,14 @@ package final class Succession: @unchecked Sendable {
     if isIdle {
       ticking?.cancel()
       ticking = nil
+    }
+  }
+
+  /// The term in which votes are asked for; 0 for none.
+  var standsFor: Term {
+    switch promotion.state {
+    case .voting(let term, _), .beginning(let term): term
+    case .idle, .asking, .promoted, .refused: .none
     }
   }
 
@@ -287,7 +299,9 @@ package final class Succession: @unchecked Sendable {
         switch result {
         case .success: break
         case .failure(let error):
-          guard error.code == .peerRefused else { return }
+          // One that does not believe it yet is told again.
+          let isDoubted = error.message.hasPrefix(ReplicationError.Code.unproven.rawValue)
+          guard error.code == .peerRefused, !isDoubted else { return }
           logger.warning(
             "a node does not follow",
             metadata: ["replication.node": "\(node.address)", "replication.reason": "\(error.message)"])
@@ -304,24 +318,47 @@ package final class Succession: @unchecked Sendable {
     to target: NodeAddress?, timeoutMilliseconds: UInt64?, force: Bool, done: @escaping @Sendable (String?) -> Void
   ) {
     loop.execute { [self] in
-      let slaves = core.replication.slaves
-      let voters = core.commitment.voters.ids
-      var facts = HandoverFacts(
-        id: core.directory.node, term: core.knownTerm,
-        candidates: slaves.filter { $0.state.link != nil }.map {
-          HandoverCandidate(
-            id: $0.id, address: $0.address, isVoter: voters.isEmpty ? $0.isVoter : voters.contains($0.id),
-            isStreaming: $0.countsForCommit,
-            durableLSN: $0.ack.durableLSN)
-        },
-        target: target, timeoutMilliseconds: timeoutMilliseconds, isForced: force)
-      facts.isMaster = core.isMaster
-      if handover.isUnderWay { return done("a handover is under way already: FAILOVER ABORT ends it") }
-      handoverDone.append(done)
-      startTicking()
-      step(handover: .start(facts))
-      if handover.isUnderWay { handoverProgress() }
+      failOver(toKnown: target, timeoutMilliseconds, force, done)
     }
+  }
+
+  /// A target is found by its address, or by the node that answers there, however the address is written.
+  private func failOver(
+    toKnown target: NodeAddress?, _ timeoutMilliseconds: UInt64?, _ force: Bool,
+    _ done: @escaping @Sendable (String?) -> Void
+  ) {
+    let slaves = core.replication.slaves
+    if let target, core.isMaster, !slaves.contains(where: { $0.address == target }) {
+      return ask(target) { [self] result in
+        let answering = try? result.get().id
+        let known = slaves.first { $0.id == answering }?.address
+        handOver(to: known ?? target, timeoutMilliseconds, force, done)
+      }
+    }
+    handOver(to: target, timeoutMilliseconds, force, done)
+  }
+
+  private func handOver(
+    to target: NodeAddress?, _ timeoutMilliseconds: UInt64?, _ force: Bool,
+    _ done: @escaping @Sendable (String?) -> Void
+  ) {
+    let slaves = core.replication.slaves
+    let voters = core.commitment.voters.ids
+    var facts = HandoverFacts(
+      id: core.directory.node, term: core.knownTerm,
+      candidates: slaves.filter { $0.state.link != nil }.map {
+        HandoverCandidate(
+          id: $0.id, address: $0.address, isVoter: voters.isEmpty ? $0.isVoter : voters.contains($0.id),
+          isStreaming: $0.countsForCommit,
+          durableLSN: $0.ack.durableLSN)
+      },
+      target: target, timeoutMilliseconds: timeoutMilliseconds, isForced: force)
+    facts.isMaster = core.isMaster
+    if handover.isUnderWay { return done("a handover is under way already: FAILOVER ABORT ends it") }
+    handoverDone.append(done)
+    startTicking()
+    step(handover: .start(facts))
+    if handover.isUnderWay { handoverProgress() }
   }
 
   package func abortFailOver(done: @escaping @Sendable (String?) -> Void) {

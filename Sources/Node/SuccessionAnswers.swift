@@ -29,6 +29,7 @@ extension Succession {
       lineage: core.directory.lineage, reign: reign, votedTerm: vote.term, last: last,
       committedLSN: store.positions.committed, appliedLSN: store.positions.applied, isVoter: core.configuration.isVoter)
     state.refetchTo = refetchTo
+    state.standsFor = standsFor
     state.hasData = hasData
     state.isJoining = join != nil
     if case .slave(let master) = core.role {
@@ -48,60 +49,82 @@ extension Succession {
 
   package func vote(_ request: VoteRequest, _ done: @escaping @Sendable (VoteReply) -> Void) {
     loop.execute { [self] in
-      // Everything received so far counts: a voter must not promise with less than it holds.
-      core.commitNow()
-      let own = ownState
-      let current = core.directory.current.vote
-      var voter = VoterState(
-        id: own.id, lineage: own.lineage, isVoter: own.isVoter,
-        vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
-        committedLSN: own.committedLSN)
-      // To its own master it owes nothing when that one is started again.
-      if core.replication.upstream.view.upstream.first != request.candidate {
-        voter.promiseMilliseconds = core.promiseLeft(now: host.monotonic)
-      }
-      if own.role == .master {
-        // A log with a newer reign than this one is proof that this one is over.
-        if request.last.reign <= core.reign, hearsMajority { voter.leadership = .isMaster }
-      } else if own.isStreaming, let heard = own.heardMilliseconds,
-        !core.replication.upstream.view.upstream.contains(request.candidate)
-      {
-        // From the candidate itself, or through it, no master is heard.
-        voter.leadership = .follows(heardMillisecondsAgo: heard)
-      }
-      var answer = VoteRule.answer(request, voter)
-      if let vote = answer.voteToPersist {
-        if let failure = persist(vote) {
-          answer.reply.isGranted = false
-          answer.reply.reason = "the vote cannot be written: \(failure)"
-        } else {
-          logger.notice(
-            "voted", metadata: ["replication.term": "\(vote.term)", "replication.candidate": "\(request.address)"])
-          // Nothing of an older term is taken or acknowledged any more; whom to follow, the winner will tell.
-          let stepsDown = own.role == .master && !handover.isUnderWay
-          if stepsDown { core.stepDown(for: request.address) }
-          core.replication.upstream.voted(Reign(term: vote.term, owner: .unknown))
-          // The winner tells, unless it is gone before.
-          if stepsDown {
-            let addresses = knownNodes.map(\.address)
-            loop.schedule(afterMilliseconds: 1000) { [self] in
-              findMaster(addresses, reign: Reign(term: vote.term, owner: .unknown))
-            }
-          }
-          step(promotion: .termSeen(vote.term))
+      let asked = answer(request)
+      guard asked.answer.voteToPersist != nil else { return decide(request, asked, done) }
+      // Anybody can ask for a vote in anybody's name: the candidate itself is asked whether it stands.
+      confirm(request) { [self] result in
+        switch result {
+        case .success(let confirmed): decide(confirmed, answer(confirmed), done)
+        case .failure(let doubt):
+          var reply = asked.answer.reply
+          (reply.isGranted, reply.term, reply.reason) = (false, core.knownTerm, doubt.message)
+          done(reply)
         }
       }
-      if request.isReturn, !answer.reply.isGranted, voter.isVoter, voter.lineage == request.lineage,
-        own.role != .master, voter.leadership == .none, own.last > request.last
-      {
-        stand()
-      }
-      done(answer.reply)
     }
   }
 
+  private typealias Asked = (answer: VoteAnswer, voter: VoterState, own: NodeState)
+
+  private func answer(_ request: VoteRequest) -> Asked {
+    // Everything received so far counts: a voter must not promise with less than it holds.
+    core.commitNow()
+    let own = ownState
+    let current = core.directory.current.vote
+    var voter = VoterState(
+      id: own.id, lineage: own.lineage, isVoter: own.isVoter,
+      vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
+      committedLSN: own.committedLSN)
+    // To its own master it owes nothing when that one is started again.
+    if core.replication.upstream.view.upstream.first != request.candidate {
+      voter.promiseMilliseconds = core.promiseLeft(now: host.monotonic)
+    }
+    if own.role == .master {
+      // A log with a newer reign than this one is proof that this one is over.
+      if request.last.reign <= core.reign, hearsMajority { voter.leadership = .isMaster }
+    } else if own.isStreaming, let heard = own.heardMilliseconds,
+      !core.replication.upstream.view.upstream.contains(request.candidate)
+    {
+      // From the candidate itself, or through it, no master is heard.
+      voter.leadership = .follows(heardMillisecondsAgo: heard)
+    }
+    return (VoteRule.answer(request, voter), voter, own)
+  }
+
+  private func decide(_ request: VoteRequest, _ asked: Asked, _ done: @escaping @Sendable (VoteReply) -> Void) {
+    var answer = asked.answer
+    let (voter, own) = (asked.voter, asked.own)
+    if let vote = answer.voteToPersist {
+      if let failure = persist(vote) {
+        answer.reply.isGranted = false
+        answer.reply.reason = "the vote cannot be written: \(failure)"
+      } else {
+        logger.notice(
+          "voted", metadata: ["replication.term": "\(vote.term)", "replication.candidate": "\(request.address)"])
+        // Nothing of an older term is taken or acknowledged any more; whom to follow, the winner will tell.
+        let stepsDown = own.role == .master && !handover.isUnderWay
+        if stepsDown { core.stepDown(for: request.address) }
+        core.replication.upstream.voted(Reign(term: vote.term, owner: .unknown))
+        // The winner tells, unless it is gone before.
+        if stepsDown {
+          let addresses = knownNodes.map(\.address)
+          loop.schedule(afterMilliseconds: 1000) { [self] in
+            findMaster(addresses, reign: Reign(term: vote.term, owner: .unknown))
+          }
+        }
+        step(promotion: .termSeen(vote.term))
+      }
+    }
+    if request.isReturn, !answer.reply.isGranted, voter.isVoter, voter.lineage == request.lineage,
+      own.role != .master, voter.leadership == .none, own.last > request.last
+    {
+      stand()
+    }
+    done(answer.reply)
+  }
+
   /// Where a quorum commits: whether so many voters follow this master that it can commit anything.
-  private var hearsMajority: Bool {
+  var hearsMajority: Bool {
     guard case .quorum(let voters) = promotionFacts(force: false, handover: nil).level, voters.count > 1 else {
       return true
     }
@@ -111,7 +134,7 @@ extension Succession {
     }
     return heard + (voters.contains(core.directory.node) ? 1 : 0) >= voters.count / 2 + 1
   }
-  private static let aliveMilliseconds: UInt64 = 3000
+  static let aliveMilliseconds: UInt64 = 3000
 
   // MARK: MS_NEW_MASTER
 
@@ -132,16 +155,35 @@ extension Succession {
           tell(KnownNode(id: news.id, address: news.address))
         }
       case .known: done(nil)
-      case .follow(let address):
-        core.heard(of: news.reign)
-        if handover.isUnderWay {
-          step(handover: .newMaster(news))
-          // The machine may be done with it; the vote is written in any case.
-        } else {
-          follow(address, term: news.term, candidate: news.id)
+      case .follow:
+        verify(news) { [self] result in
+          switch result {
+          case .success(let address):
+            believe(news, at: address)
+            done(nil)
+          case .failure(let error): done(error)
+          }
         }
-        done(nil)
       }
+    }
+  }
+
+  /// That node reigns. Asked again: this node may have voted or begun a reign meanwhile.
+  func believe(_ news: NewMaster, at address: NodeAddress) {
+    let masterID = core.isMaster ? core.directory.node : core.replication.upstream.view.upstream.first
+    guard
+      case .follow = NewMasterRule.answer(
+        news, ownID: core.directory.node, lineage: core.directory.lineage, knownReign: core.knownReign,
+        masterID: masterID)
+    else { return }
+    core.heard(of: news.reign)
+    if handover.isUnderWay {
+      let known = NewMaster(
+        term: news.term, id: news.id, address: address, lineage: news.lineage, firstLSN: news.firstLSN)
+      step(handover: .newMaster(known))
+      // The machine may be done with it; the vote is written in any case.
+    } else {
+      follow(address, term: news.term, candidate: news.id)
     }
   }
 
@@ -165,30 +207,30 @@ extension Succession {
 
   // MARK: A newer term was met
 
-  /// A node of this data set knows of a newer term: this one is no master any more.
+  /// A slave that registered here knows of a newer term, and bears it out: see `HearsayRule`.
   ///
   /// - Parameter yields: it was master of that term itself and was told to follow this node.
   func newerReignSeen(_ reign: Reign, at address: NodeAddress, yields: Bool) {
-    loop.execute { [self] in
-      guard core.isMaster else { return passOn(reign, yields: yields) }
-      guard core.reign < reign else { return }
-      let term = reign.term
-      if yields {
-        logger.notice(
-          "a former master follows this node: a newer term begins", metadata: ["replication.term": "\(term)"])
-        return beginAbove(term)
-      }
-      core.heard(of: reign)
-      logger.error(
-        "THIS NODE IS NO MASTER ANY MORE: another one was made in a newer term",
-        metadata: ["replication.term": "\(term)", "replication.told.by": "\(address)"])
-      core.stepDown(for: address)
-      findMaster([address] + knownNodes.map(\.address), reign: reign)
+    guard core.isMaster else { return passOn(reign, yields: yields) }
+    guard core.reign < reign else { return }
+    let term = reign.term
+    if yields {
+      logger.notice(
+        "a former master follows this node: a newer term begins", metadata: ["replication.term": "\(term)"])
+      return beginAbove(term)
     }
+    // A majority follows this node still: whoever stood for that term did not get it.
+    if isQuorum, hearsMajority { return beginAbove(term) }
+    core.heard(of: reign)
+    logger.error(
+      "THIS NODE IS NO MASTER ANY MORE: another one was made in a newer term",
+      metadata: ["replication.term": "\(term)", "replication.told.by": "\(address)"])
+    core.stepDown(for: address)
+    findMaster([address] + knownNodes.map(\.address), reign: reign)
   }
 
   /// This node goes on as master, in a term above `term`.
-  private func beginAbove(_ term: Term) {
+  func beginAbove(_ term: Term) {
     let known = max(term, core.knownTerm)
     guard isQuorum else {
       do {

@@ -15,7 +15,7 @@ extension Applier {
       case .log: try logFrame(header, &actions)
       case .delta: try deltaFrame(header, &actions)
       case .syncBegin, .fileManifest, .fileDone, .syncEnd, .heartbeat, .ack, .slaveList, .digest, .needPlan, .error,
-        .deltaEnd, .handover, .prove, .proof:
+        .deltaEnd, .handover, .prove, .proof, .upstreamPath:
         throw unexpected(header.type)
       }
     case .fileDone(let done): try fileDone(header, done, &actions)
@@ -25,7 +25,7 @@ extension Applier {
       switch header.type {
       case .heartbeat: try heartbeat(header, &actions)
       case .syncBegin, .fileManifest, .fileChunk, .fileDone, .log, .syncEnd, .ack, .slaveList, .digest, .needPlan,
-        .error, .delta, .deltaEnd, .handover, .prove, .proof:
+        .error, .delta, .deltaEnd, .handover, .prove, .proof, .upstreamPath:
         throw unexpected(header.type)
       }
     case .slaveList(let list):
@@ -42,6 +42,7 @@ extension Applier {
     case .prove(let question):
       try expectBegun(header.type)
       actions.append(.prove(question))
+    case .upstreamPath(let path): try upstreamPath(path, &actions)
     case .ack, .proof: throw unexpected(header.type)
     }
   }
@@ -70,7 +71,7 @@ extension Applier {
     }
   }
 
-  private func expectBegun(_ type: FrameType) throws(ReplicationError) {
+  func expectBegun(_ type: FrameType) throws(ReplicationError) {
     switch state {
     case .awaitingManifest, .receivingFiles, .receivingDelta, .installingDelta, .receivingLog, .swapping, .inSync:
       return

@@ -223,6 +223,8 @@ package enum ApplierAction: Hashable, Sendable {
   case markOutOfSync
   case markInSync(LSN)
   case slaveListChanged(SlaveList)
+  /// The nodes above this one, nearest first: this node's own slaves are to hear of them.
+  case upstreamChanged([NodeID])
   case compareDigest(Digest)
   /// Show the master what this node holds: the piece of log as soon as it is durable here, the digest when its LSN is passed.
   case prove(ProofQuestion)

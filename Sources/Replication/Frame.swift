@@ -51,13 +51,15 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
   case prove = 16
   /// The answer.
   case proof = 17
+  /// Only to a peer with the capability `path`: who is above the sender now.
+  case upstreamPath = 18
 
   /// Which types a slave may send; everything else comes from the master only.
   package var mayComeFromSlave: Bool {
     switch self {
     case .ack, .error, .proof: true
     case .syncBegin, .fileManifest, .fileChunk, .fileDone, .log, .syncEnd, .heartbeat, .slaveList, .digest, .needPlan,
-      .delta, .deltaEnd, .handover, .prove:
+      .delta, .deltaEnd, .handover, .prove, .upstreamPath:
       false
     }
   }
@@ -67,7 +69,8 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
   package var mayBeCompressed: Bool {
     switch self {
     case .log, .delta, .fileChunk, .fileManifest, .slaveList, .digest: true
-    case .syncBegin, .fileDone, .syncEnd, .heartbeat, .ack, .needPlan, .error, .deltaEnd, .handover, .prove, .proof:
+    case .syncBegin, .fileDone, .syncEnd, .heartbeat, .ack, .needPlan, .error, .deltaEnd, .handover, .prove, .proof,
+      .upstreamPath:
       false
     }
   }

@@ -155,7 +155,7 @@ package struct FrameDecoder: Sendable {
       guard bytes == 0 else { throw FrameError(.badLength, "a heartbeat with a body of \(bytes) bytes") }
     case .ack:
       guard bytes == Ack.byteCount else { throw FrameError(.badLength, "an ack with a body of \(bytes) bytes") }
-    case .syncBegin, .fileDone, .syncEnd, .needPlan, .error, .deltaEnd, .handover, .prove, .proof:
+    case .syncBegin, .fileDone, .syncEnd, .needPlan, .error, .deltaEnd, .handover, .prove, .proof, .upstreamPath:
       guard bytes > 0, bytes <= FrameLimits.controlBodyBytesMax else {
         throw FrameError(.badLength, "a \(header.type) body of \(bytes) bytes")
       }

@@ -26,10 +26,13 @@ package struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConverti
   package static let rewind = Capabilities(rawValue: 16)
   /// Shows what it holds when it is asked.
   package static let proof = Capabilities(rawValue: 32)
-  package static let all: Capabilities = [.lz4, .zstd, .files, .delta, .rewind, .proof]
+  /// Understands frames that say who is above the sender.
+  package static let path = Capabilities(rawValue: 64)
+  package static let all: Capabilities = [.lz4, .zstd, .files, .delta, .rewind, .proof, .path]
 
   private static let names: [(String, Capabilities)] = [
     ("lz4", .lz4), ("zstd", .zstd), ("files", .files), ("delta", .delta), ("rewind", .rewind), ("proof", .proof),
+    ("path", .path),
   ]
   package var description: String {
     let held = Self.names.filter { contains($0.1) }.map(\.0)

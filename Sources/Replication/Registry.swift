@@ -240,6 +240,11 @@ package struct Registry: Sendable {
       return ReplicationError(.duplicateID, "this connection is already slave \(other.id)")
     }
     if let known = slave(request.id), let old = known.state.link, old != link {
+      // Its acks come several times a second: that connection is not one that only looks alive.
+      if known.state.isStreaming, now.since(known.heardAt) < config.ackedMilliseconds {
+        return ReplicationError(
+          .duplicateID, "slave \(request.id) follows the stream on another connection, and was heard of a moment ago")
+      }
       let isAlive = now.since(known.heardAt) < config.silenceMilliseconds
       if isAlive, known.address != request.address {
         return ReplicationError(

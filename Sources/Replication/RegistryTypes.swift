@@ -18,6 +18,8 @@ package struct RegistryConfig: Hashable, Sendable {
   package var pinBytesMax: UInt64 = 16 << 30
   /// A connected slave not heard of for so long counts as gone when another claims its id.
   package var silenceMilliseconds: UInt64 = 30_000
+  /// A slave that follows the stream and was heard of within this time keeps its connection when another claims its id.
+  package var ackedMilliseconds: UInt64 = 1000
   /// How often moved pins are written to disk. A stale one only keeps more log than needed.
   package var persistIntervalMilliseconds: UInt64 = 10_000
   package init(ownID: NodeID) { self.ownID = ownID }
@@ -230,6 +232,7 @@ package enum RegistryAction: Hashable, Sendable {
   /// Answer with this error; the connection stays a client's connection.
   case refuse(LinkID, ReplicationError)
   /// A node of this data set knows of a newer term than this node: a master must step down. Comes after its `refuse`.
+  /// To be believed only if that node bears it out (`HearsayRule`).
   case newerReignSeen(Reign, from: NodeID, at: NodeAddress)
   /// Send the error and close the connection.
   case disconnect(LinkID, ReplicationError)

@@ -20,6 +20,8 @@ package struct ReplicationError: Error, Hashable, Sendable, CustomStringConverti
     case rewindRefused = "REWINDREFUSED"
     case handoverRefused = "HANDOVERREFUSED"
     case voterChange = "VOTERCHANGE"
+    /// What was claimed is not borne out by those whom it is about. Asked again later, it may be.
+    case unproven = "UNPROVEN"
     // The stream
     case badFrame = "BADFRAME"
     case badAck = "BADACK"

@@ -394,6 +394,7 @@ package enum FrameBody: Hashable, Sendable {
   case handover(HandoverOrder)
   case prove(ProofQuestion)
   case proof(ProofAnswer)
+  case upstreamPath(UpstreamPath)
 
   /// - Parameter body: the opened (decompressed) body; not looked at for log, delta and fileChunk, which may pass [].
   package static func decode(_ header: FrameHeader, _ body: [UInt8]) throws(FrameError) -> FrameBody {
@@ -413,6 +414,7 @@ package enum FrameBody: Hashable, Sendable {
     case .handover: .handover(try HandoverOrder.decode(body))
     case .prove: .prove(try ProofQuestion.decode(body))
     case .proof: .proof(try ProofAnswer.decode(body))
+    case .upstreamPath: .upstreamPath(try UpstreamPath.decode(body))
     }
   }
 }

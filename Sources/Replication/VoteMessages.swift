@@ -10,7 +10,7 @@ import Core
 // MS_STATE 2
 //   reply: 2 node-id <id> addr <host> port <n> role <master|slave|detached> lineage <id|none> term <n> owner <id|none>
 //          voted-term <n> last <term:LSN@owner> committed <LSN> applied <LSN> voter <yes|no> master-id <id|none> master <host/port|none>
-//          streaming <yes|no> heard-ms <n|none> refetch <term:LSN@owner|none>
+//          streaming <yes|no> heard-ms <n|none> refetch <term:LSN@owner|none> standing <term; 0 = for none>
 //
 // MS_NEW_MASTER 2 term <n> node-id <id> addr <host> port <n> lineage <id> first <LSN of the term's first record>
 //   reply: OK, or an error
@@ -145,6 +145,8 @@ package struct NodeState: Hashable, Sendable {
   package var isStreaming: Bool
   /// Since it last heard of its master; nil: it never did, or is the master.
   package var heardMilliseconds: UInt64?
+  /// The term in which it asks for votes now, 0 for none; nil from a node that does not say it.
+  package var standsFor: Term?
   /// It holds more than beginnings of terms. An older node does not tell: then any record counts.
   package var hasData: Bool
   /// It was started without data and asks its peers whom to follow.
@@ -190,6 +192,7 @@ package struct NodeState: Hashable, Sendable {
     master = try Self.place(pairs)
     isStreaming = try pairs.flag("streaming")
     heardMilliseconds = try pairs.optionalNumber("heard-ms")
+    if pairs.text("standing") != nil { standsFor = try pairs.term("standing") }
     if let text = pairs.text("refetch"), text != "none" { refetchTo = try pairs.position("refetch") }
     hasData = pairs.text("has-data") == nil ? last.lsn > .none : try pairs.flag("has-data")
     isJoining = try pairs.flag("joining")
@@ -218,7 +221,7 @@ package struct NodeState: Hashable, Sendable {
       "heard-ms", heardMilliseconds.map(String.init) ?? "none", "refetch",
       refetchTo.map(KeyValueArguments.text) ?? "none", "has-data", KeyValueArguments.text(hasData), "joining",
       KeyValueArguments.text(isJoining),
-    ]
+    ] + (standsFor.map { ["standing", $0.description] } ?? [])
   }
 }
 

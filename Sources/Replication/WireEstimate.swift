@@ -49,7 +49,7 @@ package struct WireCount: Hashable, Sendable {
     case .delta: add(&delta)
     case .fileChunk: add(&files)
     case .syncBegin, .fileManifest, .fileDone, .syncEnd, .heartbeat, .ack, .slaveList, .digest, .needPlan, .error,
-      .deltaEnd, .handover, .prove, .proof:
+      .deltaEnd, .handover, .prove, .proof, .upstreamPath:
       break
     }
   }

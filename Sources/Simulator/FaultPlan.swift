@@ -50,6 +50,10 @@ package struct FaultPlan: Equatable, Sendable {
     case restartAlone(downFor: Int)
     /// The master begins a new reign alone while another node is promoted, each without hearing of the other.
     case twoOfOneTerm(promoteAfter: Int, cutFor: Int)
+    /// The operator orders a node to follow another one, whatever that one follows: chains, trees, rings.
+    case follow(node: Int, other: Int)
+    /// REPLICAOF NO ONE.
+    case detach(node: Int)
     /// A bit of a sealed file turns over, on disk and in what is mapped of it. `pick` chooses file and place.
     case flipBit(node: Int, pick: Int, isIndex: Bool)
     /// SIGTERM, of the master if no node is named; started again so long after its end.

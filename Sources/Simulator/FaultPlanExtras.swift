@@ -15,6 +15,8 @@ extension FaultPlan {
     case manyKeys
     /// Two masters of one term.
     case rivals
+    /// The row is laid out anew all the time, by REPLICAOF, NO ONE and FAILOVER; rings are among it.
+    case relayouts
     case clockSteps, fullDisks, edges, cleanStops, databases
     /// Who votes: voters that lie.
     case voters
@@ -25,6 +27,7 @@ extension FaultPlan {
   package static func extras(of seed: UInt64) -> Set<Extra> {
     switch seed % 32 {
     case 2: return [.clockSteps]
+    case 6: return [.relayouts]
     case 10: return [.fullDisks]
     case 14: return [.databases]
     case 15: return [.rivals]
@@ -62,6 +65,7 @@ extension FaultPlan {
     if extras.contains(.cleanStops) { planCleanStops(&random) }
     if extras.contains(.databases) { planDatabases(&random) }
     if extras.contains(.voters) { planVoters(&random) }
+    if extras.contains(.relayouts) { planRelayouts(&random) }
     if extras.contains(.emptied) { planEmptied(&random) }
     faults.removeAll { $0.at >= milliseconds }
     faults.sort { $0.at < $1.at }
@@ -97,6 +101,33 @@ extension FaultPlan {
       let node = 1 + random.below(nodes - 1)
       faults.append(
         Planned(at: 300 + random.below(milliseconds), fault: .kill(node: node, downFor: 100 + random.below(1500))))
+    }
+  }
+
+  private mutating func planRelayouts(_ random: inout SplitMix64) {
+    nodes = max(nodes, 3 + random.below(3))
+    // Nobody votes on an operator's orders.
+    level = .async
+    keys = max(keys, 5)
+    milliseconds = max(milliseconds, 6000)
+    faults.removeAll { _ in random.chance(60) }
+    var at = 400 + random.below(600)
+    while at < milliseconds {
+      let node = random.below(nodes)
+      let other = (node + 1 + random.below(nodes - 1)) % nodes
+      switch random.below(8) {
+      case 0, 1, 2: faults.append(Planned(at: at, fault: .follow(node: node, other: other)))
+      case 3:
+        // Two or three at the same moment.
+        faults.append(Planned(at: at, fault: .follow(node: node, other: other)))
+        faults.append(
+          Planned(at: at, fault: .follow(node: other, other: random.chance(50) ? node : (other + 1) % nodes)))
+        if random.chance(50) { faults.append(Planned(at: at, fault: .follow(node: (other + 1) % nodes, other: node))) }
+      case 4: faults.append(Planned(at: at, fault: .detach(node: node)))
+      case 5: faults.append(Planned(at: at, fault: .handover(to: node)))
+      default: faults.append(Planned(at: at, fault: .kill(node: node, downFor: 1 + random.below(600))))
+      }
+      at += 50 + random.below(900)
     }
   }
 

@@ -62,6 +62,12 @@ extension Simulation {
       isolate(master, fromClients: false, milliseconds + 1500)
       after(milliseconds) { $0.nodes[master].start() }
     case .twoOfOneTerm(let promoteAfter, let cutFor): makeRivals(promoteAfter: promoteAfter, cutFor: cutFor)
+    case .follow(let node, let other):
+      guard let life = nodes[node].life, nodes[node].isAlive, nodes[node].isServing else { return }
+      life.admin.run { life.core.replicaOf(SimulatedNode.address(other)) }
+    case .detach(let node):
+      guard let life = nodes[node].life, nodes[node].isAlive, nodes[node].isServing else { return }
+      life.admin.run { life.core.becomeMaster { _ in } }
     case .flipBit(let node, let pick, let isIndex): flipBit(node, pick: pick, isIndex: isIndex)
     case .cleanStop(let node, let milliseconds): stopCleanly(node ?? masterNumber, downFor: milliseconds)
     case .message(let node, let pick): Stranger(simulation: self, pick: pick).call(node)

@@ -179,3 +179,14 @@ def pairs(answer):
     """An array of key and value after a version, as a dict of texts."""
     words = [word.decode() for word in answer[1:]]
     return dict(zip(words[::2], words[1::2]))
+
+
+def state_answer(node_id, lineage, port, role="master", term=1, last="1:1", **changes):
+    """What a node answers to MS_STATE."""
+    pairs = {
+        "node-id": node_id, "addr": "127.0.0.1", "port": port, "role": role, "lineage": lineage, "term": term, "owner": node_id,
+        "voted-term": term, "last": last, "committed": last.split("@")[0].split(":")[1], "applied": 1, "voter": "yes", "master-id": "none",
+        "master": "none", "streaming": "no", "heard-ms": "none", "refetch": "none", "standing": 0,
+    }  # fmt: skip
+    pairs.update({k.replace("_", "-"): v for k, v in changes.items()})
+    return encode(str(PROTOCOL), *(str(part) for pair in pairs.items() for part in pair))

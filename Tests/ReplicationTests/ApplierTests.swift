@@ -209,7 +209,7 @@ import Testing
         .beginSnapshot, .dropSnapshot, .openFile, .writeChunk,
         .verifyFile,
         .appendRecords, .keepRecordPart, .applyUpTo, .swapIn, .adoptLineage, .noteOrder, .markInSync, .slaveListChanged,
-        .compareDigest, .prove, .takeOver:
+        .compareDigest, .prove, .takeOver, .upstreamChanged:
         Issue.record("\(action) before \(error)")
       }
     }

@@ -59,6 +59,7 @@ enum ScenarioText {
     case .noteOrder(let lineage): "write down the order to take \(lineage)"
     case .markOutOfSync: "out of sync"
     case .markInSync(let lsn): "in sync at \(lsn)"
+    case .upstreamChanged(let nodes): "\(nodes.count) nodes above"
     case .slaveListChanged(let list): "slave list \(list.revision)"
     case .compareDigest(let digest): "compare the digest at \(digest.lsn)"
     case .prove(let question): "show the digest at \(question.digestLSN)"

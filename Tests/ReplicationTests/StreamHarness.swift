@@ -370,7 +370,9 @@ final class StreamHarness {
       case .adoptLineage(let lineage): facts.lineage = lineage
       case .noteOrder(let lineage): facts.orderedLineage = lineage
       case .takeOver(let order): Issue.record("nobody hands over here: \(order)")
-      case .markOutOfSync, .markInSync, .slaveListChanged, .compareDigest, .prove, .masterSeen, .scheduleRetry: break
+      case .markOutOfSync, .markInSync, .slaveListChanged, .upstreamChanged, .compareDigest, .prove, .masterSeen,
+        .scheduleRetry:
+        break
       case .closeLink(let error):
         errors.append(error.code)
         isUp = false

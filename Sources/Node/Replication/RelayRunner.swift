@@ -44,6 +44,8 @@ package final class RelayRunner: @unchecked Sendable {
   private let mode: SyncMode
   private let startLSN: LSN
   private let estimatedBytes: UInt64
+  /// The slave understands who is above this node.
+  let tellsPath: Bool
 
   init(
     link: LinkID, slave: NodeID, plan: RelayPlan, estimatedBytes: UInt64, files: SnapshotFiles?,
@@ -55,6 +57,7 @@ package final class RelayRunner: @unchecked Sendable {
     self.link = link
     self.slave = slave
     self.files = files
+    tellsPath = capabilities.contains(.path)
     self.store = store
     self.loop = loop
     self.connection = connection

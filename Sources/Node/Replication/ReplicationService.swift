@@ -193,8 +193,8 @@ package final class ReplicationService: @unchecked Sendable {
           "the log held for a slave was let go",
           metadata: ["replication.slave.id": "\(id)", "pin.lsn": "\(pin.fromLSN)", "replication.reason": "\(error)"])
       case .newerReignSeen(let reign, let id, let address):
-        core.succession.newerReignSeen(reign, at: address, yields: yields)
-        logger.error(
+        core.succession.newerReignClaimed(reign, by: id, at: address, yields: yields)
+        logger.warning(
           "a slave knows of a newer term than this node",
           metadata: [
             "replication.term": "\(reign.term)", "replication.slave.id": "\(id)",
@@ -391,6 +391,10 @@ package final class ReplicationService: @unchecked Sendable {
     // From here on `restartRelays` knows the stream; what was replaced before is looked at once.
     if core.store === planned.store {
       runner.start(plan)
+      // It may have changed since the slave registered.
+      if runner.tellsPath {
+        runner.broadcast(.upstreamPath, UpstreamPath(nodes: upstream.view.upstream).encoded(), at: .none)
+      }
     } else {
       runner.close(ReplicationError(.needPlan, "the data of this node was replaced"))
     }
@@ -425,7 +429,12 @@ package final class ReplicationService: @unchecked Sendable {
     for runner in streams { runner.close(ReplicationError(.needPlan, reason)) }
   }
 
-  func upstreamChanged(_ nodes: [NodeID]) { step(.upstreamChanged(nodes), saves: true) }
+  /// This node's own slaves hear of it, and through them all below.
+  func upstreamChanged(_ nodes: [NodeID]) {
+    step(.upstreamChanged(nodes), saves: true)
+    let body = UpstreamPath(nodes: nodes).encoded()
+    for runner in streams where runner.tellsPath { runner.broadcast(.upstreamPath, body, at: .none) }
+  }
   package func rateChanged(_ bytesPerSecond: UInt64) {
     for runner in streams { runner.rateChanged(bytesPerSecond) }
   }

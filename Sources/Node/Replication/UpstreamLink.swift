@@ -60,6 +60,9 @@ package final class UpstreamLink: @unchecked Sendable {
       startTicking()
       if hold != nil { endHold() }
       step(.attach(master, reason))
+      // Those below must not go on naming who was above before.
+      core.upstreamChanged()
+      core.succession.watch.attached()
     }
   }
 
@@ -228,6 +231,9 @@ package final class UpstreamLink: @unchecked Sendable {
     case .slaveListChanged(let list):
       viewBox.withLock { $0.slaves = list }
       core.replication.remember(list)
+    case .upstreamChanged(let nodes):
+      viewBox.withLock { $0.upstream = nodes }
+      core.upstreamChanged()
     case .compareDigest(let digest): receive(digest)
     case .prove(let question): receive(question)
     case .masterSeen(let lsn, let clock, let age):

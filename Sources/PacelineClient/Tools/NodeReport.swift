@@ -60,6 +60,20 @@ package struct NodeReport: Sendable {
   package var plan: String? { info?["last_sync_plan"] ?? lineAtMaster?["plan"] }
 }
 
+extension NodeReport {
+  /// Whether a node that answered is a master.
+  package static func hasMaster(_ reports: [NodeReport]) -> Bool { reports.contains(where: \.isMaster) }
+
+  /// What is to be said below the table when no node that answered is a master.
+  package static func missingMaster(_ reports: [NodeReport]) -> String? {
+    let answering = reports.filter(\.isReachable)
+    guard !answering.isEmpty, !hasMaster(reports) else { return nil }
+    let named = Set(answering.compactMap(\.master)).map(\.description).sorted().joined(separator: ", ")
+    return
+      "NO MASTER: none of the \(answering.count) nodes that answer takes writes; they name \(named.isEmpty ? "nobody" : named)"
+  }
+}
+
 // MARK: As a table
 
 extension NodeReport {

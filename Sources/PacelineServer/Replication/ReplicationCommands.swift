@@ -68,13 +68,9 @@ extension ServerCore {
       executor.reply.simple("OK Already connected to specified master")
       return .done
     }
-    if master == nodeConfiguration.address {
-      throw .text("SELFREGISTER a node cannot follow itself")
-    }
     let pending = PendingReply()
     adminPool.submit { [self] _ in
-      node.becomeSlave(of: master, .ordered)
-      node.remember(.slave(of: master))
+      node.replicaOf(master)
       pending.fulfil { $0.reply.ok() }
       stateChanged()
     }

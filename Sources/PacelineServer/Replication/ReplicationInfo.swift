@@ -27,6 +27,7 @@ extension ServerCore {
       ("repl_backlog_histlen", String(positions.appended.value &- store.firstRetainedLSN.previous.value)),
       ("node_id", directory.node.description), ("lineage", directory.lineage.description),
       ("term", node.term.description),
+      ("last_replicaof_error", node.replicaOfError.withLock { $0 }),
       ("appended_lsn", positions.appended.description), ("written_lsn", positions.written.description),
       ("durable_lsn", positions.durable.description), ("committed_lsn", positions.committed.description),
       ("applied_lsn", positions.applied.description), ("log_start_lsn", store.firstRetainedLSN.description),

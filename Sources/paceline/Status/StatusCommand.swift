@@ -26,7 +26,8 @@ struct StatusCommand: AsyncParsableCommand {
         paceline status --node 127.0.0.1:7401 --watch --interval 0.5
         paceline status --node '[::1]:7400' --json | jq '.nodes[].lag_ms'
 
-      Exit code 0: the node answered; 1: it did not; 2: wrong usage.
+      Exit code 0: the node and the row's master answered; 1: the node did not;
+      2: wrong usage; 3: NO MASTER: no node that answered is one.
       """)
 
   @Option(
@@ -73,6 +74,7 @@ struct StatusCommand: AsyncParsableCommand {
     await collector.close()
     // If the node asked does not answer, no other is known.
     guard watch || first.contains(where: \.isReachable) else { throw ExitCode(1) }
+    guard watch || NodeReport.hasMaster(first) else { throw ExitCode(3) }
   }
 
   private var drawsInPlace: Bool { watch && !json && Terminal.outputIsTerminal }
@@ -80,11 +82,16 @@ struct StatusCommand: AsyncParsableCommand {
   private func draw(_ reports: [NodeReport], clearing: Bool = false) {
     if json {
       let nodes = JSONText.array(reports.map(\.json))
-      Terminal.write(JSONText.object([("asked", .string(node.description)), ("nodes", nodes)]).description + "\n")
+      Terminal.write(
+        JSONText.object([
+          ("asked", .string(node.description)), ("has_master", .boolean(NodeReport.hasMaster(reports))),
+          ("nodes", nodes),
+        ]).description + "\n")
       return
     }
     let size = Terminal.size
     var lines = NodeReport.lines(reports, colour: Terminal.wantsColour, widthMax: size?.columns ?? .max)
+    if let warning = NodeReport.missingMaster(reports) { lines.append(warning) }
     guard drawsInPlace else {
       Terminal.write(lines.joined(separator: "\n") + (watch ? "\n\n" : "\n"))
       return
