@@ -69,7 +69,9 @@ extension LogStore {
     let store = LogStore(fileSystem: fileSystem, directory: directory, lineage: lineage, configuration: configuration)
     if let reserve { store.keepSpace(in: reserve) }
     if let note { store.noteReach(in: note.file, era: note.era) }
-    let cut = try RecoveryCut(fileSystem: fileSystem, directory: directory, generation: generation).carryOut()
+    let cut = try RecoveryCut(
+      fileSystem: fileSystem, directory: directory, generation: generation, reserve: reserve
+    ).carryOut()
     var recovery = Recovery(store: store, generation: generation, reach: reach, cutsDamage: cutsDamage)
     if let cut { recovery.report.notes.append(cut) }
     try recovery.findSegments()

@@ -13,6 +13,8 @@ struct RecoveryCut {
   let fileSystem: any FileSystem
   let directory: String
   let generation: DirectoryFile
+  /// Where room for the file comes from on a full disk.
+  var reserve: SpaceReserve?
 
   private func path(_ name: String) -> String { directory + "/" + name }
 
@@ -39,7 +41,9 @@ struct RecoveryCut {
     } else {
       // In a file of its own: who still reads the old one must not see it shrink.
       let kept = [UInt8](UnsafeRawBufferPointer(rebasing: mapping.bytes[0..<offset]))
-      try fileSystem.replace(path(holder.records), in: directory, with: kept)
+      let file = path(holder.records)
+      func replace() throws(FileError) { try fileSystem.replace(file, in: directory, with: kept) }
+      if let reserve { try reserve.withRoom(kept.count, replace) } else { try replace() }
     }
     return "\(path(holder.records)): cut back to LSN \(cut.afterLSN), where the master's history leaves this one"
   }
