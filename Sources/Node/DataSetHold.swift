@@ -27,7 +27,8 @@ extension NodeCore {
     logger.error(
       "THIS MASTER TAKES NO WRITES: a node of another data set claims its place, an operator must decide",
       metadata: [
-        "dataset.own": "\(directory.lineage)", "dataset.other": "\(rival.lineage)", "replication.node": "\(rival.place)",
+        "dataset.own": "\(directory.lineage)", "dataset.other": "\(rival.lineage)",
+        "replication.node": "\(rival.place)",
         "dataset.keep": "MS_NEW_DATA_SET here, or a start with --new-data-set",
         "dataset.give.up": "REPLICAOF a node of the other data set, here",
       ])
@@ -41,7 +42,8 @@ extension NodeCore {
     rivalBox.withLock { $0 = nil }
     write { $0.rival = nil }
     reviewWriteBar()
-    logger.notice("this master takes writes again", metadata: ["dataset.own": "\(directory.lineage)", "reason": "\(why)"])
+    logger.notice(
+      "this master takes writes again", metadata: ["dataset.own": "\(directory.lineage)", "reason": "\(why)"])
     host.stateChanged()
   }
 
@@ -84,7 +86,9 @@ extension NodeCore {
       return done(nil)
     }
     guard succession.isJoining else {
-      return done("this node follows a master: REPLICAOF NO ONE makes it one, MS_NEW_DATA_SET is for a master that takes no writes")
+      return done(
+        "this node follows a master: REPLICAOF NO ONE makes it one, MS_NEW_DATA_SET is for a master that takes no writes"
+      )
     }
     becomeMaster { [self] failure in
       if failure == nil { confirmDataSet() }
@@ -111,7 +115,9 @@ extension NodeCore {
       let kept = try directory.finishSettingAside(aside)
       logger.notice(
         "the data that was given up is set aside",
-        metadata: ["replaced.store": "\(kept.name)", "replaced.bytes": "\(kept.bytes)", "dataset.old": "\(kept.lineage)"])
+        metadata: [
+          "replaced.store": "\(kept.name)", "replaced.bytes": "\(kept.bytes)", "dataset.old": "\(kept.lineage)",
+        ])
     } catch {
       logger.error(
         "the data that was given up is not set aside yet, the next start does it", metadata: ["error": "\(error)"])

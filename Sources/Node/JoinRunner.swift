@@ -54,7 +54,8 @@ final class JoinRunner: @unchecked Sendable {
         core.becomeSlave(of: address, .configured)
         core.remember(.slave(of: address))
       case .begin: begin()
-      case .say(let text): core.logger.warning("this node waits before it joins its row", metadata: ["peers.state": "\(text)"])
+      case .say(let text):
+        core.logger.warning("this node waits before it joins its row", metadata: ["peers.state": "\(text)"])
       }
     }
     core.joining.withLock { $0 = succession.join === self ? machine.waiting : nil }

@@ -123,7 +123,11 @@ extension DataDirectory {
 
   private func removeAll(_ directory: String) {
     for name in (try? fileSystem.list(directory)) ?? [] {
-      if name.hasPrefix("store-") { removeAll("\(directory)/\(name)") } else { try? fileSystem.unlink("\(directory)/\(name)") }
+      if name.hasPrefix("store-") {
+        removeAll("\(directory)/\(name)")
+      } else {
+        try? fileSystem.unlink("\(directory)/\(name)")
+      }
     }
     try? fileSystem.removeDirectory(directory)
   }

@@ -132,7 +132,8 @@ package struct Joining: Sendable {
   private mutating func begin(_ states: [NodeState], _ now: Tick) -> [Action] {
     guard let own = facts.peers.firstIndex(where: { $0 == facts.address || answers[$0] == .own }) else {
       return wait(
-        "this node, \(facts.address), is not in the list of --peers and begins nothing; --announce tells its address", now)
+        "this node, \(facts.address), is not in the list of --peers and begins nothing; --announce tells its address",
+        now)
     }
     // A node that is in the list twice answers once.
     let others = facts.peers.compactMap { peer in
@@ -149,7 +150,8 @@ package struct Joining: Sendable {
     if own == 0 || states.contains(where: { $0.masterID == facts.id }) { return finish(.begin) }
     let first = facts.peers[0]
     if case .state? = answers[first] { return wait("the first of the list, \(first), is about to begin", now) }
-    return wait("all that answer are empty, and the first of the list, \(first), which is to begin, does not answer", now)
+    return wait(
+      "all that answer are empty, and the first of the list, \(first), which is to begin, does not answer", now)
   }
 
   /// Nodes outside the list of which the answers tell.

@@ -104,7 +104,9 @@ package struct RegisterRequest: Hashable, Sendable {
     isVoter = try pairs.flag("voter")
     yields = try pairs.flag("yields")
     if let text = pairs.text("gives-up") {
-      guard let order = DataSetOrder(text: text) else { throw pairs.bad("gives-up", text, "none, any or 40 hex digits") }
+      guard let order = DataSetOrder(text: text) else {
+        throw pairs.bad("gives-up", text, "none, any or 40 hex digits")
+      }
       givesUp = order
     }
   }

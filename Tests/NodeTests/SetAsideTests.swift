@@ -49,7 +49,8 @@ import Testing
       (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
     }.directory
     #expect(again.lineage == before.lineage && again.node == before.node && again.current.storeNumber == 1)
-    #expect(again.current.role == "" && again.current.dataSet == DataSetState(), "it is started as its start command says")
+    #expect(
+      again.current.role == "" && again.current.dataSet == DataSetState(), "it is started as its start command says")
     #expect(files.exists("\(Self.path)/\(kept.name)/store-1/a.wal"))
     // The same again in the same second gets another name.
     let second = try directory.beginSettingAside(last: Self.last, atSeconds: 1000)

@@ -89,7 +89,9 @@ import Testing
     #expect(givesUp(.ordered, ApplierTests.facts()) == .anything)
     #expect(givesUp(.configured, ApplierTests.facts { $0.acceptDataLoss = true }) == .anything)
     #expect(givesUp(.configured, ApplierTests.facts { $0.orderedLineage = node(3) }) == .dataSet(node(3)))
-    for order in [DataSetOrder.nothing, .anything, .dataSet(node(3))] { #expect(DataSetOrder(text: order.text) == order) }
+    for order in [DataSetOrder.nothing, .anything, .dataSet(node(3))] {
+      #expect(DataSetOrder(text: order.text) == order)
+    }
     #expect(DataSetOrder(text: "all") == nil && DataSetOrder(text: "") == nil)
     var request = RegistryTests.request(1)
     request.givesUp = nil
@@ -120,7 +122,9 @@ import Testing
   @Test func aMasterThatNobodyFollowsStopsForANodeOfAnotherDataSet() throws {
     var registry = Registry(config: RegistryTests.config(), now: at(0))
     let actions = registry.step(.register(RegistryTests.b, strangers(), RegistryTests.master()), now: at(10))
-    guard case .introduce(RegistryTests.b, let reply)? = actions.first else { return #expect(Bool(false), "\(actions)") }
+    guard case .introduce(RegistryTests.b, let reply)? = actions.first else {
+      return #expect(Bool(false), "\(actions)")
+    }
     #expect(reply.lineage == Self.masters, "the slave sees what is here")
     #expect(actions.dropFirst() == [.rivalSeen(Self.own, from: node(5), at: place(7405))])
     #expect(registry.slaves.isEmpty)
@@ -161,7 +165,9 @@ import Testing
       #expect(actions.contains { if case .reply = $0 { true } else { false } })
       #expect(!actions.contains { if case .rivalSeen = $0 { true } else { false } })
     }
-    #expect(StrangerRule.verdict(strangers { $0.givesUp = .dataSet(node(3)) }, lineage: Self.masters, isEstablished: false) == .rivals)
+    #expect(
+      StrangerRule.verdict(strangers { $0.givesUp = .dataSet(node(3)) }, lineage: Self.masters, isEstablished: false)
+        == .rivals)
   }
 
   @Test func whileItWaitsOnlyWhoHoldsDataMayFollow() {

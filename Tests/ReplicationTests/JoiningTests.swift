@@ -31,13 +31,15 @@ import Testing
     joining: Bool = false
   ) -> NodeState {
     var state = NodeState(
-      id: node(n), address: place(7400 + Int(n)), role: role, lineage: node(lineage ?? 90 + n), reign: reign(term, of: n),
+      id: node(n), address: place(7400 + Int(n)), role: role, lineage: node(lineage ?? 90 + n),
+      reign: reign(term, of: n),
       last: lineage == nil ? .none : position(term, 50))
     state.isJoining = joining
     if let master { (state.masterID, state.master) = (node(master), place(7400 + Int(master))) }
     return state
   }
-  private static func waits(_ actions: [Joining.Action], _ text: String, _ location: SourceLocation = #_sourceLocation) {
+  private static func waits(_ actions: [Joining.Action], _ text: String, _ location: SourceLocation = #_sourceLocation)
+  {
     guard case .say(let said)? = actions.first, actions.count == 1 else {
       Issue.record("\(actions)", sourceLocation: location)
       return
@@ -84,7 +86,8 @@ import Testing
 
   @Test func aNodeKnowsItselfUnderAnyName() {
     #expect(
-      decides(1, [place(7501): Self.state(1, .detached, joining: true), place(7402): Self.fresh(2), place(7403): nil],
+      decides(
+        1, [place(7501): Self.state(1, .detached, joining: true), place(7402): Self.fresh(2), place(7403): nil],
         peers: [place(7501), place(7402), place(7403)]) == [.begin])
   }
 
