@@ -34,7 +34,7 @@ extension FaultPlan {
     case 18: return [.edges]
     case 22: return [.voters]
     case 26: return [.cleanStops]
-    case 6: return [.emptied]
+    case 30: return [.emptied]
     default: break
     }
     switch seed % 8 {
