@@ -27,6 +27,6 @@ import Testing
         kinds.insert(planned.fault.kind)
       }
     }
-    #expect(kinds.count == 24)
+    #expect(kinds.count == 26)
   }
 }
