@@ -87,6 +87,7 @@ public final class CompactionJob {
       source.pins += 1
       source.rewriters += 1
     }
+    store.missed.begin()
     // A slave has records that the index does not know yet: what they replace is not seen as dead.
     let last = min(LSN(store.lastLSN), store.positions.applied)
     name = LogFileName(firstLSN: sources[0].firstLSN, revision: store.nextRevision)
@@ -108,6 +109,7 @@ public final class CompactionJob {
       source.pins -= 1
       source.rewriters -= 1
     }
+    store.missed.end()
     store.writeLock.unlock()
   }
 

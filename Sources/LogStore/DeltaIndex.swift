@@ -18,6 +18,8 @@ final class DeltaIndex {
   /// Tombstones and catalog records of pieces that were in the log and not applied: by slot.
   private(set) var kept: [Int: (records: Int, bytes: Int)] = [:]
   private(set) var expiring: [(entry: IndexEntry, expiry: UInt64)] = []
+  /// Operations whose key's record was damaged: see `MissedOperations`.
+  private(set) var missed: [(table: UInt32, hash: UInt64, lsn: UInt64)] = []
   private let fresh: [TableReference]
   private let byTable: [UInt32: TableReference]
   private let store: LogStore
@@ -106,6 +108,7 @@ final class DeltaIndex {
     guard let table = byTable[record.table] else { return }
     let hash = store.hash(record.key)
     let target = store.locate(table, hash, record.key)
+    if target.damaged { missed.append((record.table, hash.value, record.lsn)) }
     let entry = IndexEntry(tag: hash.tag, segment: place.segment, offset: place.offset)
     table.pointee.index._withUnsafeGuaranteedRef { index in
       index.partitions[hash.partition].digest &+= record.digest
@@ -125,6 +128,7 @@ final class DeltaIndex {
     guard let table = byTable[record.table] else { return }
     let hash = store.hash(record.key)
     let target = store.locate(table, hash, record.key)
+    if target.damaged { missed.append((record.table, hash.value, record.lsn)) }
     guard let old = target.old else { return }
     table.pointee.index._withUnsafeGuaranteedRef { index in
       index.partitions[hash.partition].digest &-= old.digest

@@ -198,6 +198,8 @@ public final class LogStore: @unchecked Sendable {
   /// Who changes entries of the key indexes beside the writers. Under the write lock; one at a time.
   var indexChange = IndexChange.none
   enum IndexChange { case none, compaction, delta }
+  /// Operations that did not find the record which they replace. Under the write lock.
+  var missed = MissedOperations()
   /// The highest LSN of a piece that was taken out of the log since the start. Under the write lock.
   var newestRemoved = LSN.none
   /// The same, for threads without the write lock.

@@ -84,7 +84,10 @@ extension LogStore {
           }
         }
         // The next segment's records must never be on disk without this one's.
-        if item.filled { try complete(item.segment) }
+        if item.filled {
+          try complete(item.segment)
+          if positions.durable < item.segment.lastLSN { positions.set(durable: item.segment.lastLSN) }
+        }
       }
       noteRoom()
       result.filledSegments = work.contains { $0.filled }

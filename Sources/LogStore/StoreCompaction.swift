@@ -38,7 +38,6 @@ extension LogStore {
     writeLock.lock()
     let segments = segmentList.withLock { $0 }
     var pieces: [CompactionPlanner.Piece] = []
-    var oldestUnclean = LSN(.max)
     var records = 0
     for segment in segments {
       records += Int(liveRecords[segment.slot])
@@ -48,23 +47,22 @@ extension LogStore {
         let catalogBytes = record(catalogEntry).record.recordBytes
         (live, kept) = (live + catalogBytes, kept - catalogBytes)
       }
-      let hasNoDead = live + kept >= bytes
       // Nothing in it is dead, whatever for.
-      if segment.state == .sealed, hasNoDead, segment.lastLSN <= bounds.settled {
+      if segment.state == .sealed, live + kept >= bytes, segment.lastLSN <= bounds.settled {
         segment.cleanUpTo = max(segment.cleanUpTo, bounds.settled)
       }
-      let tombstonesMayGo = segment.lastLSN <= oldestUnclean && segment.lastLSN < bounds.neededFrom
       pieces.append(
         CompactionPlanner.Piece(
-          bytes: bytes, liveBytes: live, keptBytes: kept, tombstonesMayGo: tombstonesMayGo,
-          isEligible: isEligible(segment, bounds, forcedBelow: forcedBelow), isClean: hasNoDead))
-      oldestUnclean = min(oldestUnclean, segment.cleanUpTo)
+          bytes: bytes, liveBytes: live, keptBytes: kept,
+          isEligible: isEligible(segment, bounds, forcedBelow: forcedBelow), lastLSN: segment.lastLSN,
+          cleanUpTo: segment.cleanUpTo))
     }
     writeLock.unlock()
     let fileBytesMax = min(DataFileFormat.bytesMax, configuration.segmentBytes)
     let policy = CompactionPlanner.Policy(
-      garbageRatio: garbageRatio, fileBytesMax: fileBytesMax,
-      overheadBytes: overheadBytes(pieces, liveRecords: records) + 2 * fileBytesMax, forced: forced)
+      garbageRatio: garbageRatio, fileBytesMax: fileBytesMax, indexBytes: indexBytes(pieces, liveRecords: records),
+      reservedBytes: 2 * configuration.segmentBytes + 2 * fileBytesMax, cleansForTombstones: waitsToSettle,
+      forced: forced)
     guard let run = CompactionPlanner.choose(pieces, policy) else { return nil }
     let cleanUpTo = segments[..<run.lowerBound].map(\.cleanUpTo).min() ?? LSN(.max)
     #if PACELINE_PLANTED_BUGS
@@ -86,12 +84,12 @@ extension LogStore {
     return zip(segments[start...], run).allSatisfy { $0 === $1 && $1.pins == 0 }
   }
 
-  /// What the disk holds besides the log: an index entry for every record, live or dead, and reserved space of two segments.
-  private func overheadBytes(_ pieces: [CompactionPlanner.Piece], liveRecords: Int) -> Int {
+  /// Bytes of index files: an entry for every record, live or dead.
+  private func indexBytes(_ pieces: [CompactionPlanner.Piece], liveRecords: Int) -> Int {
     let total = pieces.reduce(0) { $0 + $1.bytes }
     let live = pieces.reduce(0) { $0 + $1.liveBytes }
     let recordBytes = liveRecords > 0 ? max(RecordView.headerBytes, live / liveRecords) : configuration.segmentBytes
-    return total / recordBytes * IndexFile.entryBytes + 2 * configuration.segmentBytes
+    return total / recordBytes * IndexFile.entryBytes
   }
 
   private func isEligible(_ segment: Segment, _ bounds: CompactionBounds, forcedBelow: UInt32?) -> Bool {
@@ -186,6 +184,10 @@ extension LogStore {
     guard indexChange == .none else {
       throw FileError(operation: "install", path: name.records, errno: 16, reason: "a delta is being installed")
     }
+    guard !missed.areTooMany else {
+      throw FileError(
+        operation: "install", path: name.records, errno: 5, reason: "too much was found damaged meanwhile")
+    }
     indexChange = .compaction
   }
 
@@ -238,6 +240,17 @@ extension LogStore {
           let entry = cursor.next()
           if entry == .empty { return }
           guard entry == move.from else { continue }
+          let moved = record(place).record
+          if _slowPath(!missed.isEmpty),
+            let newer = missed.replacement(table: move.table, hash: move.hash, of: moved.lsn)
+          {
+            index.partitions[hash.partition].digest &-= moved.digest
+            liveBuckets[entry.bucket] &-= move.bytes
+            liveRecords[entry.segment] &-= 1
+            let removal = index.partitions[hash.partition].lastRemoval.load(ordering: .acquiring)
+            index.remove(hash, cursor, removedBy: max(newer, removal))
+            return
+          }
           index.replace(cursor, with: place)
           liveBuckets[entry.bucket] &-= move.bytes
           liveRecords[entry.segment] &-= 1

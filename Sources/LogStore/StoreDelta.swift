@@ -235,6 +235,7 @@ public final class DeltaInstallation {
       segment.keptRecords += kept.records
       segment.keptBytes += kept.bytes
     }
+    for item in index.missed { store.missed.note(table: item.table, hash: item.hash, lsn: item.lsn) }
     store.lastLSN = barrier.value
     store.restartLevels(at: barrier)
     store.rewindFloor = barrier

@@ -130,6 +130,7 @@ extension LogStore {
       guard let table = tableReference(record.table) ?? makeRoom(for: record.table) else { return }
       let hash = hash(record.key)
       let target = locate(table, hash, record.key)
+      if _slowPath(target.damaged) { missed.note(table: record.table, hash: hash.value, lsn: record.lsn) }
       let place = IndexEntry(tag: hash.tag, segment: entry.segment, offset: entry.offset)
       table.pointee.index._withUnsafeGuaranteedRef { index in
         let p = hash.partition
@@ -148,8 +149,10 @@ extension LogStore {
     case .delete:
       keep(record, entry)
       guard let table = tableReference(record.table) else { return }
-      let target = locate(table, hash(record.key), record.key)
+      let hash = hash(record.key)
+      let target = locate(table, hash, record.key)
       if let old = target.old { removeFromIndex(target, old: old, by: record.lsn) }
+      if _slowPath(target.damaged) { missed.note(table: record.table, hash: hash.value, lsn: record.lsn) }
     case .catalog:
       keep(record, entry)
       // A restart begins with the newest catalog and passes the older ones here.

@@ -121,8 +121,19 @@ package enum Durability: String, Sendable, CaseIterable {
   case fsync
   /// Synced every so many milliseconds; acknowledged at once.
   case interval
-  /// Written, never synced but at segment ends; acknowledged at once.
+  /// Written, and synced at leisure; acknowledged at once.
   case none
+
+  /// How long written records may stay unsynced; nil where every commit syncs. What clients do not wait for is synced all
+  /// the same: what is not on disk replaces nothing, so without it nothing could be compacted or dropped.
+  package func syncPauseMilliseconds(interval: Int) -> UInt64? {
+    switch self {
+    case .fsync: nil
+    case .interval: UInt64(max(0, interval))
+    case .none: Self.leisureMilliseconds
+    }
+  }
+  package static let leisureMilliseconds: UInt64 = 5000
 }
 
 /// What of the settings concerns a node without its surroundings.

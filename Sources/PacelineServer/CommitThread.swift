@@ -6,7 +6,7 @@ import Synchronization
 /// The one thread that writes and syncs the log.
 ///
 /// With `fsync` it commits as soon as there is something, everything that was appended while the last commit ran at
-/// once: the commits make their own batches. Otherwise it writes out about every millisecond.
+/// once: the commits make their own batches. Otherwise it writes out about every millisecond, and syncs now and then.
 final class CommitThread: @unchecked Sendable {
   // Safe to share: the signal and the atomics; `store` changes under its mutex.
   private let signal = Signal()
@@ -15,7 +15,8 @@ final class CommitThread: @unchecked Sendable {
   private let stopping = Atomic<Bool>(false)
   private let store: Mutex<LogStore>
   let durability: Durability
-  private let intervalMilliseconds: Int
+  /// How long written records may stay unsynced; nil: not at all.
+  private let syncPause: UInt64?
   private let onBegin: @Sendable (LogStore) -> Void
   private let onCommit: @Sendable (LogStore, CommitResult) -> Void
   private let thread = Mutex<BackgroundThread?>(nil)
@@ -29,7 +30,7 @@ final class CommitThread: @unchecked Sendable {
     self.onBegin = onBegin
     self.store = Mutex(store)
     self.durability = durability
-    self.intervalMilliseconds = intervalMilliseconds
+    syncPause = durability.syncPauseMilliseconds(interval: intervalMilliseconds)
     self.onCommit = onCommit
     let started = BackgroundThread("pl-commit") { [unowned self] in run() }
     thread.withLock { $0 = started }
@@ -106,13 +107,13 @@ final class CommitThread: @unchecked Sendable {
   }
 
   private func needsSync(_ store: LogStore, since lastSync: Tick) -> Bool {
-    guard durability == .interval, store.positions.durable < store.positions.appended else { return false }
-    return Clocks.monotonic.since(lastSync) >= UInt64(intervalMilliseconds)
+    guard let syncPause, store.positions.durable < store.positions.appended else { return false }
+    return Clocks.monotonic.since(lastSync) >= syncPause
   }
 
   private func waitMilliseconds(_ store: LogStore) -> Int {
-    durability == .interval && store.positions.durable < store.positions.appended
-      ? max(1, intervalMilliseconds / 2) : 1000
+    guard let syncPause, store.positions.durable < store.positions.appended else { return 1000 }
+    return Int(min(1000, max(1, syncPause / 2)))
   }
 
   func stop() {

@@ -147,7 +147,7 @@ final class CompactionThread: @unchecked Sendable {
   }
 
   private func waitUntilSettled(_ wanted: LSN, _ store: LogStore) -> Bool {
-    // With `--durability interval` the next sync may be a second away.
+    // Where commits do not sync, the next sync may be seconds away.
     if store.positions.durable < wanted { core.commitNow() }
     let begin = Clocks.monotonic
     while !worker.isStopping {

@@ -142,13 +142,16 @@ package final class NodeProcess: @unchecked Sendable {
     process.at(queue.now + delay) { [self] in
       isCommitScheduled = false
       let store = commitStore
-      let isSyncDue = configuration.durability == .interval && queue.now - lastSync >= 200_000
+      let isSyncDue = isLeisurely && queue.now - lastSync >= 200_000
       let sync = configuration.durability == .fsync || isSyncDue
       commit(sync: sync)
       if store.positions.written < store.positions.appended { scheduleCommit() }
       _ = stepEnded()
     }
   }
+
+  /// Records are written first, and synced some time later.
+  private var isLeisurely: Bool { configuration.durability != .fsync }
 
   @discardableResult
   private func commit(sync: Bool) -> CommitResult {
@@ -188,7 +191,7 @@ package final class NodeProcess: @unchecked Sendable {
       lastDigest = queue.now
       core.replication.sendDigest()
     }
-    if configuration.durability == .interval, store.positions.durable < store.positions.appended { scheduleCommit() }
+    if isLeisurely, store.positions.durable < store.positions.appended { scheduleCommit() }
     // Quiet for a while: a mark behind the last record says that all of it is synced.
     if configuration.durability == .fsync, !isMarked, queue.now - lastSync > 1_000_000 {
       commit(sync: true)

@@ -82,21 +82,43 @@ import Testing
     #expect(choose([half, empty, dense, busy]) == 0..<2)
     #expect(choose([busy, busy]) == nil)
     var crowded = policy
-    crowded.overheadBytes = 600
-    #expect(CompactionPlanner.choose([dense, dense, half], crowded) == 2..<3, "what else is on disk counts")
-    crowded.overheadBytes = 1 << 40
+    crowded.indexBytes = 600
+    #expect(CompactionPlanner.choose([dense, dense, half], crowded) == 2..<3, "index files count")
+    crowded.indexBytes = 1 << 40
     #expect(CompactionPlanner.choose([dense, dense], crowded) == nil, "but little garbage is left alone")
+    crowded.indexBytes = 0
+    crowded.reservedBytes = 1 << 40
+    #expect(CompactionPlanner.choose([dense, dense, half], crowded) == nil, "reserved space is no reason")
+    #expect(CompactionPlanner.choose([dense, half, half], crowded) == 1..<3, "but work begins earlier")
+    #expect(
+      CompactionPlanner.choose([dense, dense, Piece(bytes: 900, liveBytes: 700), busy, busy, busy], policy) == nil,
+      "what is held by others is no reason")
     // Small neighbours are merged, whatever the ratio.
     let small = Piece(bytes: 100, liveBytes: 100)
     #expect(choose([dense, small, small, small, small, dense]) == 1..<5)
     #expect(choose([dense, small, small, small, dense]) == nil)
+    let medium = Piece(bytes: 450, liveBytes: 450)
+    #expect(choose([dense, medium, small, small, small, dense]) == nil, "not a large one for the sake of small ones")
     // Tombstones that wait for older pieces: the oldest piece with something dead comes first.
-    let slightly = Piece(bytes: 1000, liveBytes: 970)
-    let tombstones = Piece(bytes: 1000, liveBytes: 0, keptBytes: 990)
+    let slightly = Piece(bytes: 1000, liveBytes: 970, lastLSN: LSN(10))
+    let tombstones = Piece(bytes: 1000, liveBytes: 0, keptBytes: 990, lastLSN: LSN(20))
     #expect(choose([slightly, tombstones]) == 0..<1)
-    var free = tombstones
-    free.tombstonesMayGo = true
-    #expect(choose([slightly, free]) == 1..<2)
+    var clean = slightly
+    clean.cleanUpTo = LSN(20)
+    #expect(choose([clean, tombstones]) == 1..<2)
+    clean.cleanUpTo = LSN(19)
+    #expect(choose([clean, tombstones]) == 0..<1)
+    var held = tombstones
+    held.isEligible = false
+    #expect(choose([slightly, held]) == nil, "nothing is cleaned for tombstones that stay anyway")
+    var locked = slightly
+    locked.isEligible = false
+    #expect(choose([locked, tombstones]) == nil, "nor for tombstones whose older pieces cannot be cleaned")
+    var far = policy
+    far.cleansForTombstones = false
+    #expect(CompactionPlanner.choose([slightly, tombstones], far) == nil, "nor while a slave is far behind")
+    let few = Piece(bytes: 1000, liveBytes: 900, keptBytes: 60, lastLSN: LSN(20))
+    #expect(choose([slightly, slightly, slightly, few]) == nil, "nor for few of them")
   }
 
   @Test func deadRecordsLeaveTheDiskAndTheRestIsThere() throws {

@@ -5,6 +5,7 @@ import random
 import re
 import subprocess
 import threading
+import time
 
 import pytest
 import redis
@@ -178,6 +179,60 @@ def test_it_runs_by_itself_when_the_garbage_ratio_is_passed(cluster):
     truth.overwrite(10_000)
     assert figure(master, "compaction_runs") <= runs + 1
     assert figure(master, "dead_bytes") > figure(master, "live_bytes")
+
+
+@pytest.mark.parametrize("durability", ["fsync", "interval", "none"])
+def test_every_durability_has_the_same_bound_on_the_disk(cluster, durability):
+    master = cluster.master(*SMALL, "--durability", durability, "--fsync-interval", "100ms")
+    truth = Truth(master, keys=1000).overwrite(20_000)
+    last = master.last_lsn()
+    wait_until(lambda: int(master.info()["durable_lsn"]) >= last, 30, what="the log is synced at some pace")
+    bound = 4 * (256 << 10)
+    wait_until(lambda: figure(master, "data_bytes") < 1.5 * figure(master, "live_bytes") + bound, 60)
+    truth.check(master)
+    # And nothing is left of what is flushed, again and again.
+    for _ in range(6):
+        truth.overwrite(3000)
+        master.call("FLUSHALL")
+        truth.values.clear()
+    master.call("SET", "k", "v")
+    wait_until(lambda: figure(master, "data_bytes") < bound, 60)
+    wait_until(lambda: on_disk(master) < 2 * bound, 60)
+    assert master.call("DBSIZE") == 1
+
+
+def test_a_trickle_of_writes_starts_no_compactions(cluster):
+    # All defaults, and a 32nd of their sizes.
+    master = cluster.master("--segment-bytes", "1mb", "--ops-buffer", "512kb", "--wal-keep", "2mb")
+    keys, value = 6000, b"v" * 300
+    with master.wire(timeout=60) as wire:
+
+        def send(commands):
+            wire.send(b"".join(commands))
+            for _ in commands:
+                assert wire.reply()[:1] in b"+:"
+
+        send([encode("SET", b"gone", value), encode("DEL", b"gone")])
+        for first in range(0, keys, 1000):
+            send([encode("SET", b"key:%d" % n, value) for n in range(first, first + 1000)])
+        for _ in range(300):
+            send([encode("SET", b"key:%d" % n, value) for n in range(30)])
+        send([encode("SET", b"gone", value), encode("DEL", b"gone")])
+
+    def quiet():
+        runs = figure(master, "compaction_runs")
+        time.sleep(1.5)  # for nothing to happen there is no event
+        return figure(master, "compaction_runs") == runs
+
+    wait_until(quiet, 60, what="compaction comes to an end")
+    runs, written = figure(master, "compaction_runs"), figure(master, "compaction_bytes_written")
+    clients = 0
+    for n in range(40):
+        master.call("SET", b"key:%d" % (n * 97 % keys), value)
+        clients += 370
+        time.sleep(0.1)
+    assert figure(master, "compaction_runs") <= runs + 1
+    assert figure(master, "compaction_bytes_written") <= written + (1 << 20) + 5 * clients
 
 
 def test_slaves_that_follow_or_come_during_it_get_everything(cluster):

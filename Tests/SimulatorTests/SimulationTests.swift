@@ -104,6 +104,8 @@ import Testing
     (330120, "where a quorum commits, a node that knew of no voters yet was promoted without the old master"),
     (344046, "no room for a new segment, of which nothing had been written, was never tried again"),
     (504384, "a quorum of one voter was taken for stricter than fullsync, and the write was on one disk"),
+    (714053, "a compaction that had copied a record before it was damaged put it beside the newer one, or back"),
+    (800976, "the same as 714053"),
     (
       504791,
       "a slave below a slave took that one's word for its master's, which nobody heard any more, and gave no vote"

@@ -60,7 +60,7 @@ extension Setting {
       "durability", \.durability,
       """
       When a write is acknowledged. fsync: when it is on disk, nothing acknowledged is lost. interval: at once, synced \
-      every --fsync-interval, a power cut loses that much. none: at once, the system decides when to sync.
+      every --fsync-interval, a power cut loses that much. none: at once, it is synced every few seconds.
       """),
     time(
       "fsync-interval", \.fsyncIntervalMilliseconds, 1...3_600_000, unit: .millisecond,
