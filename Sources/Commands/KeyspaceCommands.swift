@@ -69,10 +69,20 @@ extension Executor {
 
   // MARK: Databases
 
-  /// DBSIZE. As in Redis, expired keys count until they are deleted.
+  /// DBSIZE. As in Redis, expired keys count until they are deleted. Of one moment, without a lock where nobody writes.
   private func databaseSize(_ session: Session) {
-    sawWholeDatabase()
-    reply.integer(Int64(store.keyCount(session.database)))
+    let count = atOneMoment { store.keyCount(session.database) }
+    reply.integer(Int64(count))
+  }
+
+  /// Figures of whole databases, never in the middle of a transaction. The reply waits for all that was visible then.
+  func atOneMoment<Result>(_ body: () -> Result) -> Result {
+    let (result, applied) =
+      holdsLock
+      ? (body(), store.positions.applied.value)
+      : store.writeLock.betweenWriters { (body(), store.positions.applied.value) }
+    if applied > settled { see(applied) }
+    return result
   }
 
   /// FLUSHDB [ASYNC | SYNC], FLUSHALL [ASYNC | SYNC]. Either way the old keys are freed behind the readers.

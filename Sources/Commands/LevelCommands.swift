@@ -59,16 +59,14 @@ extension Executor {
 
   /// [db, keys, its own level or `default`, the level that holds for this connection] of every database that has keys or a level.
   private func listTables() {
-    sawWholeDatabase()
-    let shown = (0..<store.databases).filter {
-      store.keyCount($0) > 0 || store.tableLevel($0) != nil
-    }
+    let counts = atOneMoment { (0..<store.databases).map { store.keyCount($0) } }
+    let shown = counts.indices.filter { counts[$0] > 0 || store.tableLevel($0) != nil }
     reply.array(shown.count)
     for database in shown {
       let own = store.tableLevel(database)
       reply.array(4)
       reply.integer(Int64(database))
-      reply.integer(Int64(store.keyCount(database)))
+      reply.integer(Int64(counts[database]))
       reply.bulk(own?.name ?? "default")
       reply.bulk(level.joined(own).name)
     }

@@ -5,10 +5,10 @@ import RESP
 
 /// Walks over a database's keys. Expired keys are passed over.
 ///
-/// What a walk meets may be newer than is good, and what it does not meet may have been removed a moment ago: the reply
-/// waits for everything that is visible here.
+/// KEYS, and each call of SCAN, shows one moment: never half of a transaction. The reply waits until everything is good that
+/// was visible then.
 extension Executor {
-  /// KEYS pattern. O(keys), without a lock; one look-up for a pattern without wildcards.
+  /// KEYS pattern. O(keys), others write meanwhile; one look-up for a pattern without wildcards.
   func keys(_ arguments: borrowing ArgumentList, _ session: Session) throws(CommandFailure) {
     let pattern = arguments[1]
     if GlobPattern.isLiteral(pattern) {
@@ -16,20 +16,32 @@ extension Executor {
       reply.array(1)
       return reply.bulk(pattern)
     }
-    sawWholeDatabase()
-    let table = store.table(session.database)
     let matchesAll = pattern.count == 1 && pattern[0] == UInt8(ascii: "*")
-    let mark = reply.beginArray()
-    var count = 0
-    var cursor: UInt64 = 0
-    repeat {
-      cursor = store.scan(table, cursor: cursor, count: 1 << 16) { record in
-        guard isShown(record), matchesAll || GlobPattern.matches(pattern, record.key) else { return }
-        reply.bulk(record.key)
-        count += 1
-      }
-    } while cursor != 0
-    reply.endArray(mark, count: count)
+    let (records, _) = walk(session.database, from: 0, count: nil) { record in
+      isAlive(record) && (matchesAll || GlobPattern.matches(pattern, record.key))
+    }
+    reply.array(records.count)
+    for record in records { reply.bulk(record.key) }
+  }
+
+  /// Records of one moment, and the next cursor. Notes what the reply must wait for.
+  private func walk(
+    _ database: Int, from cursor: UInt64, count: Int?, _ isWanted: (RecordView) -> Bool
+  ) -> (records: [RecordView], next: UInt64) {
+    if holdsLock {
+      sawWholeDatabase()
+      var found: [RecordView] = []
+      var next = cursor
+      repeat {
+        next = store.scan(store.table(database), cursor: next, count: count ?? 1 << 16) { record in
+          if isWanted(record) { found.append(record) }
+        }
+      } while count == nil && next != 0
+      return (found, next)
+    }
+    let walk = store.keys(of: database, from: cursor, count: count, isWanted)
+    if walk.moment.value > settled { see(walk.moment.value) }
+    return (walk.records, walk.next)
   }
 
   /// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
@@ -55,14 +67,11 @@ extension Executor {
       }
       i += 2
     }
-    sawWholeDatabase()
-    var found: [RecordView] = []
-    let next = store.scan(
-      store.table(session.database), cursor: cursor, count: Int(min(count, Self.scanCountMax))
+    let (found, next) = walk(
+      session.database, from: cursor, count: Int(min(count, Self.scanCountMax))
     ) { record in
-      guard wantsStrings, isShown(record) else { return }
-      if let pattern, !GlobPattern.matches(pattern, record.key) { return }
-      found.append(record)
+      guard wantsStrings, isAlive(record) else { return false }
+      return pattern.map { GlobPattern.matches($0, record.key) } ?? true
     }
     reply.array(2)
     reply.bulk(integer: Int64(clamping: next))
@@ -96,10 +105,18 @@ extension Executor {
     if let found { reply.bulk(found.key) } else { reply.null() }
   }
 
-  /// False for an expired record. Notes what the reply must wait for.
+  /// False for an expired record.
+  private func isAlive(_ record: RecordView) -> Bool {
+    record.flags & RecordFlag.expiry == 0 || record.expiry > now
+  }
+
+  /// The same for a single record that was met. Notes what the reply must wait for: also the rest of its transaction.
   private func isShown(_ record: RecordView) -> Bool {
-    if record.lsn > settled { see(record.lsn, record.level) }
-    return record.flags & RecordFlag.expiry == 0 || record.expiry > now
+    if record.lsn > settled {
+      if !holdsLock, record.lsn > store.positions.applied.value { store.writeLock.waitForWriter() }
+      see(record.lsn, record.level)
+    }
+    return isAlive(record)
   }
 
   /// Beyond any database's size, and small enough for the store's arithmetic.

@@ -91,7 +91,7 @@ extension LogStore {
     return run
   }
 
-  private func place(_ cursor: inout LogCursor) throws(LogReadError) -> Segment {
+  func place(_ cursor: inout LogCursor) throws(LogReadError) -> Segment {
     writeLock.lock()  // landmarks of the active segment change under it
     defer { writeLock.unlock() }
     return try placeLocked(&cursor)

@@ -77,8 +77,10 @@ public final class SegmentMemoryPool: Sendable {
 
 /// A mutex that is taken in one function and released in another: once per batch of commands.
 public final class WriteLock: @unchecked Sendable {
-  // Safe to share: it is a mutex.
+  // Safe to share: it is a mutex, and an atomic.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  /// Odd while the lock is held: what is read between two looks at the same even number, no writer has touched meanwhile.
+  private let version = Atomic<UInt64>(0)
   public init() {
     mutex = .allocate(capacity: 1)
     mutex.initialize(to: pthread_mutex_t())
@@ -89,6 +91,35 @@ public final class WriteLock: @unchecked Sendable {
     pthread_mutex_destroy(mutex)
     mutex.deallocate()
   }
-  public func lock() { pthread_mutex_lock(mutex) }
-  public func unlock() { pthread_mutex_unlock(mutex) }
+  public func lock() {
+    pthread_mutex_lock(mutex)
+    version.store(version.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    atomicMemoryFence(ordering: .acquiringAndReleasing)
+  }
+  public func unlock() {
+    version.store(version.load(ordering: .relaxed) &+ 1, ordering: .releasing)
+    pthread_mutex_unlock(mutex)
+  }
+
+  /// Reads what writers change: between two of their turns. Without the lock if none of them comes, else with it. `body` may
+  /// run several times, and beside a writer; only its last result counts. Not for who holds the lock.
+  public func betweenWriters<Result>(_ body: () -> Result) -> Result {
+    for _ in 0..<3 {
+      let before = version.load(ordering: .acquiring)
+      if before & 1 == 1 { break }
+      let result = body()
+      atomicMemoryFence(ordering: .acquiring)
+      if version.load(ordering: .relaxed) == before { return result }
+    }
+    lock()
+    defer { unlock() }
+    return body()
+  }
+
+  /// Returns when what a writer was doing at the time of the call is complete. Not for who holds the lock.
+  public func waitForWriter() {
+    guard version.load(ordering: .acquiring) & 1 == 1 else { return }
+    lock()
+    unlock()
+  }
 }

@@ -112,6 +112,15 @@ extension LogStore {
   /// neither repeats nor skips a key that stays. 0 starts, and 0 is returned at the end.
   /// Calls `body` for at least about `count` keys unless the walk ends; damaged records are passed over.
   public func scan(_ table: TableReference, cursor: UInt64, count: Int, _ body: (RecordView) -> Void) -> UInt64 {
+    scanEntries(table, cursor: cursor, count: count) { entry in
+      let (record, mapped) = record(entry)
+      if mapped, !isIntact(record, entry) { return }
+      body(record)
+    }
+  }
+
+  /// The same, of entries whose records are not looked at.
+  func scanEntries(_ table: TableReference, cursor: UInt64, count: Int, _ body: (IndexEntry) -> Void) -> UInt64 {
     var partition = Int(truncatingIfNeeded: cursor >> 24)
     var tag = cursor & 0xFF_FFFF
     var left = count
@@ -123,10 +132,8 @@ extension LogStore {
         let step = max(1, (tags / capacity) &* UInt64(max(1, left)) &* 5 / 4)
         let upper = min(tags, tag + step)
         index.forEach(partition: partition, tags: tag..<upper) { entry in
-          let (record, mapped) = record(entry)
-          if mapped, !isIntact(record, entry) { return }
           left -= 1
-          body(record)
+          body(entry)
         }
         tag = upper
         if tag == tags {
