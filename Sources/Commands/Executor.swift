@@ -89,13 +89,14 @@ package final class Executor {
   ///   - good: what may be shown at once.
   ///   - takesWrites: false on a slave.
   @inline(__always)
-  package func beginBatch(now: WallClock, tick: Tick, good: Gate, takesWrites: Bool) {
+  package func beginBatch(now: @autoclosure () -> WallClock, tick: Tick, good: Gate, takesWrites: Bool) {
     store.epochs.enter(participant)
-    self.now = now.milliseconds
     self.tick = tick
     self.good = good
     // Before the question whether levels are in use: who writes the first such record answers it before it is visible.
     let applied = store.positions.applied.value
+    // And before the clock: a master's that was set back goes back here before the first record written by it is visible.
+    self.now = now().milliseconds
     settled = min(store.isGated ? min(good.durable, good.committed) : good.durable, applied)
     self.takesWrites = takesWrites
     turnBytes = 0
@@ -427,6 +428,10 @@ package final class Executor {
       }
       see(seen, record.map { $0.lsn == seen ? $0.level : .quorum } ?? .quorum)
       if seen > newestSeen { newestSeen = seen }
+      // Newer than the batch, so perhaps written by a clock that was set back meanwhile.
+      if let record, record.flags & RecordFlag.expiry != 0, record.expiry <= now, let clock = services.expiryClock {
+        now = min(now, clock.milliseconds)
+      }
       return record.flatMap(unlessExpired)
     }
   }

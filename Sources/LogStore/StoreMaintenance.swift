@@ -248,43 +248,4 @@ extension LogStore {
       name: segment.name, lastLSN: segment.lastLSN, bytes: UInt64(segment.used), checksum: segment.fileChecksum,
       cleanUpTo: segment.cleanUpTo)
   }
-
-  /// Deletes up to `limit` keys whose expiry has passed, by records in the log. Under the write lock; on a master only.
-  public func expireDue(now: UInt64, limit: Int) -> (deleted: Int, examined: Int) {
-    wallClock = now
-    // An entry may be older than the segment that has its slot now: nothing at its place is trusted.
-    let entries = wheel.due(now: now, limit: limit) { entry in checkedRecord(entry)?.expiry }
-    var deleted = 0
-    for entry in entries {
-      guard let record = checkedRecord(entry), record.kind == RecordKind.put.rawValue,
-        let database = catalog.tables.firstIndex(of: record.table)
-      else { continue }
-      let target = locate(table(database), hash(record.key), record.key)
-      guard let old = target.old, target.entry == entry, old.expiry != 0, old.expiry <= now else { continue }
-      let key = [UInt8](record.key)
-      let gone = key.withUnsafeBytes { delete(target, key: $0) }
-      guard gone else { break }
-      deleted += 1
-    }
-    return (deleted, entries.count)
-  }
-
-  /// On a slave: lets go of hints whose records are gone. Those that wait for the master's deletion are looked at again
-  /// later; should this node become a master, it deletes them itself. Under the write lock. Returns how many were due.
-  public func reviewExpiries(now: UInt64, limit: Int) -> Int {
-    let entries = wheel.due(now: now, limit: limit) { entry in checkedRecord(entry)?.expiry }
-    for entry in entries {
-      guard let record = checkedRecord(entry), record.kind == RecordKind.put.rawValue,
-        let table = tableReference(record.table), locate(table, hash(record.key), record.key).entry == entry
-      else { continue }
-      wheel.add(entry, expiry: now + 60_000, now: now)
-    }
-    return entries.count
-  }
-
-  private func checkedRecord(_ entry: IndexEntry) -> RecordView? {
-    guard bases[entry.segment].load(ordering: .acquiring) != 0 else { return nil }
-    let record = record(entry).record
-    return isIntact(record, entry) ? record : nil
-  }
 }

@@ -224,6 +224,7 @@ extension NodeCore {
     reviewWriteBar()
     reviewLease()
     reviewDatabases()
+    expiryClock.compare(isSlave: !isMaster, logger)
   }
 
   // MARK: The lease of reads

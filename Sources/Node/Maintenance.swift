@@ -22,6 +22,11 @@ extension NodeCore {
     #else
       guard commitment.isReigning else { return }
     #endif
+    expiryClock.look()
+    // A clock that was set back goes back when all is deleted that it has called expired, also what expired within the
+    // present second.
+    let waited = expiryClock.waitsForDeletion
+    var early: [LogStore.EarlyExpiry] = []
     var examined = Self.expiredPerRound
     while examined == Self.expiredPerRound {
       store.writeLock.lock()
@@ -34,7 +39,15 @@ extension NodeCore {
       #endif
       if isOwn, store.isWritable || store.takesWhatFrees(quarters: 1), !isHandingOver {
         store.setLevel(configuration.commit.level)
-        (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound)
+        if let waited {
+          (deleted, examined) = store.expireAll(
+            upTo: waited.milliseconds, limit: Self.expiredPerRound, early: &early)
+        } else {
+          (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound)
+        }
+        if let waited, examined < Self.expiredPerRound, store.isWritable {
+          expiryClock.deleted(upTo: waited, by: LSN(store.lastAppended))
+        }
       }
       store.writeLock.unlock()
       if deleted > 0 {
@@ -42,6 +55,11 @@ extension NodeCore {
         host.wakeCommit()
       }
     }
+    guard waited != nil else { return }
+    store.writeLock.lock()
+    store.lookAgain(at: early)
+    store.writeLock.unlock()
+    expiryClock.committed(store.positions.committed)
   }
 
   /// Seals, trims and drops what is due, and names the result in a new generation.

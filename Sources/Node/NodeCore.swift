@@ -28,8 +28,7 @@ package final class NodeCore: @unchecked Sendable {
   let generationIsDue = Atomic<Bool>(false)
   /// When the last generation was written, seconds since 1970.
   package let lastSave: Atomic<UInt64>
-  /// Master's wall clock minus ours, milliseconds; 0 on a master.
-  let clockOffset = Atomic<Int64>(0)
+  package let expiryClock: NodeClock
   package let expiredKeys = Atomic<UInt64>(0)
   package let commitment = Commitment()
   /// How often the log was cut back, and how many records went, since the start.
@@ -80,6 +79,7 @@ package final class NodeCore: @unchecked Sendable {
     store.isReplica = true
     termValue = Atomic(store.newestReign?.term.value ?? 0)
     startedAt = host.monotonic
+    expiryClock = NodeClock(host: host)
     lastSave = Atomic(host.wall.milliseconds / 1000)
     replication = ReplicationService(core: self)
     succession = Succession(core: self)
@@ -104,12 +104,7 @@ package final class NodeCore: @unchecked Sendable {
   // MARK: The data path's questions
 
   /// The clock that decides what has expired: the master's.
-  @inline(__always)
-  package func clock(wall: WallClock) -> WallClock {
-    let offset = clockOffset.load(ordering: .relaxed)
-    return offset == 0 ? wall : WallClock(milliseconds: UInt64(max(0, Int64(wall.milliseconds) &+ offset)))
-  }
-  package var clock: WallClock { clock(wall: host.wall) }
+  package var clock: WallClock { expiryClock.read(at: host.monotonic) }
 
   /// The log stands still for a handover: nothing is appended but by the reign that follows. Asked under the write lock.
   var isHandingOver: Bool { succession.failoverState != "no-failover" }

@@ -123,8 +123,8 @@ extension NodeCore {
       $0.startRole = host.startRole
     }
     termValue.store(next.value, ordering: .releasing)
-    clockOffset.store(0, ordering: .relaxed)
     roleBox.withLock { $0 = .master }
+    expiryClock.look()
     reviewLease()
     host.takesWrites(true)
     let result = commitNow()
@@ -300,7 +300,7 @@ extension NodeCore {
   /// The master's clock decides what has expired.
   func followClock(_ clock: WallClock) {
     guard clock.milliseconds > 0, !isMaster else { return }
-    clockOffset.store(Int64(clock.milliseconds) &- Int64(host.wall.milliseconds), ordering: .relaxed)
+    expiryClock.follow(clock)
   }
 
   /// Records became visible on a slave: its own slaves may have them.

@@ -63,8 +63,9 @@ final class LoopWorker: @unchecked Sendable {
   /// - Parameter forwarding: writes go to the master, so they may be queued; the store itself refuses them on a slave.
   @inline(__always)
   func beginBatch(forwarding: Bool) {
+    let tick = Clocks.monotonic
     executor.beginBatch(
-      now: server.clock, tick: Clocks.monotonic, good: server.good(of: executor.store),
+      now: server.clock(at: tick), tick: tick, good: server.good(of: executor.store),
       takesWrites: takesWrites || forwarding)
     executor.writeBar = server.writeBar
     executor.attention = server.service.attention

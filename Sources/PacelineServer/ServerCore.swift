@@ -93,7 +93,8 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     let good = node.good(of: store)
     return Gate(durable: good.durable, committed: good.committed)
   }
-  @inline(__always) var clock: WallClock { node.clock(wall: Clocks.wall) }
+  @inline(__always) func clock(at now: Tick) -> WallClock { node.expiryClock.read(at: now, wall: Clocks.wall) }
+  package var expiryClock: WallClock? { node.clock }
   @inline(__always) func appended() { commitThread.wake() }
 
   /// In this order: replies that are good leave, clients end, no more background changes, the log on disk, slaves and

@@ -86,6 +86,7 @@ extension Applier {
     delta.end = end
     state = .receivingDelta(delta)
     clocks.received(upTo: end.barrierLSN, clock: header.masterClock)
+    clocks.heard(header.masterClock, committed: header.committedLSN, applied: delta.applyingLSN)
   }
 
   private var ownReign: Reign { local?.position.reign ?? .none }
@@ -129,6 +130,7 @@ extension Applier {
     if visible > delta.applyingLSN {
       delta.applyingLSN = visible
       state = .receivingDelta(delta)
+      clocks.reached(visible)
       actions.append(.applyUpTo(visible, clock: clocks.newest))
     }
     guard let end = delta.end, delta.staged.bytes == end.bytes else { return }
@@ -139,6 +141,7 @@ extension Applier {
           + "\(end.checksum)")
     }
     state = .installingDelta(delta, end)
+    clocks.reached(end.barrierLSN)
     actions.append(.installDelta(end, clock: clocks.newest))
   }
 

@@ -311,12 +311,6 @@ extension Applier {
     state = .receivingLog(log)
   }
 
-  /// An ack that says so follows what is done about it: by then this node's promise counts from now (`ReadLease`).
-  mutating func noteMaster(_ last: LSN, _ header: FrameHeader, _ actions: inout [ApplierAction]) {
-    heardClock = header.masterClock
-    actions.append(.masterSeen(lastLSN: last, clock: header.masterClock, age: header.masterAge))
-  }
-
   private mutating func heartbeat(_ header: FrameHeader, _ actions: inout [ApplierAction]) throws(ReplicationError) {
     try expectBegun(.heartbeat)
     noteMaster(header.lastLSN, header, &actions)
@@ -455,6 +449,7 @@ extension Applier {
     guard visible > log.applyingLSN else { return }
     log.applyingLSN = visible
     reception = log
+    clocks.reached(visible)
     actions.append(.applyUpTo(visible, clock: clocks.newest))
   }
 

@@ -28,36 +28,46 @@ package enum ReadLease {
   }
 }
 
-/// Which moment a clock value belongs to that comes back from a slave: frames carry the wall clock, which may jump, and a
-/// lease counts on the monotonic one. Never too late a moment.
+/// Which moment a clock value belongs to that comes back from a slave: frames carry the clock that decides expiry, which may
+/// go forward and back by any amount, and a lease counts on the monotonic one. Never too late a moment.
+///
+/// Acks come back in the order of the frames: what one names was sent no earlier than what the one before it named. So
+/// a clock that was carried twice belongs to the first of both moments that is not behind the last answer.
 package struct SentClocks: Hashable, Sendable {
+  /// From `at` on frames carried clocks from `clock` to `upTo`.
   private struct Mark: Hashable {
     var clock: WallClock
+    var upTo: WallClock
     var at: Tick
   }
   private static let resolutionMilliseconds: UInt64 = 20
   private static let keptMilliseconds: UInt64 = 10_000
   private var marks: [Mark] = []
+  /// The mark that the last answer named.
+  private var answered = 0
 
   package init() {}
 
   /// Frames carry this clock from now on.
   package mutating func note(_ clock: WallClock, now: Tick) {
-    if let last = marks.last, clock >= last.clock, now.since(last.at) < Self.resolutionMilliseconds { return }
-    marks.append(Mark(clock: clock, at: now))
-    if now.since(marks[0].at) > Self.keptMilliseconds {
-      marks.removeAll { now.since($0.at) > Self.keptMilliseconds / 2 }
+    if let last = marks.last, clock >= last.upTo, now.since(last.at) < Self.resolutionMilliseconds,
+      clock.milliseconds - last.clock.milliseconds <= Self.resolutionMilliseconds
+    {
+      marks[marks.count - 1].upTo = clock
+      return
     }
+    marks.append(Mark(clock: clock, upTo: clock, at: now))
+    guard now.since(marks[0].at) > Self.keptMilliseconds else { return }
+    let gone = marks.firstIndex { now.since($0.at) <= Self.keptMilliseconds / 2 } ?? 0
+    marks.removeFirst(gone)
+    answered = max(0, answered - gone)
   }
 
   /// When a frame with this clock was sent at the earliest; nil if that is not known any more.
-  package func earliest(_ clock: WallClock) -> Tick? {
-    // The first mark that may have been the newest when a frame said so: a clock that was set back says it twice.
-    marks.indices.first { i in
-      guard marks[i].clock <= clock else { return false }
-      guard i + 1 < marks.count else { return true }
-      return marks[i + 1].clock > clock || marks[i + 1].clock < marks[i].clock
-    }
-    .map { marks[$0].at }
+  package mutating func earliest(_ clock: WallClock) -> Tick? {
+    guard let found = marks.indices[answered...].first(where: { marks[$0].clock <= clock && clock <= marks[$0].upTo })
+    else { return nil }
+    answered = found
+    return marks[found].at
   }
 }

@@ -47,14 +47,16 @@ extension Simulation {
         queue.now >= node.clockSteppedAt + Self.ownGraceMicroseconds || node.clockSteppedAt == 0
       else { continue }
       for key in written.keys where SimulatedKey.mayExpire(key) {
-        guard let record = master.stored(key), record.expiry > site.wall.milliseconds + Self.marginMilliseconds,
+        // A master whose clock was set back follows it when it can delete what had expired: by then its own clock counts.
+        let now = max(site.wall, master.core.clock).milliseconds
+        guard let record = master.stored(key), record.expiry > now + Self.marginMilliseconds,
           slave.store.positions.applied >= record.lsn, slave.value(of: key) == nil,
           slave.store.terms.reign(of: record.lsn) == master.store.terms.reign(of: record.lsn)
         else { continue }
         report(
           Violation(
             "hidden on a slave",
-            "\(key) of LSN \(record.lsn) lives for \(record.expiry - site.wall.milliseconds) ms on the master, node \(node.number) does not show it; its clock is \(slave.core.clock.milliseconds), the master's \(site.wall.milliseconds)"
+            "\(key) of LSN \(record.lsn) lives for \(record.expiry - now) ms on the master, node \(node.number) does not show it; its clock is \(slave.core.clock.milliseconds), the master's \(site.wall.milliseconds)"
           ))
       }
     }

@@ -125,11 +125,21 @@ extension NodeReport {
   /// What this node is doing, the worst first, and what was cut off its log and still waits for somebody to look at it.
   private var state: TextTable.Cell {
     let now = work
-    let notes = [("CUT OFF ITS LOG", "lost_files"), ("DATA SET ASIDE", "replaced_stores")].compactMap { text, name in
+    var notes = [("CUT OFF ITS LOG", "lost_files"), ("DATA SET ASIDE", "replaced_stores")].compactMap { text, name in
       info?[name].flatMap { $0.isEmpty ? nil : "\(text): \($0.replacing(";", with: ", "))" }
     }
+    if let clocks = clockDifference { notes.append(clocks) }
     guard !notes.isEmpty else { return now }
     return .init(([now.text] + notes).joined(separator: "; "), now.style == .bad ? .bad : .warning)
+  }
+
+  /// At a promotion the new master's clock decides what has expired.
+  private var clockDifference: String? {
+    guard info?["clock_warning"] == "1", let ahead = info?["master_clock_ahead_ms"].flatMap({ Int64($0) }) else {
+      return nil
+    }
+    let seconds = HumanText.milliseconds(ahead.magnitude)
+    return "CLOCKS DIFFER: the master's is \(seconds) \(ahead > 0 ? "ahead" : "behind")"
   }
 
   private var work: TextTable.Cell {
@@ -232,6 +242,7 @@ extension NodeReport {
     members.append(("last_sync_reason", JSONText(info?["last_sync_reason"])))
     members.append(("sync", syncProgress?.json ?? .null))
     members.append(("digest_state", JSONText(info?["digest_state"])))
+    members.append(("master_clock_ahead_ms", JSONText(info?["master_clock_ahead_ms"].flatMap { Double($0) })))
     members.append(("disk_state", JSONText(info?["disk_state"])))
     members.append(("disk_error", JSONText(info?["disk_error"])))
     members.append(("ops_per_second", JSONText(info?.number("instantaneous_ops_per_sec"))))

@@ -71,6 +71,10 @@ extension ServerCore {
       ("sync_bytes_done", String(view.progress?.bytesDone ?? 0)),
       ("sync_bytes_total", String(view.progress?.bytesTotal ?? 0)),
     ])
+    if let ahead = node.expiryClock.masterIsAhead {
+      lines.append(("master_clock_ahead_ms", String(ahead)))
+      lines.append(("clock_warning", node.expiryClock.clocksDiffer ? "1" : "0"))
+    }
     lines.append(contentsOf: digestRepair.lines)
     return lines
   }
@@ -78,7 +82,7 @@ extension ServerCore {
   /// As of now: the registry's own figure is measured once a second.
   func lag(of slave: Slave) -> Lag {
     let store = self.store
-    var lag = slave.lag(masterLast: store.positions.appended, masterClock: clock)
+    var lag = slave.lag(masterLast: store.positions.appended, masterClock: node.clock)
     if lag.records > 0 {
       store.writeLock.lock()
       lag.bytes = UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart)))

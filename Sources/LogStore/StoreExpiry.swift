@@ -1,0 +1,75 @@
+import Core
+
+// Who expires when: the hints in the wheel, on a master and on a slave. All under the write lock.
+extension LogStore {
+  /// A record that was looked at before its time.
+  public struct EarlyExpiry: Sendable {
+    let entry: IndexEntry
+    let expiry: UInt64
+  }
+
+  /// Deletes up to `limit` keys whose expiry has passed, by records in the log. On a master only.
+  public func expireDue(now: UInt64, limit: Int) -> (deleted: Int, examined: Int) {
+    var early: [EarlyExpiry] = []
+    let done = expire(now: now, dueAt: now, limit: limit, &early)
+    lookAgain(at: early)
+    return done
+  }
+
+  /// The same without a rest: hints are kept by the second, and here those of the present second count, too. What is not
+  /// due yet comes into `early`; hand it back by `lookAgain` when nothing is left to examine.
+  public func expireAll(upTo now: UInt64, limit: Int, early: inout [EarlyExpiry]) -> (deleted: Int, examined: Int) {
+    expire(now: now, dueAt: now + 999, limit: limit, &early)
+  }
+
+  public func lookAgain(at early: [EarlyExpiry]) {
+    for item in early { wheel.add(item.entry, expiry: item.expiry, now: wallClock) }
+  }
+
+  private func expire(now: UInt64, dueAt: UInt64, limit: Int, _ early: inout [EarlyExpiry]) -> (Int, Int) {
+    wallClock = now
+    wheel.unpark(now: now) { entry in checkedRecord(entry)?.expiry }
+    // An entry may be older than the segment that has its slot now: nothing at its place is trusted.
+    let entries = wheel.due(now: dueAt, limit: limit) { entry in checkedRecord(entry)?.expiry }
+    var deleted = 0
+    for entry in entries {
+      guard let record = checkedRecord(entry), record.kind == RecordKind.put.rawValue,
+        let database = catalog.tables.firstIndex(of: record.table)
+      else { continue }
+      let target = locate(table(database), hash(record.key), record.key)
+      guard let old = target.old, target.entry == entry, old.expiry != 0 else { continue }
+      guard old.expiry <= now else {
+        early.append(EarlyExpiry(entry: entry, expiry: old.expiry))
+        continue
+      }
+      let key = [UInt8](record.key)
+      let gone = key.withUnsafeBytes { delete(target, key: $0) }
+      guard gone else {
+        early.append(EarlyExpiry(entry: entry, expiry: old.expiry))
+        break
+      }
+      deleted += 1
+    }
+    return (deleted, entries.count)
+  }
+
+  /// On a slave: lets go of hints whose records are gone. Those that wait for the master's deletion are looked at again
+  /// later; should this node become a master, it deletes them itself. Returns how many were due.
+  public func reviewExpiries(now: UInt64, limit: Int) -> Int {
+    wheel.unparkDue(now: now) { entry in checkedRecord(entry)?.expiry }
+    let entries = wheel.due(now: now, limit: limit) { entry in checkedRecord(entry)?.expiry }
+    for entry in entries {
+      guard let record = checkedRecord(entry), record.kind == RecordKind.put.rawValue,
+        let table = tableReference(record.table), locate(table, hash(record.key), record.key).entry == entry
+      else { continue }
+      wheel.park(entry, now: now)
+    }
+    return entries.count
+  }
+
+  private func checkedRecord(_ entry: IndexEntry) -> RecordView? {
+    guard bases[entry.segment].load(ordering: .acquiring) != 0 else { return nil }
+    let record = record(entry).record
+    return isIntact(record, entry) ? record : nil
+  }
+}
