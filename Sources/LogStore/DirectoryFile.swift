@@ -24,7 +24,9 @@ import Core
 //                            registry: length u32 and bytes (opaque here: the replication registry),
 //                            data set: see `DataSetState`,
 //                            era of the log u64, how far the log went: LSN u64, term u32 and owner 20, first LSN of the
-//                            newest segment u64; the newest catalog record: length u32 and bytes
+//                            newest segment u64; the newest catalog record: length u32 and bytes,
+//                            vote ceiling term u32: the node voted in no later term,
+//                            reigns that began by a mere start: count u32, then (term u32, owner 20, mark u64) each
 //       .    . all of the above once more: one damaged copy costs nothing
 //
 // Format 6 ends behind the registry, and has one copy.
@@ -103,6 +105,11 @@ public struct DirectoryFile: Equatable, Sendable {
   public var role = ""
   public var startRole = ""
   public var dataSet = DataSetState()
+  /// The node voted in no term after this one. The vote itself has files of its own (`VoteFile`); when they are lost, this
+  /// bounds the terms of which nothing is known. nil: as version 6, in which `vote` was the only place.
+  public var voteCeiling: Term? = Term.none
+  /// Reigns of this data set that began by a mere start of a node, without votes or an order, as far as is known.
+  public var startReigns: [StartMark] = []
 
   /// Orders a cut: nothing that this names lies behind `lsn`, which is not below the rewind floor.
   public mutating func cutBack(to lsn: LSN, reign: Reign) {
@@ -199,6 +206,12 @@ public struct DirectoryFile: Equatable, Sendable {
     body.u64(reach.begun.value)
     body.u32(UInt32(catalogRecord.count))
     body.raw(catalogRecord)
+    body.u32((voteCeiling ?? vote.term).value)
+    body.u32(UInt32(startReigns.count))
+    for start in startReigns {
+      Self.write(start.reign, to: &body)
+      body.u64(start.mark)
+    }
     var file = ByteWriter(capacity: 2 * (body.bytes.count + Self.headerBytes))
     for _ in 0..<2 {
       file.u64(Self.magic)
@@ -305,6 +318,7 @@ public struct DirectoryFile: Equatable, Sendable {
     file.role = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.startRole = String(decoding: try reader.raw(Int(try reader.u16())), as: UTF8.self)
     file.registry = try reader.raw(Int(try reader.u32()))
+    file.voteCeiling = nil
     if !isFormat6 {
       file.dataSet = try DataSetState(reading: &reader)
       file.era = try reader.u64()
@@ -312,6 +326,10 @@ public struct DirectoryFile: Equatable, Sendable {
       file.reach.durable = Position(try reign(&reader), lsn: durable)
       file.reach.begun = LSN(try reader.u64())
       file.catalogRecord = try reader.raw(Int(try reader.u32()))
+      file.voteCeiling = Term(try reader.u32())
+      for _ in 0..<(try reader.u32()) {
+        file.startReigns.append(StartMark(try reign(&reader), mark: try reader.u64()))
+      }
     }
     guard reader.remaining == 0 else { throw Unreadable.damaged("bytes follow the last field") }
     guard file.generation <= OutsideNumber.limit, file.storeNumber <= 1 << 31, file.nextRevision <= 1 << 31,

@@ -47,8 +47,10 @@ public struct Inspection {
       inspectSegment(path, bytes, isSealed: fileSystem.exists(index))
       if let indexBytes = try? fileSystem.readAll(index) { inspectIndex(index, indexBytes, segment: bytes) }
       printAlive()
+    } else if path.hasSuffix(VoteFile.suffix) {
+      inspectVote(path, bytes)
     } else {
-      print("\(path): not a .wal, .dat, .idx or .dir file (\(bytes.count) bytes)")
+      print("\(path): not a .wal, .dat, .idx, .dir or .vote file (\(bytes.count) bytes)")
     }
   }
 
@@ -130,6 +132,18 @@ public struct Inspection {
     let alive = newest.filter { catalog?.tables.contains($0.key.table) ?? true }
     let expiring = alive.values.count { $0.expires }
     print("keys alive by these files: \(alive.count), with an expiry: \(expiring)")
+  }
+
+  private mutating func inspectVote(_ path: String, _ bytes: [UInt8]) {
+    do {
+      let file = try VoteFile(decoding: bytes)
+      let vote = file.vote.candidate.map { "for \($0)" } ?? "for nobody"
+      print("\(path): vote \(file.sequence) of node \(file.node), data set \(file.lineage), checksum good")
+      print("  term \(file.vote.term), \(file.vote.term == .none ? "none yet" : vote)")
+      if file.unsureUpTo > .none { print("  it is not known how the node voted in terms up to \(file.unsureUpTo)") }
+    } catch {
+      damaged(path, "\(error)")
+    }
   }
 
   /// The generation if it is good.

@@ -298,12 +298,17 @@ extension NodeCore {
   /// How long this node, if it is a voter, still keeps its promise to its master.
   func promiseLeft(now: Tick) -> UInt64 {
     let heard = replication.upstream.view.lastHeard
+    let released = Tick(milliseconds: promiseReleased.load(ordering: .acquiring))
+    guard released < max(heard, startedAt) || released == Tick(milliseconds: 0) else { return 0 }
     // Of what damage took nobody knows at which level it was.
     guard decidesByQuorum || directory.current.refetchTo != nil, !isMaster,
       heard > startedAt || startedAsSlave.load(ordering: .acquiring)
     else { return 0 }
     return ReadLease.promiseLeft(since: max(heard, startedAt), now: now)
   }
+
+  /// Its master asks for votes itself: what was promised it, it needs no more.
+  func releasePromise() { promiseReleased.store(host.monotonic.milliseconds, ordering: .releasing) }
 
   // MARK: What writers ask
 

@@ -29,7 +29,8 @@ extension Succession {
     askAll(addresses) { [self] round in
       guard !isStopped else { return }
       let reached = max(damage.reached, core.directory.current.refetchTo ?? .none)
-      let leader = leader(round.states, than: max(core.knownReign, Reign(term: reached.term, owner: .unknown)))
+      let leader = ReturnRule.leader(
+        round.states, notBefore: max(core.knownReign, Reign(term: reached.term, owner: .unknown)), own: core.ownAddress)
       guard leader != nil || holder(of: reached, round.states) != nil else {
         guard host.monotonic >= deadline else {
           return loop.schedule(afterMilliseconds: Self.pauseMilliseconds) { [self] in
@@ -73,18 +74,10 @@ extension Succession {
     let addresses = knownNodes.map(\.address)
     askAll(addresses) { [self] round in
       guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
-      if let leader = leader(round.states, than: core.knownReign) {
+      if let leader = returnRule.leader(round.states) {
         follow(leader.address, term: leader.term, candidate: leader.id)
       } else if let holder = holder(of: wanted, round.states) {
-        logger.notice(
-          "a node that holds all that this one held is asked to be master",
-          metadata: ["replication.node": "\(holder.address)", "replication.last": "\(holder.last)"])
-        call(["PROMOTE"], holder.address) { [self] result in
-          guard case .failure(let error) = result, error.code == .peerRefused else { return }
-          logger.warning(
-            "that node does not become master",
-            metadata: ["replication.node": "\(holder.address)", "replication.reason": "\(error.message)"])
-        }
+        askToReign(holder)
       } else {
         logger.warning(
           "no node that answers holds all that this one held: PROMOTE one, or wait for another",

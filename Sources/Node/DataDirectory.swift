@@ -9,6 +9,7 @@ import Synchronization
 ///     DATA/00000000000000000007.dir     newest generation; the last three are kept
 ///     DATA/reach                        how far the log went, see LogStore
 ///     DATA/reserve                      space for what frees some on a full disk, see LogStore
+///     DATA/1.vote, DATA/2.vote          how the node voted last, twice; see VoteFile
 ///     DATA/store-1/<first LSN>.wal      see LogStore
 ///     DATA/lost-<term>-<LSN>.resp       what a rewind cut, as commands; for people, never read here
 ///     DATA/damaged-<first LSN>.wal      a file that damage was cut out of, as it was; for people, never read here
@@ -34,18 +35,28 @@ package final class DataDirectory: Sendable {
   /// Held by whoever writes or removes generations, across the disk: changes come one after the other. Who only looks at
   /// `state` never waits for a disk.
   private let changing = Mutex<Void>(())
+  private let votes: VoteCopies
+  /// Why the start could not be sure how this node voted; nil: it was.
+  package let voteDoubt: String?
   package static let generationsKept = 3
-  private static let inputOutputError: Int32 = 5  // EIO
+  static let inputOutputError: Int32 = 5  // EIO
+  /// A generation is written for a vote only when it is of a term this far beyond the one before.
+  private static let voteCeilingStep: UInt32 = 16
 
   private init(
     fileSystem: any FileSystem, path: String, current: DirectoryFile, older: [DirectoryFile] = [],
-    reach: ReachFile.Note? = nil
+    reach: ReachFile.Note? = nil, vote: VoteJudgement
   ) {
     self.fileSystem = fileSystem
     self.path = path
     reserve = SpaceReserve(fileSystem: fileSystem, directory: path)
     reachFile = ReachFile(
       fileSystem: fileSystem, directory: path, node: current.node, era: current.era, last: reach)
+    var current = current
+    current.vote = vote.file.vote
+    voteDoubt = vote.doubt
+    votes = VoteCopies(fileSystem: fileSystem, directory: path, judgement: vote)
+    unsureBox = Mutex(vote.file.unsureUpTo)
     state = Mutex(State(current: current, older: older))
   }
 
@@ -105,19 +116,20 @@ package final class DataDirectory: Sendable {
       // removed below: a power cut must not bring back the one before it.
       try fileSystem.syncDirectory(path)
       let reach = try Self.readReach(path, fileSystem, newest: newest, &notes)
+      let vote = VoteJudgement(
+        copies: try VoteCopies.read(path, fileSystem), newest: newest, readable: readable,
+        highest: generations.first ?? newest.generation)
+      notes += vote.notes
       let directory = DataDirectory(
-        fileSystem: fileSystem, path: path, current: newest, older: Array(readable.dropFirst()), reach: reach)
+        fileSystem: fileSystem, path: path, current: newest, older: Array(readable.dropFirst()), reach: reach,
+        vote: vote)
       // A number is never used twice, also when the newest generation is damaged.
       if let highest = generations.first, highest > newest.generation {
         directory.state.withLock { $0.current.generation = highest }
       }
-      // A vote that was given is never taken back, whichever generation the data comes from.
-      if let vote = readable.map(\.vote).max(by: { $0.term < $1.term }), vote.term > newest.vote.term {
-        directory.state.withLock { $0.current.vote = vote }
-      }
       for name in names
       where name.hasSuffix(DirectoryFile.suffix + ".tmp") || name.hasSuffix(".resp.tmp")
-        || name.hasSuffix(SegmentFormat.fileSuffix + ".tmp")
+        || name.hasSuffix(SegmentFormat.fileSuffix + ".tmp") || name.hasSuffix(VoteFile.suffix + ".tmp")
       {
         try fileSystem.unlink("\(path)/\(name)")
       }
@@ -127,6 +139,11 @@ package final class DataDirectory: Sendable {
         damagedCopies: names.filter { $0.hasPrefix("damaged-") && $0.hasSuffix(SegmentFormat.fileSuffix) }.map {
           "\(path)/\($0)"
         })
+      if vote.needsWriting {
+        do throws(FileError) { try directory.votes.repair() } catch {
+          notes.append("the vote cannot be written: \(error)")
+        }
+      }
       return (directory, notes)
     }
     if !generations.isEmpty {
@@ -141,7 +158,9 @@ package final class DataDirectory: Sendable {
     }
     let first = DirectoryFile(
       node: NodeID(random: random(NodeID.byteCount)), lineage: NodeID(random: random(NodeID.byteCount)))
-    let directory = DataDirectory(fileSystem: fileSystem, path: path, current: first)
+    let directory = DataDirectory(
+      fileSystem: fileSystem, path: path, current: first,
+      vote: VoteJudgement(copies: [.missing, .missing], newest: first, readable: [first], highest: 0))
     try directory.change { _ in }
     return (directory, notes)
   }
@@ -200,7 +219,14 @@ package final class DataDirectory: Sendable {
         // Of the new store, if it was described.
         if reach != current.reach { next.reach = reach }
       }
+      let isOtherData = next.lineage != current.lineage
+      // Votes on another data set say nothing about this one.
+      if isOtherData { (next.vote, next.voteCeiling) = (.init(term: .none, candidate: nil), Term.none) }
+      if next.vote.term > next.voteCeiling ?? .none {
+        next.voteCeiling = next.vote.term.advanced(by: Self.voteCeilingStep)
+      }
       do throws(FileError) {
+        if !isOtherData { try writeVote(of: next, since: current) }
         let bytes = next.encoded()
         try reserve.withRoom(2 * bytes.count) { [next] () throws(FileError) in
           try fileSystem.replace("\(path)/\(DirectoryFile.name(next.generation))", in: path, with: bytes)
@@ -216,10 +242,58 @@ package final class DataDirectory: Sendable {
         state.older = Array(state.older.prefix(Self.generationsKept - 1))
         state.current = next
       }
+      if isOtherData { forgetVote(lineage: next.lineage) }
       return nil
     }
     if let failure { throw failure }
     removeOldGenerations()
+  }
+
+  // MARK: The vote
+
+  private let unsureBox: Mutex<Term>
+  /// In terms up to this one the node neither votes nor stands, because it is not sure how it voted.
+  package var unsureUpTo: Term { unsureBox.withLock { $0 } }
+
+  /// Writes down how this node votes: in both copies, on disk when this returns.
+  package func write(vote: DirectoryFile.Vote) throws(FileError) {
+    let failure: FileError? = changing.withLock { _ in
+      let current = self.current
+      var next = current
+      next.vote = vote
+      do throws(FileError) { try writeVote(of: next, since: current) } catch { return error }
+      state.withLock { $0.current.vote = vote }
+      return nil
+    }
+    if let failure { throw failure }
+    if vote.term > current.voteCeiling ?? .none { try change { _ in } }
+  }
+
+  /// The node learned that it forgot how it voted in terms up to this one.
+  package func forgot(votesUpTo term: Term) throws(FileError) {
+    guard term > unsureUpTo else { return }
+    try votes.write { $0.unsureUpTo = max($0.unsureUpTo, term) }
+    unsureBox.withLock { $0 = max($0, term) }
+  }
+
+  private func writeVote(of next: DirectoryFile, since current: DirectoryFile) throws(FileError) {
+    guard next.vote != current.vote || !votes.isWhole && next.vote.term > .none else { return }
+    let generation = current.generation
+    try votes.write {
+      ($0.vote, $0.generation, $0.lineage) = (next.vote, generation, next.lineage)
+      // Taken back by an order: --forget-terms-above.
+      if next.vote.term < current.vote.term { $0.unsureUpTo = min($0.unsureUpTo, next.vote.term) }
+    }
+    if next.vote.term < current.vote.term { unsureBox.withLock { $0 = min($0, next.vote.term) } }
+  }
+
+  /// The copies that are there are of another data set now, and count nothing; whether they can be written or not.
+  private func forgetVote(lineage: NodeID) {
+    try? votes.write {
+      let fresh = VoteFile(node: $0.node, lineage: lineage)
+      $0 = fresh
+    }
+    unsureBox.withLock { $0 = .none }
   }
 
   /// When the newest generation orders a cut: no start may fall back to one from before it. They are gone on disk when this

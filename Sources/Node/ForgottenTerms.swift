@@ -20,6 +20,7 @@ extension NodeCore {
     guard current.vote.term > limit || current.refetchTo?.term ?? .none > limit else { return }
     try directory.change {
       if $0.vote.term > limit { $0.vote = .init(term: $0.terms.last?.term ?? .none, candidate: nil) }
+      if let ceiling = $0.voteCeiling { $0.voteCeiling = min(ceiling, limit) }
       if let wanted = $0.refetchTo, wanted.term > limit { $0.refetchTo = nil }
     }
     // A start takes the newest vote of all generations.

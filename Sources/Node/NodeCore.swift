@@ -54,6 +54,8 @@ package final class NodeCore: @unchecked Sendable {
   /// Why the last REPLICAOF was undone; empty if it was not.
   package let replicaOfError = Mutex("")
   let startedAt: Tick
+  /// When the master of this node's promise gave it back.
+  let promiseReleased = Atomic<UInt64>(0)
   /// Before it ended it may have promised its master something.
   let startedAsSlave = Atomic<Bool>(false)
   /// The next reign is that of a node that was started as the master.
@@ -83,6 +85,11 @@ package final class NodeCore: @unchecked Sendable {
     lastSave = Atomic(host.wall.milliseconds / 1000)
     replication = ReplicationService(core: self)
     succession = Succession(core: self)
+    if let doubt = directory.voteDoubt {
+      logger.error(
+        "THIS NODE CANNOT BE SURE HOW IT VOTED: it neither votes nor stands in these terms",
+        metadata: ["vote.unsure.up.to.term": "\(directory.unsureUpTo)", "vote.reason": "\(doubt)"])
+    }
   }
 
   package var configuration: NodeConfiguration { host.nodeConfiguration }

@@ -22,6 +22,19 @@ extension NodeCore {
       unowned(current.vote.term), unowned(current.refetchTo?.term ?? .none), heard, store.newestReign ?? .none)
   }
   var knownTerm: Term { knownReign.term }
+  /// In terms up to this one the node may have voted, and does not know how. `none` where nothing at all is known: a reign
+  /// without votes needs no vote.
+  var termForgotten: Term {
+    let term = directory.unsureUpTo
+    return term == VoteJudgement.allTerms ? .none : term
+  }
+
+  /// For INFO: 0 when the node is sure, or when the terms in which it is not are over.
+  package var voteUnsureUpTo: Term {
+    let term = directory.unsureUpTo
+    return term > knownTerm ? term : .none
+  }
+
   /// Another node knows of this reign. Forgotten with the process: who told it will tell it again.
   func heard(of reign: Reign) {
     let lineage = directory.lineage
@@ -52,14 +65,16 @@ extension NodeCore {
 
   /// Begins a new term: every reign has its own, so a position names one history. Off the clients' loops.
   ///
-  /// - Parameter term: above every term that this node knows of; nil: the next one.
-  /// - Parameter asOnlyVoter: the other voters are given up, or left: the record behind the first names this node alone.
+  /// - Parameters:
+  ///   - term: above every term that this node knows of; nil: the next one.
+  ///   - byStart: nobody voted or gave an order: see `StartDivergence`.
+  ///   - asOnlyVoter: the other voters are given up, or left: the record behind the first names this node alone.
   /// - Returns: the LSN of the term's first record, which is durable.
   @discardableResult
-  package func beginReign(_ term: Term? = nil, asOnlyVoter: Bool = false) throws -> LSN {
+  package func beginReign(_ term: Term? = nil, byStart: Bool = false, asOnlyVoter: Bool = false) throws -> LSN {
     let before = (role, directory.current.role, directory.current.startRole)
     do {
-      return try begin(term, asOnlyVoter: asOnlyVoter)
+      return try begin(term, byStart: byStart, asOnlyVoter: asOnlyVoter)
     } catch {
       // What is in the log already is cut again, by the master that there will be.
       if case .slave(let master) = before.0, !self.store.isReplica {
@@ -70,10 +85,10 @@ extension NodeCore {
     }
   }
 
-  private func begin(_ term: Term?, asOnlyVoter: Bool) throws -> LSN {
+  private func begin(_ term: Term?, byStart: Bool, asOnlyVoter: Bool) throws -> LSN {
     try cutUnfinishedUnit()
     let store = self.store
-    let next = term ?? knownTerm.advanced()
+    let next = term ?? max(knownTerm, termForgotten).advanced()
     let vote = directory.current.vote
     guard next.isWithinLimit else { throw OpenError(noTermLeft) }
     guard next > store.newestReign?.term ?? .none,
@@ -82,7 +97,17 @@ extension NodeCore {
       throw OpenError("term \(next) is over: this node knows of term \(knownTerm)")
     }
     // The term is taken on disk before any record carries it: after a crash the next reign has a higher one.
-    try directory.change { $0.vote = .init(term: next, candidate: $0.node) }
+    // So is how the reign began.
+    let reign = Reign(term: next, owner: directory.node)
+    if byStart {
+      let start = StartMark(reign, mark: host.wall.milliseconds)
+      try directory.change {
+        $0.vote = .init(term: next, candidate: $0.node)
+        $0.note(startReigns: [start])
+      }
+    } else {
+      try directory.write(vote: .init(term: next, candidate: directory.node))
+    }
     // Not under the write lock: generations are written the other way round.
     let own = directory.node
     #if PACELINE_PLANTED_BUGS
@@ -102,10 +127,11 @@ extension NodeCore {
       store.isReplica = false
       commitment.beginReign(
         own: own, isVoter: settings.isVoter, termStart: LSN(store.lastAppended),
-        voters: VoterList(store.votersInLog, at: store.catalogRecordLSN), committed: store.positions.committed,
+        voters: votersOfReign(of: own, in: store), committed: store.positions.committed,
         config: settings.sync, now: host.monotonic)
       // If only this does not reach the disk, the reign has the old list, and the order is given again.
-      if asOnlyVoter, store.votersInLog.contains(where: { $0 != own }) {
+      let namesOthers = store.votersInLog.contains { $0 != own }
+      if asOnlyVoter, namesOthers || level.asksQuorum && votersOfLog(store).asksOthers(than: own) {
         _ = appendVoters([own], to: store, isForced: true)
       }
       store.setLevel(settings.commit.level)
@@ -143,6 +169,17 @@ extension NodeCore {
     guard isFull, isMaster, store.isReplica else { return false }
     store.waitForRoom("\(error)")
     return true
+  }
+
+  /// Under the write lock. For the node that began the data set its own disk alone counts until a record names others.
+  private func votersOfReign(of own: NodeID, in store: LogStore) -> VoterList {
+    let voters = votersOfLog(store)
+    return voters.lsn == .none && voters.ids == [own] ? .none : voters
+  }
+
+  /// Under the write lock.
+  func votersOfLog(_ store: LogStore) -> VoterList {
+    VoterList.ofLog(named: store.votersInLog, at: store.catalogRecordLSN, history: store.terms)
   }
 
   /// A slave's log may end in the middle of a transaction. Nothing of it was ever visible; recovery cuts it off, so the
@@ -287,6 +324,8 @@ extension NodeCore {
       asksQuorum = store.tableLevels.joined(level).asksQuorum
       if asksQuorum { facts.securedLSN = store.positions.committed }
       facts.appliedLSN = store.positions.applied
+      facts.committedLSN = store.positions.committed
+      facts.starts = directory.current.startReigns
     } else if store.positions.appended > .none {
       // Nothing but beginnings of terms: the log cannot go on in it, and nothing is lost with it. Without a data set of
       // its own the node takes over the master's, in a new store.
@@ -334,6 +373,7 @@ extension NodeCore {
       $0.logStart = LSN(1)
       ($0.rewindFloor, $0.cut, $0.refetchTo) = (.none, nil, nil)
       $0.catalogRecord = []
+      $0.startReigns = []
     }
     fresh.keepSpace(in: directory.reserve)
     fresh.noteReach(in: directory.reachFile, era: directory.current.era)

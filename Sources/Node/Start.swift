@@ -25,8 +25,7 @@ extension NodeCore {
 }
 
 // A master that starts again may not be one any more: it asks the nodes that it knew. Where a quorum commits, a majority
-// must vote for it before it takes writes; it is the one node that may be elected with less of the log than others hold,
-// because nothing of its own reign was ever good that it had not on disk itself (`VoteRule`).
+// must vote for it before it takes writes. Who holds more of the log than it is to be the master (`ReturnRule`).
 extension Succession {
   private static let askMilliseconds: UInt64 = 1000
 
@@ -34,7 +33,9 @@ extension Succession {
     loop.execute { [self] in
       let addresses = addressesAtStart
       // Where the log names other voters, nobody to ask is no majority.
-      guard !addresses.isEmpty || isQuorum else { return reign(core.knownTerm.advanced(), done) }
+      guard !addresses.isEmpty || isQuorum else {
+        return reign(max(core.knownTerm, core.termForgotten).advanced(), done)
+      }
       let round = StartRound(nodes: addresses.count)
       for address in addresses {
         ask(address) { [self] result in
@@ -52,14 +53,18 @@ extension Succession {
     round.isDecided = true
     let own = core.knownReign
     if let rival = round.rival { core.hold(against: rival) }
-    if let newer = leader(round.states, than: own) {
+    let decision = returnRule.decide(round.states)
+    if case .follow(let newer) = decision {
       logger.notice("another node is the master now", metadata: ["replication.master": "\(newer.address)"])
       follow(newer.address, term: newer.term, candidate: newer.id)
       return done(nil)
     }
-    // What nothing but an answer says must not use the terms up.
-    let highest = round.states.flatMap { [$0.term, $0.votedTerm] }.filter { own.term.isNear($0) }.max() ?? .none
+    let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
     let known = max(highest, own.term)
+    if case .yield(let holder) = decision {
+      notMasterAgain(holder, highest)
+      return done(nil)
+    }
     if !isQuorum, madeWay {
       core.stepDown(for: core.ownAddress)
       logger.notice(
@@ -75,20 +80,32 @@ extension Succession {
     }
     core.stepDown(for: core.ownAddress)
     logger.notice("a majority of the voters is asked before this node takes writes")
-    askVoters(known.advanced())
+    askVoters(max(known, core.termForgotten).advanced())
     done(nil)
   }
 
-  /// The master of the newest reign, if that is not older than what this node knows of.
-  func leader(_ states: [NodeState], than own: Reign) -> (address: NodeAddress, term: Term, id: NodeID?)? {
-    let masters = states.filter { $0.role == .master && $0.reign >= own }
-    if let newest = masters.max(by: { $0.reign < $1.reign }) { return (newest.address, newest.term, newest.id) }
-    // Not one that streams from a node that is no master any more: it may follow this very node.
-    let led = states.first { state in
-      state.reign > own && state.isStreaming && state.master != nil && state.master != core.ownAddress
-        && !states.contains { $0.id == state.masterID && $0.role != .master }
+  var returnRule: ReturnRule {
+    let facts = promotionFacts(force: false, handover: nil)
+    var voters: [NodeID]?
+    if case .quorum(let ids) = facts.level, VoterList(ids, at: .none).asksOthers(than: facts.id) { voters = ids }
+    return ReturnRule(
+      id: facts.id, address: core.ownAddress, last: max(facts.last, facts.refetchTo ?? .none),
+      knownReign: core.knownReign, voters: voters)
+  }
+
+  /// Another node holds more of this node's own data set than this one: its directory is an older one, or it lost the end of
+  /// its log. It follows that node, which is to become the master.
+  private func notMasterAgain(_ holder: NodeState, _ highest: Term) {
+    logger.error(
+      "ANOTHER NODE HOLDS MORE OF THE LOG: this node does not reign. Is its data directory an older one?",
+      metadata: ["replication.node": "\(holder.address)", "replication.last": "\(holder.last)"])
+    // Votes that were given after that copy was made are not in it.
+    do { try core.directory.forgot(votesUpTo: highest) } catch {
+      logger.error("the vote cannot be written down", metadata: ["error": "\(error)"])
     }
-    return led.flatMap { state in state.master.map { ($0, state.term, state.masterID) } }
+    core.stepDown(for: core.ownAddress)
+    yield(to: holder)
+    seekLonger()
   }
 
   /// As a master, this node voted for another one, or gave its reign to it, and did not follow before it ended. Another
@@ -101,7 +118,7 @@ extension Succession {
 
   private func reign(_ term: Term, _ done: @escaping @Sendable ((any Error)?) -> Void) {
     do {
-      try core.beginReign(term)
+      try core.beginReign(term, byStart: true)
       done(nil)
     } catch {
       guard core.waitsForRoom(after: error) else { return done(error) }
@@ -152,17 +169,18 @@ extension Succession {
   }
   private static let silentMilliseconds: UInt64 = 1000
 
-  /// Where a majority of several voters makes the master.
+  /// Where a majority that this node alone is not makes the master.
   var isQuorum: Bool {
-    guard case .quorum(let voters) = promotionFacts(force: false, handover: nil).level else { return false }
-    return voters.count > 1
+    let facts = promotionFacts(force: false, handover: nil)
+    guard case .quorum(let voters) = facts.level else { return false }
+    return VoterList(voters, at: .none).asksOthers(than: facts.id)
   }
 
   /// Until a majority votes for this node, or it hears of another master.
   func askVoters(_ term: Term) {
     guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped else { return }
     if !isPromoting {
-      var facts = promotionFacts(force: false, handover: max(term, core.knownTerm.advanced()))
+      var facts = promotionFacts(force: false, handover: max(term, max(core.knownTerm, core.termForgotten).advanced()))
       facts.isReturn = true
       begin(facts)
     }

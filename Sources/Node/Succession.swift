@@ -151,18 +151,23 @@ package final class Succession: @unchecked Sendable {
     store.writeLock.lock()
     let durable = store.positions.durable
     let last = store.terms.position(at: durable)
-    let voters = store.votersInLog
+    let voters = core.votersOfLog(store)
+    let areVotersNamed = !store.votersInLog.isEmpty
     let asked = settings.commit.level.joined(store.tableLevels).joined(store.pendingLevel)
     store.writeLock.unlock()
     let level: CommitLevel =
       switch asked {
-      case .quorum, .both: .quorum(voters: voters)
+      case .quorum, .both: .quorum(voters: voters.ids)
       case .fullsync: .fullsync(slaves: settings.commit.slaves)
       case .async: .async
       }
     var facts = PromotionFacts(
       id: core.directory.node, address: core.ownAddress, lineage: core.directory.lineage, last: last,
       knownTerm: core.knownTerm, nodes: knownNodes, level: level, isForced: force, handoverTerm: term)
+    facts.areVotersNamed = areVotersNamed
+    facts.dissentsFrom = core.replication.upstream.view.dissentsFrom
+    facts.unsureUpTo = core.directory.unsureUpTo
+    facts.upstream = core.replication.upstream.view.upstream
     if asked == .both { facts.fullsyncSlaves = settings.commit.slaves }
     facts.isMaster = core.isMaster
     facts.isVoter = settings.isVoter
@@ -170,7 +175,7 @@ package final class Succession: @unchecked Sendable {
     facts.promisedUntil = now.advanced(by: core.promiseLeft(now: now))
     facts.refetchTo = refetchTo
     // Without other voters nobody's votes keep two nodes from one term.
-    if term == nil, !asked.asksQuorum || voters.count < 2 { facts.termsLeftOut = termsLeftOut }
+    if term == nil, !asked.asksQuorum || !voters.asksOthers(than: facts.id) { facts.termsLeftOut = termsLeftOut }
     return facts
   }
 
@@ -186,6 +191,7 @@ package final class Succession: @unchecked Sendable {
 
   /// For a reign that begins without votes. A slave's vote for itself says too little: it may be one that it passes on.
   func nextTerm(above known: Term) -> Term {
+    let known = max(known, core.termForgotten)
     let vote = core.directory.current.vote
     let isOwn = known == .none || (core.isMaster && vote.term == known && vote.candidate == core.directory.node)
     return known.advanced(by: isOwn ? 0 : termsLeftOut).advanced()
@@ -354,6 +360,7 @@ package final class Succession: @unchecked Sendable {
       },
       target: target, timeoutMilliseconds: timeoutMilliseconds, isForced: force)
     facts.isMaster = core.isMaster
+    facts.diverged = core.replication.divergedSlaves
     if handover.isUnderWay { return done("a handover is under way already: FAILOVER ABORT ends it") }
     handoverDone.append(done)
     startTicking()
@@ -481,7 +488,7 @@ package final class Succession: @unchecked Sendable {
       if PlantedBug.forgetVote.isPlanted { return nil }
     #endif
     do {
-      try core.directory.change { $0.vote = .init(term: vote.term, candidate: vote.candidate) }
+      try core.directory.write(vote: .init(term: vote.term, candidate: vote.candidate))
       return nil
     } catch {
       return "\(error)"

@@ -26,12 +26,13 @@ extension Succession {
     let reign = core.isMaster ? min(core.reign, core.knownReign) : core.knownReign
     var state = NodeState(
       id: core.directory.node, address: core.ownAddress, role: core.isMaster ? .master : .slave,
-      lineage: core.directory.lineage, reign: reign, votedTerm: vote.term, last: last,
+      lineage: core.directory.lineage, reign: reign, votedTerm: max(vote.term, core.termForgotten), last: last,
       committedLSN: store.positions.committed, appliedLSN: store.positions.applied, isVoter: core.configuration.isVoter)
     state.refetchTo = refetchTo
     state.standsFor = standsFor
     state.hasData = hasData
     state.isJoining = join != nil
+    state.row = knownNodes
     if case .slave(let master) = core.role {
       state.master = master
       state.masterID = view.upstream.first
@@ -75,8 +76,11 @@ extension Succession {
       id: own.id, lineage: own.lineage, isVoter: own.isVoter,
       vote: current.candidate.map { Vote(term: current.term, candidate: $0) }, knownTerm: own.term, last: own.last,
       committedLSN: own.committedLSN)
-    // To its own master it owes nothing when that one is started again.
-    if core.replication.upstream.view.upstream.first != request.candidate {
+    voter.unsureUpTo = core.directory.unsureUpTo
+    // To its own master it owes nothing when that one asks: it does not reign then, and whoever else is to.
+    let asksItself = core.replication.upstream.view.upstream == [request.candidate]
+    if asksItself, request.isReturn, !own.isStreaming { core.releasePromise() }
+    if !asksItself {
       voter.promiseMilliseconds = core.promiseLeft(now: host.monotonic)
     }
     if own.role == .master {
@@ -125,9 +129,9 @@ extension Succession {
 
   /// Where a quorum commits: whether so many voters follow this master that it can commit anything.
   var hearsMajority: Bool {
-    guard case .quorum(let voters) = promotionFacts(force: false, handover: nil).level, voters.count > 1 else {
-      return true
-    }
+    guard case .quorum(let voters) = promotionFacts(force: false, handover: nil).level,
+      VoterList(voters, at: .none).asksOthers(than: core.directory.node)
+    else { return true }
     let now = host.monotonic
     let heard = core.replication.slaves.count {
       voters.contains($0.id) && $0.countsForCommit && now.since($0.heardAt) <= Self.aliveMilliseconds
@@ -227,6 +231,7 @@ extension Succession {
       metadata: ["replication.term": "\(term)", "replication.told.by": "\(address)"])
     core.stepDown(for: address)
     findMaster([address] + knownNodes.map(\.address), reign: reign)
+    yieldIfShorter([address] + knownNodes.map(\.address))
   }
 
   /// This node goes on as master, in a term above `term`.
@@ -253,7 +258,7 @@ extension Succession {
     do {
       // It may know the term itself, from a promotion that failed, and have followed on as before.
       if reign.term > core.knownTerm {
-        try core.directory.change { $0.vote = .init(term: reign.term, candidate: yields ? $0.node : nil) }
+        try core.directory.write(vote: .init(term: reign.term, candidate: yields ? core.directory.node : nil))
       }
       core.heard(of: reign)
       core.replication.upstream.voted(reign)
@@ -276,6 +281,18 @@ extension Succession {
     }
     loop.schedule(afterMilliseconds: 1000) { [self] in findMaster(addresses, reign: reign, round: round + 1) }
   }
+  /// Nobody may reign: a node of a newer term that holds more is to.
+  private func yieldIfShorter(_ addresses: [NodeAddress]) {
+    askAll(addresses) { [self] round in
+      guard !core.isMaster, core.replication.upstream.view.master == nil, !isStopped, !isPromoting else { return }
+      switch returnRule.decide(round.states) {
+      case .follow(let leader): follow(leader.address, term: leader.term, candidate: leader.id)
+      case .yield(let holder): nudge(holder)
+      case .goOn: break
+      }
+    }
+  }
+
   private func goOn() {
     guard !core.isMaster, !isPromoting, !isStopped else { return }
     var facts = promotionFacts(force: false, handover: nil)

@@ -179,7 +179,7 @@ extension Succession {
     let addresses = knownNodes.filter { !ids.contains($0.id) }.map(\.address)
     guard !addresses.isEmpty else { return done(false) }
     askAll(addresses) { [self] round in
-      guard let leader = leader(round.states, than: core.knownReign), !core.isMaster else { return done(false) }
+      guard let leader = returnRule.leader(round.states), !core.isMaster else { return done(false) }
       follow(leader.address, term: leader.term, candidate: leader.id)
       done(true)
     }

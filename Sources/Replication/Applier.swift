@@ -20,6 +20,12 @@ package struct Applier: Sendable {
   var master: NodeAddress?
   var masterLineage: NodeID?
   var masterHistory = TermHistory()
+  /// As the master told it; `masterHistory` lacks the reigns of the same name that this node knows as others.
+  var toldHistory = TermHistory()
+  /// Reigns that began by a mere start, as the master says.
+  package internal(set) var masterStarts: [StartMark] = []
+  /// The master whose log went another way by a mere start: this node does not cut its own for it.
+  package internal(set) var dissentsFrom: NodeID?
   var masterLast = LSN.none
   var masterVoters: [NodeID]?
   /// As the master of this connection last said.
@@ -115,6 +121,8 @@ package struct Applier: Sendable {
       guard case .requestingPlan = state else { return }
       heardAt = now
       if reply.term > .none { try seen(reply.term) }
+      try checkStart(reply)
+      dissentsFrom = nil
       lastReply = reply
       if reply.mode == .full { try keepsSecured() }
       if let target = reply.rewindTo { try rewind(reply, to: target, &actions) } else { state = .awaitingBegin(reply) }
@@ -124,6 +132,8 @@ package struct Applier: Sendable {
       try rewound(facts)
     case .refused(let text):
       guard isConnected else { return }
+      // The master's own word for what `checkStart` finds.
+      if text.hasPrefix(ReplicationError.Code.diverged.rawValue + " ") { dissentsFrom = masterID }
       throw ReplicationError(.peerRefused, singleLine(text, bytesMax: 512))
     case .frame(let header, let body):
       guard isConnected else { return }
@@ -198,6 +208,7 @@ package struct Applier: Sendable {
     slaves = nil
     upstream = []
     masterID = nil
+    dissentsFrom = nil
     lastError = nil
     backoffMilliseconds = config.backoffMillisecondsMin
     actions.append(.markOutOfSync)
@@ -210,6 +221,7 @@ package struct Applier: Sendable {
     state = .detached
     master = nil
     masterID = nil
+    dissentsFrom = nil
     upstream = []
     pendingHandover = nil
     lastAck = nil
@@ -240,9 +252,11 @@ package struct Applier: Sendable {
       throw ReplicationError(.cycle, "the master gets its data through \(node), which is this node or below it")
     }
     masterLineage = reply.lineage
-    masterHistory = reply.history
+    masterHistory = StartDivergence.history(reply.history, of: reply.starts, without: local.starts)
     masterLast = reply.last.lsn
     masterVoters = reply.voters
+    masterStarts = reply.starts
+    toldHistory = reply.history
     try seen(reply.reign)
     try checkDataSet(reply, local, &actions)
     // The master checks this too; but it is this node's data that would go.
@@ -252,11 +266,29 @@ package struct Applier: Sendable {
     masterID = reply.id
     upstream = [reply.id] + reply.upstream
     state = .requestingPlan(since: now)
-    actions.append(
-      .sendSync(
-        SyncRequest(
-          id: local.id, position: local.position, history: local.history, lineage: local.lineage, mode: local.mode,
-          resume: received?.resume, rewindFloor: local.capabilities.contains(.rewind) ? local.rewindFloor : nil)))
+    var request = SyncRequest(
+      id: local.id, position: local.position, history: local.history, lineage: local.lineage, mode: local.mode,
+      resume: received?.resume, rewindFloor: local.capabilities.contains(.rewind) ? local.rewindFloor : nil)
+    request.committedLSN = min(local.committedLSN, local.durableLSN)
+    request.acceptsCut = local.acceptDataLoss || local.isOrdered
+    request.starts = local.starts
+    actions.append(.sendSync(request))
+  }
+
+  /// Whatever the master planned: for a reign that began by a mere start nothing is cut here that was committed.
+  private mutating func checkStart(_ reply: SyncReply) throws(ReplicationError) {
+    guard let local, local.lineage == masterLineage, !local.acceptDataLoss, !local.isOrdered,
+      reply.mode == .full || reply.rewindTo != nil
+    else { return }
+    let common = masterHistory.lastCommonLSN(endingAt: masterLast, with: local.history, endingAt: local.durableLSN)
+    let committed = min(local.committedLSN, local.durableLSN)
+    guard
+      let branch = StartDivergence.reign(
+        common: common, committed: committed, slaveLast: local.durableLSN, history: toldHistory,
+        endingAt: masterLast, starts: masterStarts, own: local.starts, slave: local.id)
+    else { return }
+    dissentsFrom = masterID
+    throw StartDivergence.error(branch, common: common, committed: committed, slave: local.id)
   }
 
   /// Whether this node's data may be given up for the master's, if that is another data set. An order holds for the data

@@ -35,6 +35,12 @@ package struct LocalFacts: Hashable, Sendable {
   package var securedLSN = LSN.none
   /// Where a quorum commits: the lists of voters that the log names, the oldest first.
   package var voterLists: [VoterList] = []
+  /// Up to here it was told that its log is committed.
+  package var committedLSN = LSN.none
+  /// Reigns that began by a mere start, as far as it knows.
+  package var starts: [StartMark] = []
+  /// An operator gave an order to follow this master, whatever that costs of this node's log.
+  package var isOrdered = false
   /// What is left on disk of a full sync that was cut.
   package var resume: ResumeState?
   /// The data set that an order made this node take, as it is written down; nil when it has it, or none was ordered.

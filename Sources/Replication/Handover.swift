@@ -89,7 +89,15 @@ package struct Handover: Sendable {
     let voters = streaming.filter(\.isVoter)
     // The one with the highest ack; of equals the first by id, so that the choice can be told in advance.
     let best = (voters.isEmpty ? streaming : voters).max { ($0.durableLSN, $1.id) < ($1.durableLSN, $0.id) }
-    guard let best else { return .failure(Why(text: "no slave follows the stream")) }
+    guard let best else {
+      guard !facts.diverged.isEmpty else { return .failure(Why(text: "no slave follows the stream")) }
+      let names = facts.diverged.map(\.description).joined(separator: ", ")
+      return .failure(
+        Why(
+          text:
+            "no slave follows the stream: \(names) holds committed records that this node does not; PROMOTE there makes it "
+            + "the master, REPLICAOF given there gives them up"))
+    }
     return .success(best)
   }
 
@@ -181,6 +189,8 @@ package struct Handover: Sendable {
 
   private mutating func answered(_ answer: NodeState, _ now: Tick) -> [HandoverAction] {
     guard case .asking(let target, let term, _, _) = state, answer.id == target.id else { return [] }
+    // A target that is not sure how it voted stands in none of those terms: the next order is for a later one.
+    if answer.votedTerm > nextReign, nextReign.isNear(answer.votedTerm) { nextReign = answer.votedTerm.advanced() }
     if answer.term >= term {
       switch answer.role {
       case .master: return follow(target, answer.term)

@@ -82,6 +82,8 @@ package struct HandoverFacts: Hashable, Sendable {
   package var timeoutMilliseconds: UInt64?
   /// FORCE: when the time is over, hand over to a target that has not got everything.
   package var isForced = false
+  /// Slaves that hold committed records which this node does not: see `StartDivergence`.
+  package var diverged: [NodeAddress] = []
   package init(
     id: NodeID, term: Term, candidates: [HandoverCandidate], target: NodeAddress? = nil,
     timeoutMilliseconds: UInt64? = nil, isForced: Bool = false

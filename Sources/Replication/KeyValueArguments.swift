@@ -148,6 +148,25 @@ package struct KeyValueArguments: Sendable {
   func lsn(_ key: String) throws(ReplicationError) -> LSN { LSN(try number(key)) }
   func optionalLSN(_ key: String) throws(ReplicationError) -> LSN? { try optionalNumber(key).map { LSN($0) } }
 
+  /// Comma separated starts, as positions with the mark for a place; possibly none.
+  func starts(_ key: String) throws(ReplicationError) -> [StartMark] {
+    guard let value = values[key], !value.isEmpty, value != "none" else { return [] }
+    var starts: [StartMark] = []
+    for item in value.split(separator: ",", maxSplits: Self.startsMax, omittingEmptySubsequences: false) {
+      guard starts.count < Self.startsMax, let position = Self.position(item, missingOwner: .unknown) else {
+        throw bad(key, String(item), "term:mark@owner,...")
+      }
+      starts.append(StartMark(position.reign, mark: position.lsn.value))
+    }
+    return starts
+  }
+  static let startsMax = 256
+  static func text(_ starts: [StartMark]) -> String {
+    starts.isEmpty
+      ? "none"
+      : starts.suffix(startsMax).map { text(Position($0.reign, lsn: LSN($0.mark))) }.joined(separator: ",")
+  }
+
   /// Digits only: no sign, no blank, nothing beyond `OutsideNumber.limit`, which is that of LSNs too.
   static func number(_ text: some StringProtocol) -> UInt64? {
     guard !text.isEmpty, text.utf8.count <= 20, text.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) else { return nil }

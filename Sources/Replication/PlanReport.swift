@@ -73,6 +73,13 @@ package struct PlanReport: Hashable, Sendable {
   /// Where the slave cuts its log before the sync begins; nil: nowhere.
   package var rewindTo: LSN? { needsRewind ? commonLSN : nil }
 
+  package var refusal: ReplicationError? {
+    switch choice {
+    case .sync: nil
+    case .refused(let error): error
+    }
+  }
+
   package var mode: SyncMode? {
     switch choice {
     case .sync(let mode): mode

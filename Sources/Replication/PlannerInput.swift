@@ -63,6 +63,15 @@ package struct PlannerInput: Hashable, Sendable {
   package var isRewindNegotiated = false
   /// The lowest LSN that the slave can cut its log back to; nil: it cannot.
   package var slaveRewindFloor: LSN?
+  package var slaveID = NodeID.unknown
+  /// Up to here the slave knows that its log is committed.
+  package var slaveCommitted = LSN.none
+  /// An operator lets the slave give up what the master does not hold.
+  package var slaveAcceptsCut = false
+  /// Reigns that began by a mere start, as far as the master knows.
+  package var startReigns: [StartMark] = []
+  /// The same, as far as the slave knows.
+  package var slaveStarts: [StartMark] = []
   // The master
   package var masterTerm = Term.none
   package var masterLast = LSN.none

@@ -16,6 +16,9 @@ package struct Promotion: Sendable {
   package private(set) var state = PromotionState.idle
   package private(set) var facts: PromotionFacts?
 
+  /// Nodes that others named. They are asked, too: one may be the master of a row of which this node knows a part only.
+  private var found: [KnownNode] = []
+  private var everyone: [KnownNode] { (facts?.nodes ?? []) + found }
   private var states: [NodeID: NodeState] = [:]
   private var failures: [NodeID: String] = [:]
   private var votes: [NodeID: VoteReply] = [:]
@@ -34,7 +37,7 @@ package struct Promotion: Sendable {
     switch event {
     case .start(let facts): return start(facts, now)
     case .stateAnswered(let id, let answer):
-      guard case .asking = state, facts?.nodes.contains(where: { $0.id == id }) == true else { return [] }
+      guard case .asking = state, everyone.contains(where: { $0.id == id }) else { return [] }
       guard answer.id == id else {
         // Where another node of this data set answers, the one that was there is not any more.
         let isOfRow = answer.id == facts?.id || facts?.nodes.contains { $0.id == answer.id } == true
@@ -43,6 +46,8 @@ package struct Promotion: Sendable {
       }
       states[id] = answer
       failures[id] = nil
+      let asks = meet(answer)
+      return asks + proceed(now)
     case .voteAnswered(let id, let vote):
       guard case .voting = state, asked.contains(where: { $0.id == id }), vote.id == id else { return [] }
       votes[id] = vote
@@ -53,7 +58,7 @@ package struct Promotion: Sendable {
         state = .voting(term, until: max(until, next.advanced(by: config.askMillisecondsMax)))
       }
     case .failed(let id, let why):
-      guard facts?.nodes.contains(where: { $0.id == id }) == true else { return [] }
+      guard everyone.contains(where: { $0.id == id }) else { return [] }
       failures[id] = singleLine(why)
     case .begun(let firstLSN): return begun(firstLSN)
     case .termSeen(let term):
@@ -78,6 +83,7 @@ package struct Promotion: Sendable {
     case .asking, .voting, .beginning: return []
     }
     self.facts = facts
+    found = []
     states = [:]
     failures = [:]
     votes = [:]
@@ -91,6 +97,11 @@ package struct Promotion: Sendable {
         "this node lost records up to \(wanted) by damage and holds the log up to \(facts.last): PROMOTE a node that holds "
           + "more, or PROMOTE FORCE here")
     }
+    if facts.unsureUpTo >= facts.handoverTerm ?? Term(.max), !facts.isForced {
+      return refuse(
+        "this node lost its vote and cannot be sure how it voted in terms up to \(facts.unsureUpTo): PROMOTE another node, or "
+          + "PROMOTE FORCE here")
+    }
     if let term = facts.handoverTerm {
       guard term > facts.knownTerm else {
         return refuse("term \(term) was handed over, this node knows of term \(facts.knownTerm)")
@@ -101,6 +112,15 @@ package struct Promotion: Sendable {
     return facts.nodes.map { .ask($0) } + proceed(now)
   }
 
+  /// Nodes that this one did not know of.
+  private mutating func meet(_ answer: NodeState) -> [PromotionAction] {
+    guard let facts, answer.lineage == facts.lineage else { return [] }
+    let known = Set(everyone.map(\.id))
+    let new = answer.row.filter { $0.id != facts.id && !known.contains($0.id) }.prefix(config.foundMax - found.count)
+    found += new
+    return new.map { .ask($0) }
+  }
+
   private mutating func proceed(_ now: Tick) -> [PromotionAction] {
     guard let facts else { return [] }
     switch state {
@@ -108,7 +128,7 @@ package struct Promotion: Sendable {
     case .asking(let until):
       // A reason that no later answer can change is given at once.
       if !facts.isForced, let obstacle = standingObstacle(facts, isOver: now >= until) { return refuse(obstacle) }
-      let isComplete = facts.nodes.allSatisfy { states[$0.id] != nil || failures[$0.id] != nil }
+      let isComplete = everyone.allSatisfy { states[$0.id] != nil || failures[$0.id] != nil }
       guard isComplete || now >= until else { return [] }
       if facts.makesOnlyVoter, let obstacle = majorityThere(facts) { return refuse(obstacle) }
       if !facts.isForced, let obstacle = missingAnswers(facts) { return refuse(obstacle) }
@@ -125,14 +145,15 @@ package struct Promotion: Sendable {
 
   /// Of the same data set; another's terms and LSNs do not compare.
   private func answers(_ facts: PromotionFacts) -> [(node: KnownNode, state: NodeState)] {
-    facts.nodes.compactMap { node in
+    everyone.compactMap { node in
       guard let state = states[node.id], state.lineage == facts.lineage else { return nil }
       return (node, state)
     }
   }
 
   private func standingObstacle(_ facts: PromotionFacts, isOver: Bool) -> String? {
-    let answers = answers(facts)
+    // Of those that went another way by a mere start, nobody holds more of this log.
+    let answers = answers(facts).filter { !isOfOtherBranch($0.node.id, facts) }
     if let (node, state) = answers.first(where: { $0.state.role == .master && $0.state.reign >= facts.last.reign }) {
       return "the master \(node.address) answers, in term \(state.term): use FAILOVER there, or PROMOTE FORCE here"
     }
@@ -160,10 +181,15 @@ package struct Promotion: Sendable {
     return nil
   }
 
+  private func isOfOtherBranch(_ id: NodeID, _ facts: PromotionFacts) -> Bool {
+    guard let other = facts.dissentsFrom else { return false }
+    return id == other || states[id]?.masterID == other && states[id]?.isStreaming == true
+  }
+
   /// A node in the middle of a chain, or one that was a master: what it hears itself counts, not who hears it.
   /// While its answer may still come, it is waited for.
   private func isNoMaster(_ id: NodeID?, _ facts: PromotionFacts, isOver: Bool) -> Bool {
-    guard let id, let node = facts.nodes.first(where: { $0.id == id }) else { return false }
+    guard let id, let node = everyone.first(where: { $0.id == id }) else { return false }
     if let answer = states[id] { return answer.role != .master }
     return !isOver && !node.isMaster && failures[id] == nil
   }
@@ -179,6 +205,7 @@ package struct Promotion: Sendable {
       let list = VoterList(voters, at: .none)
       guard !list.ids.isEmpty else { return missingMaster(facts) }
       let answered = list.ids.count { $0 == facts.id || isThere($0, facts) }
+      if !facts.areVotersNamed, answered < list.majority || !isOldMasterThere(facts) { return unnamedVoters(facts) }
       guard answered < list.majority else { return missingBesides(facts) }
       return
         "\(answered) of \(list.ids.count) voters answered, \(list.majority) are needed: \(missing(facts)); bring them "
@@ -208,12 +235,31 @@ package struct Promotion: Sendable {
   }
 
   private func missingSlaves(_ slaves: Int, _ facts: PromotionFacts) -> String? {
-    let others = facts.nodes.filter { !$0.isMaster && !replaced.contains($0.id) }
+    guard let others = otherSlaves(facts)?.filter({ !replaced.contains($0.id) }) else {
+      return "this node follows another slave, and which slaves the master of \(facts.last.reign) has is not known: "
+        + "\(missing(facts)); bring the nodes above this one up, or PROMOTE FORCE"
+    }
     let needed = max(1, others.count + 1 - max(0, slaves) + 1)
     let answered = 1 + others.count { isThere($0.id, facts) }
     guard answered < needed else { return nil }
     return "\(answered) of \(others.count + 1) slaves answered, \(needed) must be asked to find the one with every "
       + "fullsync:\(slaves) write: \(missing(facts)); bring them up, or PROMOTE FORCE"
+  }
+
+  /// The slaves that the master may have counted, without this node. A node that follows a slave knows of that one's row
+  /// only: the slaves of the master are those that one of its slaves names.
+  private func otherSlaves(_ facts: PromotionFacts) -> [KnownNode]? {
+    let master = facts.last.reign.owner
+    let knowsRow =
+      facts.nodes.isEmpty || master == .unknown || master == facts.id || facts.upstream.count == 1
+      || facts.nodes.contains { $0.id == master }
+    guard !knowsRow else { return facts.nodes.filter { !$0.isMaster } }
+    let told = answers(facts).first { $0.state.masterID == master && !$0.state.row.isEmpty }
+    guard let told else { return nil }
+    let row = [told.node.id] + told.state.row.map(\.id)
+    return everyone.filter { node in
+      node.id != master && (row.contains(node.id) || facts.nodes.contains { $0.id == node.id })
+    }
   }
 
   /// What a majority of the voters may not hold: writes that other nodes than voters were asked for. A former master has all
@@ -223,14 +269,22 @@ package struct Promotion: Sendable {
     return missingSlaves(slaves, facts)
   }
 
-  /// No voters are named in this node's log yet: as far as it knows, the old master's disk alone was the quorum.
+  /// Nothing is in this node's log, not even who began it: if there is a master, it may have acknowledged what it holds.
   private func missingMaster(_ facts: PromotionFacts) -> String? {
     let masters = facts.nodes.filter(\.isMaster)
-    guard !facts.isReturn, facts.last > .none, masters.isEmpty || !masters.allSatisfy({ isThere($0.id, facts) }) else {
-      return nil
-    }
-    return
-      "who votes is not in this node's log yet, and the old master, which may hold acknowledged writes alone, does not "
+    guard !facts.isReturn, facts.handoverTerm == nil, !masters.allSatisfy({ isThere($0.id, facts) }) else { return nil }
+    return unnamedVoters(facts)
+  }
+
+  /// No voters are named in this node's log yet: as far as it knows, the disk of the master whose records it ends with
+  /// alone was the quorum. That is the owner of the newest reign, and not whom this node follows, which may be a slave.
+  private func isOldMasterThere(_ facts: PromotionFacts) -> Bool {
+    let owner = facts.last.reign.owner
+    return owner == facts.id || owner == .unknown || facts.handoverTerm != nil || isThere(owner, facts)
+  }
+
+  private func unnamedVoters(_ facts: PromotionFacts) -> String {
+    "who votes is not in this node's log yet, and the old master, which may hold acknowledged writes alone, does not "
       + "answer: \(missing(facts)); bring it up, or PROMOTE FORCE"
   }
 
@@ -239,19 +293,22 @@ package struct Promotion: Sendable {
   }
 
   private func missing(_ facts: PromotionFacts) -> String {
-    let missing = facts.nodes.filter { !isThere($0.id, facts) }.map { node in
+    let missing = everyone.filter { !isThere($0.id, facts) }.map { node in
       let why =
         failures[node.id]
         ?? (states[node.id].map { $0.lineage == facts.lineage } == false ? "another data set" : "silent")
       return "\(node.address) (\(why))"
     }
-    return missing.isEmpty ? "no other is known" : missing.joined(separator: ", ")
+    let owner = facts.last.reign.owner
+    let isUnknown = !facts.areVotersNamed && owner != .unknown && owner != facts.id
+    let unknown = isUnknown && !everyone.contains { $0.id == owner } ? ["\(owner) (its address is not known here)"] : []
+    return missing.isEmpty && unknown.isEmpty ? "no other is known" : (unknown + missing).joined(separator: ", ")
   }
 
   private func highestTerm(_ facts: PromotionFacts) -> Term {
-    var term = max(facts.knownTerm, facts.last.term)
+    var term = max(facts.knownTerm, facts.last.term, facts.isForced ? .none : facts.unsureUpTo)
     let claims =
-      answers(facts).flatMap { [$0.state.term, $0.state.votedTerm] } + facts.nodes.compactMap { votes[$0.id]?.term }
+      answers(facts).flatMap { [$0.state.term, $0.state.votedTerm] } + everyone.compactMap { votes[$0.id]?.term }
     // What nothing but an answer says must not use the terms up.
     for claim in claims where facts.knownTerm.isNear(claim) { term = max(term, claim) }
     return term
@@ -272,12 +329,12 @@ package struct Promotion: Sendable {
       term: term, candidate: facts.id, address: facts.address, last: facts.last, lineage: facts.lineage,
       isForced: facts.isForced || facts.handoverTerm != nil, isReturn: facts.isReturn,
       passesPromise: facts.isForced || facts.isOrdered)
-    let isAsked: (KnownNode) -> Bool =
+    asked =
       switch facts.level {
-      case .quorum(let voters) where !voters.isEmpty: { voters.contains($0.id) }
-      case .async, .fullsync, .quorum: { $0.isVoter }
+      case .quorum(let voters) where !voters.isEmpty:
+        everyone.filter { voters.contains($0.id) || !facts.areVotersNamed && $0.id == facts.last.reign.owner }
+      case .async, .fullsync, .quorum: facts.nodes.filter { $0.isVoter && !isOfOtherBranch($0.id, facts) }
       }
-    asked = facts.nodes.filter(isAsked)
     votes = [:]
     again = [:]
     self.request = request
@@ -317,7 +374,11 @@ package struct Promotion: Sendable {
       let list = VoterList(voters, at: .none)
       let granted =
         list.ids.count { $0 == facts.id && facts.isVoter } + asked.count { votes[$0.id]?.isGranted == true }
-      if granted >= list.majority { return missingBesides(facts).map { ($0, isComplete) } }
+      let owner = facts.last.reign.owner
+      let needsOwner = !facts.areVotersNamed && asked.contains { $0.id == owner } && facts.handoverTerm == nil
+      if granted >= list.majority, !needsOwner || votes[owner]?.isGranted == true {
+        return missingBesides(facts).map { ($0, isComplete) }
+      }
       let why = denialText ?? "no answer of \(missing(facts))"
       return (
         "\(granted) of \(list.ids.count) voters voted for this node in term \(term), \(list.majority) are needed: \(why); try "
@@ -342,7 +403,15 @@ package struct Promotion: Sendable {
     state = .promoted(term)
     let news = NewMaster(
       term: term, id: facts.id, address: facts.address, lineage: facts.lineage, firstLSN: firstLSN)
-    return [.announce(facts.nodes, news)]
+    return [.announce(facts.nodes + found.filter { isOfRow($0.id, facts) }, news)]
+  }
+
+  /// Whoever follows the old master, or votes, is to hear of the new one; who follows another slave goes on doing so.
+  private func isOfRow(_ id: NodeID, _ facts: PromotionFacts) -> Bool {
+    let master = facts.last.reign.owner
+    if id == master || facts.upstream.contains(id) || states[id]?.masterID == master { return true }
+    if case .quorum(let voters) = facts.level { return voters.contains(id) }
+    return false
   }
 
   private mutating func refuse(_ text: String) -> [PromotionAction] {

@@ -29,7 +29,7 @@ extension SlaveList {
 package enum CommitLevel: Hashable, Sendable {
   case async
   case fullsync(slaves: Int)
-  /// With the voters that the newest voter list of this node's log names.
+  /// With the voters that this node's log stands for: see `VoterList.ofLog`. Empty: its log is.
   case quorum(voters: [NodeID])
 }
 
@@ -40,6 +40,8 @@ package struct PromotionConfig: Hashable, Sendable {
   package var aliveMillisecondsMax: UInt64 = 3000
   /// How often a forced promotion takes a newer term because the one before was taken.
   package var forcedRoundsMax = 5
+  /// So many nodes that others named are asked, too.
+  package var foundMax = 256
   package init() {}
 }
 
@@ -58,6 +60,10 @@ package struct PromotionFacts: Hashable, Sendable {
   /// The other nodes, the old master too.
   package var nodes: [KnownNode]
   package var level: CommitLevel
+  /// Its log names the voters. If not, the master that this log is of may have acknowledged alone, and must answer.
+  package var areVotersNamed = true
+  /// The nodes above this one when it last had a master, nearest first.
+  package var upstream: [NodeID] = []
   /// With `quorum`: on how many slaves every write of some databases or connections is as well.
   package var fullsyncSlaves: Int?
   package var isForced = false
@@ -68,6 +74,10 @@ package struct PromotionFacts: Hashable, Sendable {
   package var handoverTerm: Term?
   /// The old master itself gave the order, and its lease up.
   package var isOrdered = false
+  /// The master whose log went another way by a mere start: an operator decides for this node by promoting it.
+  package var dissentsFrom: NodeID?
+  /// This node is not sure how it voted in terms up to this one, and stands in none of them.
+  package var unsureUpTo = Term.none
   /// How many terms after the newest one are left to others; see `Succession`.
   package var termsLeftOut: UInt32 = 0
   /// Where the others of a quorum are lost, FORCE makes this node the only voter.

@@ -7,12 +7,14 @@ import Core
 // The reply is an array of bulk strings:
 //   1 node-id <id> addr <host> port <n> term <n> last <term:LSN> history <t:l,...|none> lineage <id>
 //     has-data <yes|no> capabilities <negotiated> upstream <id,...|none> slaves <id@host/port,...|none>
+//     starts <term:mark@owner,...|none>
 //
 // `chain` names every node that gets its data through the one that registers; `upstream` every node above the one
 // that answers, nearest first. With both, each side can refuse to close a ring. `known-term` is the newest term that the
 // slave voted in or has a record of: a master of an older term is none any more. Missing: 0 and no voter. `gives-up` is for
 // which other data set the slave gives up its own (`DataSetOrder`): a slave that does not for this master's is answered, so
 // that it sees what is there, and is not registered. Missing: an older node, which gives up any.
+// `starts` names the reigns that began by a mere start of a node, as far as the master knows. Missing: not known of any.
 
 /// What a node can do with frames.
 package struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConvertible {
@@ -146,6 +148,7 @@ package struct RegisterReply: Hashable, Sendable {
   package var slaves: [Slave]
   /// Of its log, applied or not; nil from a node that does not say.
   package var voters: [NodeID]?
+  package var starts: [StartMark] = []
 
   package init(
     id: NodeID, address: NodeAddress, reign: Reign, last: Position, history: TermHistory, lineage: NodeID,
@@ -179,6 +182,7 @@ package struct RegisterReply: Hashable, Sendable {
     upstream = try pairs.nodeIDs("upstream", max: ChainLimits.idsMax)
     voters = pairs.text("voters") == nil ? nil : try pairs.nodeIDs("voters", max: ChainLimits.idsMax)
     slaves = []
+    starts = try pairs.starts("starts")
     let list = pairs.text("slaves") ?? "none"
     guard list != "none" else { return }
     for item in list.split(separator: ",", maxSplits: SlaveList.slavesMax, omittingEmptySubsequences: false) {
@@ -201,6 +205,7 @@ package struct RegisterReply: Hashable, Sendable {
       KeyValueArguments.text(last), "history",
       KeyValueArguments.text(history), "lineage", lineage.description, "has-data", KeyValueArguments.text(hasData),
       "capabilities", capabilities.description, "upstream", KeyValueArguments.text(upstream), "slaves", list,
+      "starts", KeyValueArguments.text(starts),
     ] + (voters.map { ["voters", KeyValueArguments.text($0)] } ?? [])
   }
 }

@@ -193,11 +193,13 @@ package struct Registry: Sendable {
   }
 
   private func reply(_ master: MasterFacts, _ capabilities: Capabilities) -> RegisterReply {
-    RegisterReply(
+    var reply = RegisterReply(
       id: config.ownID, address: master.address, reign: master.reign, last: master.last, history: master.history,
       lineage: master.lineage, hasData: master.hasData || master.isConfirmed, capabilities: capabilities,
       upstream: master.upstream, slaves: slaves.map { RegisterReply.Slave(id: $0.id, address: $0.address) },
       voters: master.voters)
+    reply.starts = master.starts
+    return reply
   }
 
   /// A node of another data set, which it keeps. An older one would not look at what this one holds before it asks for it.

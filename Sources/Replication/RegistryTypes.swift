@@ -44,10 +44,12 @@ package struct MasterFacts: Hashable, Sendable {
   package var isConfirmed = false
   /// A node that holds this data set claims this one's place: nobody new is let in until an operator decides.
   package var rival: NodeID?
+  /// Reigns that began by a mere start, as far as it knows.
+  package var starts: [StartMark]
   /// - Parameter reign: its own; on a slave the newest of what it has applied.
   package init(
     address: NodeAddress, reign: Reign, last: Position, history: TermHistory, lineage: NodeID, hasData: Bool,
-    capabilities: Capabilities = .all, upstream: [NodeID] = [], isVoter: Bool = false
+    capabilities: Capabilities = .all, upstream: [NodeID] = [], isVoter: Bool = false, starts: [StartMark] = []
   ) {
     self.address = address
     self.reign = reign
@@ -58,6 +60,7 @@ package struct MasterFacts: Hashable, Sendable {
     self.capabilities = capabilities
     self.upstream = upstream
     self.isVoter = isVoter
+    self.starts = starts
   }
 }
 

@@ -18,6 +18,8 @@ package struct ReplicationError: Error, Hashable, Sendable, CustomStringConverti
     case syncImpossible = "SYNCIMPOSSIBLE"
     case staleTerm = "STALETERM"
     case rewindRefused = "REWINDREFUSED"
+    /// A person must say which of two logs counts: see `StartDivergence`.
+    case diverged = "DIVERGED"
     case handoverRefused = "HANDOVERREFUSED"
     case voterChange = "VOTERCHANGE"
     /// What was claimed is not borne out by those whom it is about. Asked again later, it may be.

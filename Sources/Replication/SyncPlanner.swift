@@ -250,6 +250,7 @@ package enum SyncPlanner {
   private static func choose(
     _ input: PlannerInput, _ relation: Relation, _ alternatives: [SyncAlternative], held: UInt64
   ) -> (PlanReport.Choice, String) {
+    if let refusal = divergence(input, relation) { return (.refused(refusal), refusal.message) }
     let forced: SyncMode
     switch input.mode {
     case .auto: return chooseFreely(input, relation, alternatives, held: held)
@@ -267,6 +268,23 @@ package enum SyncPlanner {
       return (.refused(error), error.message)
     case nil: return (.refused(ReplicationError(.syncImpossible, "no such sync mode")), "no such sync mode")
     }
+  }
+
+  /// Why nothing of the slave's log may be replaced, cut or built anew.
+  private static func divergence(_ input: PlannerInput, _ relation: Relation) -> ReplicationError? {
+    guard case .diverged(let common, let tail) = relation, !input.slaveAcceptsCut else { return nil }
+    // This node's log is the beginning of the slave's: it has still to get the rest itself.
+    if common == input.masterLast {
+      return ReplicationError(
+        .syncImpossible,
+        "this node's log ends at LSN \(common) and the slave holds \(tail) records more of the same: this node must get them first"
+      )
+    }
+    return StartDivergence.reign(
+      common: common, committed: input.slaveCommitted, slaveLast: input.slavePosition.lsn,
+      history: input.masterHistory, endingAt: input.masterLast, starts: input.startReigns,
+      own: input.slaveStarts, slave: input.slaveID
+    ).map { StartDivergence.error($0, common: common, committed: input.slaveCommitted, slave: input.slaveID) }
   }
 
   private static func rewindReason(_ relation: Relation, _ mode: SyncMode) -> String? {

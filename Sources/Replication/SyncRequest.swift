@@ -75,6 +75,12 @@ package struct SyncRequest: Hashable, Sendable {
   package var resume: ResumeState?
   /// The lowest LSN that the slave can cut its log back to; nil: it cannot.
   package var rewindFloor: LSN?
+  /// Up to here the slave knows that its log is committed; `none` from an older node.
+  package var committedLSN = LSN.none
+  /// An operator lets it give up what it holds and the master does not.
+  package var acceptsCut = false
+  /// Reigns that began by a mere start, as far as it knows.
+  package var starts: [StartMark] = []
 
   package init(
     id: NodeID, position: Position, history: TermHistory, lineage: NodeID?, mode: RequestedSyncMode = .auto,
@@ -108,6 +114,9 @@ package struct SyncRequest: Hashable, Sendable {
       self.resume = resume
     }
     rewindFloor = try pairs.optionalLSN("rewind-floor")
+    committedLSN = try pairs.optionalLSN("committed") ?? .none
+    acceptsCut = try pairs.flag("accepts-cut")
+    starts = try pairs.starts("starts")
     guard position == .none || history.reign(of: position.lsn) == position.reign else {
       throw pairs.bad("position", KeyValueArguments.text(position), "a position inside the term history")
     }
@@ -119,6 +128,8 @@ package struct SyncRequest: Hashable, Sendable {
       KeyValueArguments.text(position), "history",
       KeyValueArguments.text(history), "lineage", lineage?.description ?? "none", "mode", mode.rawValue, "resume",
       resume?.text ?? "none", "rewind-floor", rewindFloor?.description ?? "none",
+      "committed", committedLSN.description, "accepts-cut", KeyValueArguments.text(acceptsCut),
+      "starts", KeyValueArguments.text(starts),
     ]
   }
 }

@@ -28,6 +28,8 @@ package struct VoterState: Hashable, Sendable {
   package var vote: Vote?
   /// The newest term: of its vote, its log or its reign.
   package var knownTerm: Term
+  /// It is not sure how it voted in terms up to this one.
+  package var unsureUpTo = Term.none
   package var last: Position
   package var committedLSN: LSN
   package var leadership: Leadership
@@ -61,7 +63,8 @@ package struct VoteAnswer: Hashable, Sendable {
 /// Who gets a vote: Raft's rules (sections 5.2, 5.4.1 and 9.6 of the thesis).
 ///
 /// Invariants: of one term a node votes for one candidate; it never votes in a term older than one it knows of; and never
-/// for a candidate whose log ends before its own. So of each term there is at most one master with a majority, and
+/// for a candidate whose log ends before its own, whoever asks: also not for the one that wrote what it holds more, and lost
+/// it. The one that holds more is to be the master then. So of each term there is at most one master with a majority, and
 /// it holds every record that a majority holds.
 package enum VoteRule {
   /// A term this far beyond the known one is no election's: it would use the terms up.
@@ -94,7 +97,14 @@ package enum VoteRule {
   private static func denial(_ request: VoteRequest, _ state: VoterState) -> String? {
     guard state.isVoter else { return "this node has no vote" }
     guard let lineage = state.lineage, lineage == request.lineage else { return "this node holds another data set" }
+    guard request.term > state.unsureUpTo else {
+      return "this node lost its vote and cannot be sure how it voted in terms up to \(state.unsureUpTo)"
+    }
     let isRepeated = state.vote?.term == request.term && state.vote?.candidate == request.candidate
+    // Also when it was voted for before: a candidate that began the term and lost what it wrote asks for it once more.
+    guard request.last >= state.last || request.term < state.knownTerm else {
+      return "this node holds more of the log: up to \(state.last), the candidate up to \(request.last)"
+    }
     if isRepeated, state.knownTerm == request.term, !request.isPreVote { return nil }
     guard request.term > state.knownTerm else {
       if state.vote?.term == request.term, !isRepeated {
@@ -104,9 +114,6 @@ package enum VoteRule {
     }
     guard request.term.value - state.knownTerm.value <= termJumpMax else {
       return "term \(request.term) is too far beyond term \(state.knownTerm)"
-    }
-    guard request.last >= state.last || isOwnTail(request, state) else {
-      return "this node holds more of the log: up to \(state.last), the candidate up to \(request.last)"
     }
     guard !request.isForced else { return nil }
     switch state.leadership {
@@ -118,16 +125,6 @@ package enum VoteRule {
       return nil
     case .none: return nil
     }
-  }
-
-  /// What the voter holds beyond the candidate was written by the candidate itself, in the newest term of the voter's log:
-  /// it lost it in a crash. Nothing of its reign was good that was not on its own disk, so nothing good is lost.
-  ///
-  /// Or the voter voted for it since, in a term that never began: then it has taken nothing from anybody after that vote.
-  /// Of the term itself it may have taken another owner's records.
-  private static func isOwnTail(_ request: VoteRequest, _ state: VoterState) -> Bool {
-    guard let vote = state.vote, vote.candidate == request.candidate else { return false }
-    return vote.term > state.last.term || vote.term == state.last.term && state.last.reign.owner == request.candidate
   }
 
   private static func name(_ vote: Vote?) -> String { vote?.candidate.description ?? "nobody" }

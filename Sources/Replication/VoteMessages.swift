@@ -11,6 +11,7 @@ import Core
 //   reply: 2 node-id <id> addr <host> port <n> role <master|slave|detached> lineage <id|none> term <n> owner <id|none>
 //          voted-term <n> last <term:LSN@owner> committed <LSN> applied <LSN> voter <yes|no> master-id <id|none> master <host/port|none>
 //          streaming <yes|no> heard-ms <n|none> refetch <term:LSN@owner|none> standing <term; 0 = for none>
+//          row <id@host/port/voter yes|no,...|none>
 //
 // MS_NEW_MASTER 2 term <n> node-id <id> addr <host> port <n> lineage <id> first <LSN of the term's first record>
 //   reply: OK, or an error
@@ -151,6 +152,9 @@ package struct NodeState: Hashable, Sendable {
   package var hasData: Bool
   /// It was started without data and asks its peers whom to follow.
   package var isJoining = false
+  /// The other nodes that it knows: its master's row as it was told last, and its own slaves. Empty from an older node.
+  package var row: [KnownNode] = []
+  package static let rowMax = 256
 
   package init(
     id: NodeID, address: NodeAddress, role: Role, lineage: NodeID?, reign: Reign, votedTerm: Term = .none,
@@ -196,6 +200,27 @@ package struct NodeState: Hashable, Sendable {
     if let text = pairs.text("refetch"), text != "none" { refetchTo = try pairs.position("refetch") }
     hasData = pairs.text("has-data") == nil ? last.lsn > .none : try pairs.flag("has-data")
     isJoining = try pairs.flag("joining")
+    row = try Self.row(pairs)
+  }
+
+  private static func row(_ pairs: KeyValueArguments) throws(ReplicationError) -> [KnownNode] {
+    guard let text = pairs.text("row"), text != "none" else { return [] }
+    var nodes: [KnownNode] = []
+    for item in text.split(separator: ",", maxSplits: rowMax, omittingEmptySubsequences: false).prefix(rowMax) {
+      let halves = item.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+      let place = halves.count == 2 ? halves[1].split(separator: "/", omittingEmptySubsequences: false) : []
+      guard place.count == 3, let id = NodeID(hex: halves[0]), let port = KeyValueArguments.number(place[1]),
+        let address = NodeAddress(host: String(place[0]), port: Int(clamping: port))
+      else { throw pairs.bad("row", String(item), "id@host/port/yes|no,...") }
+      nodes.append(KnownNode(id: id, address: address, isVoter: place[2] == "yes"))
+    }
+    return nodes
+  }
+  private var rowText: String {
+    guard !row.isEmpty else { return "none" }
+    return row.prefix(Self.rowMax).map {
+      "\($0.id)@\($0.address.host)/\($0.address.port)/\(KeyValueArguments.text($0.isVoter))"
+    }.joined(separator: ",")
   }
 
   private static func place(_ pairs: KeyValueArguments) throws(ReplicationError) -> NodeAddress? {
@@ -220,7 +245,7 @@ package struct NodeState: Hashable, Sendable {
       "master", master.map { "\($0.host)/\($0.port)" } ?? "none", "streaming", KeyValueArguments.text(isStreaming),
       "heard-ms", heardMilliseconds.map(String.init) ?? "none", "refetch",
       refetchTo.map(KeyValueArguments.text) ?? "none", "has-data", KeyValueArguments.text(hasData), "joining",
-      KeyValueArguments.text(isJoining),
+      KeyValueArguments.text(isJoining), "row", rowText,
     ] + (standsFor.map { ["standing", $0.description] } ?? [])
   }
 }

@@ -58,6 +58,10 @@ package struct FaultPlan: Equatable, Sendable {
     case flipBit(node: Int, pick: Int, isIndex: Bool)
     /// SIGTERM, of the master if no node is named; started again so long after its end.
     case cleanStop(node: Int?, downFor: Int)
+    /// A copy of the node's directory is made, as the disk holds it: the process ends for a moment.
+    case backUp(node: Int)
+    /// The node is stopped and started with that copy in place of its directory.
+    case restoreBackup(node: Int, downFor: Int)
     /// A message of nodes, from somebody who is none. `pick` makes it.
     case message(node: Int, pick: Int)
     /// The process ends and its directory is emptied; it is started again with the same flags. Where the row was without a
@@ -75,6 +79,8 @@ package struct FaultPlan: Equatable, Sendable {
   }
 
   package let seed: UInt64
+  /// One node is started with an older copy of its directory. Nothing else loses a copy of anything then.
+  package var restoresBackups = false
   package var nodes = 3
   package var shape = Shape.star
   package var durability = Durability.fsync

@@ -17,6 +17,10 @@ extension FaultPlan {
     case rivals
     /// The row is laid out anew all the time, by REPLICAOF, NO ONE and FAILOVER; rings are among it.
     case relayouts
+    /// A node is started with an older copy of its directory.
+    case olderDirectories
+    /// A chain in which nodes at every depth are promoted.
+    case deepPromotions
     case clockSteps, fullDisks, edges, cleanStops, databases
     /// Who votes: voters that lie.
     case voters
@@ -28,6 +32,7 @@ extension FaultPlan {
     switch seed % 32 {
     case 2: return [.clockSteps]
     case 6: return [.relayouts]
+    case 4: return [seed % 64 == 4 ? .olderDirectories : .deepPromotions]
     case 10: return [.fullDisks]
     case 14: return [.databases]
     case 15: return [.rivals]
@@ -63,6 +68,8 @@ extension FaultPlan {
     if extras.contains(.fullDisks) { planFullDisks(&random) }
     if extras.contains(.edges) { planEdges(&random) }
     if extras.contains(.cleanStops) { planCleanStops(&random) }
+    if extras.contains(.olderDirectories) { planOlderDirectories(&random) }
+    if extras.contains(.deepPromotions) { planDeepPromotions(&random) }
     if extras.contains(.databases) { planDatabases(&random) }
     if extras.contains(.voters) { planVoters(&random) }
     if extras.contains(.relayouts) { planRelayouts(&random) }

@@ -37,6 +37,13 @@ extension NodeProcess: ServerServices {
         return .done
       }
       return suspended { done in core.succession.newMaster(news) { done($0.map(Result.failure) ?? .success([])) } }
+    // A former master asks the one that holds more than it.
+    case .promote:
+      return suspended { done in
+        core.succession.promote(force: false) { failure in
+          done(failure.map { .failure(ReplicationError(.peerRefused, $0)) } ?? .success([]))
+        }
+      }
     default: throw .text("ERR not in a simulation")
     }
   }

@@ -166,6 +166,15 @@ package final class SimulatedFileSystem: FileSystem {
     return copy
   }
 
+  /// Everything that is here goes, and what is there comes, all of it synced. No process runs on it.
+  package func restore(_ other: SimulatedFileSystem) {
+    let files = other.paths.map { ($0, other.contents($0)!) }
+    state.withLock { state in
+      for directory in state.directories.keys.sorted() { state.directories[directory] = SimulatedDirectory() }
+    }
+    for (path, bytes) in files { setContents(path, bytes) }
+  }
+
   // MARK: FileSystem
 
   package func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any OpenFile {

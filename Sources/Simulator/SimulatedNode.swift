@@ -38,6 +38,8 @@ package final class SimulatedNode: @unchecked Sendable {
   weak var lookedAt: LogStore?
   /// Whether that store was a master's at the end of the last step.
   var reigned = false
+  /// An older copy of its directory.
+  var backup: SimulatedFileSystem?
   /// Its operator has started it with --accept-data-loss.
   var acceptsDataLoss = false
   private var random: SplitMix64

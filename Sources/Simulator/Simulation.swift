@@ -166,7 +166,9 @@ package final class Simulation: @unchecked Sendable {
     let voters = waiting?.core.commitment.voters.ids ?? []
     for node in nodes where node.isAlive && node.number != masterNumber {
       guard let life = node.life else { continue }
-      let isStraggler = life.core.isMaster && plan.level != .quorum
+      // Two logs went apart at a mere start: which one counts is for the operator to say.
+      let dissents = life.core.replication.upstream.view.dissentsFrom != nil && !plan.restoresBackups
+      let isStraggler = life.core.isMaster && plan.level != .quorum || dissents
       let isVoterBelow =
         !life.core.isMaster && life.core.role != .slave(of: master) && voters.contains(life.core.directory.node)
       guard isStraggler || isVoterBelow else { continue }
@@ -348,6 +350,7 @@ package final class Simulation: @unchecked Sendable {
     masterNumber = node.number
     trace("node \(node.number) is master in term \(reign.term)")
     // `quorum` loses nothing, whoever becomes master; the other levels nothing as long as the master stays the same.
+    guard !plan.restoresBackups else { return }
     guard plan.durability != .fsync || !isSame && plan.level != .quorum else { return }
     let isPrefix = isSame || plan.durability == .fsync && plan.level == .async
     permit(PermittedLoss(.before(reign.reign), keptUpTo: isPrefix ? common : .none))

@@ -69,6 +69,8 @@ extension Simulation {
       guard let life = nodes[node].life, nodes[node].isAlive, nodes[node].isServing else { return }
       life.admin.run { life.core.becomeMaster { _ in } }
     case .flipBit(let node, let pick, let isIndex): flipBit(node, pick: pick, isIndex: isIndex)
+    case .backUp(let node): backUp(node)
+    case .restoreBackup(let node, let milliseconds): restoreBackup(node, downFor: milliseconds)
     case .cleanStop(let node, let milliseconds): stopCleanly(node ?? masterNumber, downFor: milliseconds)
     case .message(let node, let pick): Stranger(simulation: self, pick: pick).call(node)
     case .emptyDirectory(let node, let milliseconds): emptyDirectory(of: node, downFor: milliseconds)

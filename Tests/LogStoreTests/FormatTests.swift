@@ -49,6 +49,23 @@ import Testing
     #expect(hex(bytes) == Fixtures.index)
   }
 
+  @Test func aVoteFileIsByteForByteTheFixture() throws {
+    var file = VoteFile(
+      node: NodeID(random: (0..<20).map { UInt8($0) }), lineage: NodeID(random: (20..<40).map { UInt8($0) }))
+    file.vote = .init(term: Term(50), candidate: NodeID(random: (40..<60).map { UInt8($0) }))
+    (file.sequence, file.generation, file.unsureUpTo) = (3, 7, Term(9))
+    #expect(hex(file.encoded()) == Fixtures.vote)
+    #expect(try VoteFile(decoding: file.encoded()) == file)
+    let nobody = VoteFile(node: file.node, lineage: file.lineage)
+    #expect(try VoteFile(decoding: nobody.encoded()) == nobody)
+    for i in 0..<VoteFile.byteCount {
+      var bytes = file.encoded()
+      bytes[i] ^= 4
+      #expect(throws: DirectoryFile.Unreadable.self) { try VoteFile(decoding: bytes) }
+      #expect(throws: DirectoryFile.Unreadable.self) { try VoteFile(decoding: Array(bytes.prefix(i))) }
+    }
+  }
+
   @Test func aDirectoryFileIsByteForByteTheFixture() throws {
     let id = NodeID(random: (0..<20).map { UInt8($0) })
     var file = DirectoryFile(node: id, lineage: NodeID(random: (20..<40).map { UInt8($0) }))
@@ -63,7 +80,10 @@ import Testing
     file.cut = .init(afterLSN: LSN(89), reign: reign(3))
     file.registry = [1, 2, 3]
     file.refetchTo = Position(reign(4), lsn: LSN(120))
+    file.voteCeiling = nil
     #expect(try DirectoryFile(decoding: unhex(Fixtures.directoryOfVersion6)) == file)
+    file.voteCeiling = Term(20)
+    file.startReigns = [StartMark(reign(1), mark: 5), StartMark(reign(4), mark: 6)]
     file.dataSet.isConfirmed = true
     file.dataSet.ordered = NodeID(random: (40..<60).map { UInt8($0) })
     file.dataSet.rival = .init(lineage: NodeID(random: (60..<80).map { UInt8($0) }), place: "a:7400")

@@ -146,4 +146,22 @@ import Testing
       before = good
     }
   }
+
+  /// No record of the log names voters. The one that began the data set is the list, so that the lists of all nodes overlap.
+  @Test func withoutAListTheOneThatBeganTheDataSetIsIt() {
+    var history = TermHistory()
+    #expect(VoterList.ofLog(named: [], at: .none, history: history) == .none)
+    history.begin(reign(1, of: 1), at: LSN(1))
+    history.begin(reign(2, of: 2), at: LSN(10))
+    let list = VoterList.ofLog(named: [], at: .none, history: history)
+    #expect(list == VoterList([node(1)], at: .none))
+    #expect(list.asksOthers(than: node(2)) && !list.asksOthers(than: node(1)))
+    #expect(VoterList.ofLog(named: [node(2)], at: LSN(12), history: history) == VoterList([node(2)], at: LSN(12)))
+    // Node 2 took over: nothing is good that node 1 does not hold.
+    var tracker = CommitTracker(ownID: node(2), termStart: LSN(10), voters: list)
+    #expect(tracker.update(ownDurable: LSN(20), acks: [SlaveAck(id: node(3), durableLSN: LSN(20))]).quorum == .none)
+    #expect(!tracker.mayChangeVoters)
+    #expect(tracker.update(ownDurable: LSN(20), acks: [SlaveAck(id: node(1), durableLSN: LSN(12))]).quorum == LSN(12))
+    #expect(tracker.mayChangeVoters)
+  }
 }

@@ -262,21 +262,127 @@ import Testing
     #expect(Self.refusal(facts(1), asked + [Self.state(far)]) == nil)
   }
 
+  /// Its log names no voters: the one that began the data set is the list.
+  static func unnamed(_ change: (inout PromotionFacts) -> Void = { _ in }) -> PromotionFacts {
+    facts(.quorum(voters: [node(1)])) {
+      $0.areVotersNamed = false
+      change(&$0)
+    }
+  }
+
   @Test func whoDoesNotKnowTheVotersYetNeedsTheMastersAnswer() {
-    let facts = Self.facts(.quorum(voters: []))
+    let facts = Self.unnamed()
     let others = [Self.state(Self.second), Self.state(Self.third)]
     #expect(
       Self.refusal(facts, [Self.dead] + others)
         == "who votes is not in this node's log yet, and the old master, which may hold acknowledged writes alone, does not "
         + "answer: 10.0.0.1:7401 (connection refused); bring it up, or PROMOTE FORCE")
     #expect(
-      Self.refusal(Self.facts(.quorum(voters: [])) { $0.nodes = [] }, [.tick])?.contains("no other is known") == true)
-    // It answers, is no master any more, and holds no more than this node.
-    #expect(Self.run(facts, others + [Self.state(Self.master)]).1.count == 4)
+      Self.refusal(Self.unnamed { $0.nodes = [] }, [.tick])?.contains("\(node(1)) (its address is not known here)")
+        == true)
+    // It answers, is no master any more, and holds no more than this node: its vote decides.
+    let (asking, actions) = Self.run(facts, others + [Self.state(Self.master)])
+    #expect(actions.count == 2 && actions.last == .requestVote(Self.master, Self.request))
+    var voting = asking
+    #expect(voting.step(Self.vote(Self.second), now: at(11)) == [])
+    #expect(voting.step(Self.vote(Self.master), now: at(12)) == [.becomeMaster(Term(3))])
     let stillThere = Self.state(Self.master) { $0.last = position(2, 101) }
     #expect(Self.refusal(facts, others + [stillThere])?.contains("holds more of the log") == true)
     // One that goes on was that master itself.
-    #expect(Self.refusal(Self.facts(.quorum(voters: [])) { $0.isReturn = true }, [Self.dead] + others) == nil)
+    let former = Self.unnamed {
+      $0.id = node(1)
+      $0.isReturn = true
+      $0.nodes = [Self.second, Self.third]
+    }
+    #expect(Self.refusal(former, others) == nil)
+  }
+
+  /// An empty node of a row where a quorum commits: the master may have acknowledged anything.
+  @Test func whoHoldsNothingNeedsTheMastersAnswer() {
+    let empty = Self.facts(.quorum(voters: [])) {
+      $0.last = .none
+      $0.areVotersNamed = false
+    }
+    #expect(
+      Self.refusal(
+        empty, [Self.dead, Self.state(Self.second) { $0.last = .none }, Self.state(Self.third) { $0.last = .none }])?
+        .contains("the old master") == true)
+  }
+
+  // MARK: Deep in a chain: 1 <- 3 <- 2 <- 4. Node 2 knows of node 3, which it follows, and of its own slave 4.
+
+  static let parent = KnownNode(id: node(3), address: place(7403), isVoter: true, isMaster: true)
+  static let top = KnownNode(id: node(1), address: place(7401), isVoter: true)
+  static let sibling = KnownNode(id: node(5), address: place(7405), isVoter: true)
+  static func deep(_ level: CommitLevel, _ change: (inout PromotionFacts) -> Void = { _ in }) -> PromotionFacts {
+    facts(level) {
+      $0.nodes = [parent, third]
+      $0.upstream = [node(3), node(1)]
+      change(&$0)
+    }
+  }
+  /// Node 3 follows node 1, and knows its row.
+  static let parentAnswers = state(parent) {
+    $0.masterID = node(1)
+    $0.master = place(7401)
+    $0.row = [top, sibling, KnownNode(id: node(2), address: place(7402))]
+  }
+
+  @Test func deepInAChainTheOldMasterIsTheOwnerOfTheReign() {
+    let level = CommitLevel.quorum(voters: [node(1)])
+    let facts = Self.deep(level) { $0.areVotersNamed = false }
+    // It follows node 3, whose answer is not the old master's.
+    let text = Self.refusal(facts, [Self.parentAnswers, Self.dead, Self.state(Self.sibling), Self.state(Self.third)])
+    #expect(
+      text?.contains("the old master, which may hold acknowledged writes alone, does not answer") == true,
+      "\(text ?? "none")")
+    #expect(text?.contains("10.0.0.1:7401 (connection refused)") == true)
+    // Node 3 is of an older version, or gone: where the old master is, is not known.
+    for answer in [Self.state(Self.parent), .failed(from: node(3), "gone")] {
+      let text = Self.refusal(facts, [answer, Self.state(Self.third), .tick], at: 2000)
+      #expect(text?.contains("\(node(1)) (its address is not known here)") == true, "\(text ?? "none")")
+    }
+    // The voters are named, but not those that came later: the list of this log decides (Raft's thesis, 4.1).
+    let older = Self.deep(.quorum(voters: [node(1), node(3)]))
+    #expect(
+      Self.refusal(older, [Self.parentAnswers, Self.dead, Self.state(Self.sibling), Self.state(Self.third)])?
+        .contains("1 of 2 voters answered, 2 are needed") == true)
+  }
+
+  @Test func deepInAChainTheMasterAndItsRowAreAskedToo() {
+    var promotion = Promotion()
+    _ = promotion.step(.start(Self.deep(.async)), now: at(0))
+    #expect(promotion.step(Self.parentAnswers, now: at(1)) == [.ask(Self.top), .ask(Self.sibling)])
+    #expect(promotion.step(Self.parentAnswers, now: at(2)) == [])
+    _ = promotion.step(Self.state(Self.third), now: at(3))
+    var other = promotion
+    let alive = Self.state(Self.top) { $0.role = .master }
+    guard case .refuse(let text)? = promotion.step(alive, now: at(4)).first else {
+      Issue.record("a master that answers was passed over")
+      return
+    }
+    #expect(text.contains("the master 10.0.0.1:7401 answers"))
+    _ = other.step(Self.dead, now: at(4))
+    _ = other.step(Self.state(Self.sibling), now: at(5))
+    for known in [Self.parent, Self.third] { _ = other.step(Self.vote(known), now: at(6)) }
+    // Who follows the old master is told, and who follows another slave is not.
+    let news = NewMaster(term: Term(3), id: node(2), address: place(7402), lineage: node(9), firstLSN: LSN(101))
+    #expect(
+      other.step(.begun(firstLSN: LSN(101)), now: at(7)) == [.announce([Self.parent, Self.third, Self.top], news)])
+  }
+
+  /// The slaves that the master counted are those of the master, not those of whom this node follows.
+  @Test func deepInAChainFullsyncCountsTheMastersSlaves() {
+    let facts = Self.deep(.fullsync(slaves: 1))
+    #expect(
+      Self.refusal(facts, [.failed(from: node(3), "gone"), Self.state(Self.third)])?
+        .contains("which slaves the master of") == true)
+    let silent = PromotionEvent.failed(from: node(5), "gone")
+    #expect(
+      Self.refusal(facts, [Self.parentAnswers, Self.state(Self.third), Self.dead, silent])?
+        .contains("3 of 4 slaves answered, 4 must be asked") == true)
+    #expect(
+      Self.refusal(facts, [Self.parentAnswers, Self.state(Self.third), Self.dead, Self.state(Self.sibling)]) == nil)
   }
 
   @Test func forcePassesOverEveryRefusalButKeepsItsTermItsOwn() {
@@ -406,6 +512,40 @@ import Testing
     let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
     #expect(Self.refusal(Self.facts(.async), asked + [.termSeen(Term(3))])?.contains("voted in term 3") == true)
     #expect(Self.refusal(Self.facts(.async), asked + [.termSeen(Term(2))]) == nil)
+  }
+
+  @Test func whoIsNotSureHowItVotedStandsInLaterTermsOnly() {
+    let (_, actions) = Self.run(
+      Self.facts(.async) { $0.unsureUpTo = Term(20) }, [Self.dead, Self.state(Self.second), Self.state(Self.third)])
+    #expect(actions.first == .persistVote(Vote(term: Term(21), candidate: node(2))))
+    func ordered(_ unsure: UInt32) -> String? {
+      Self.refusal(
+        Self.facts(Self.quorum) {
+          $0.handoverTerm = Term(3)
+          $0.unsureUpTo = Term(unsure)
+        }, [])
+    }
+    #expect(ordered(3)?.contains("cannot be sure how it voted in terms up to 3") == true)
+    #expect(ordered(2) == nil)
+    #expect(Self.refusal(Self.facts(.async) { $0.unsureUpTo = Term(.max) }, [])?.contains("cannot be sure") == true)
+  }
+
+  /// Its master was started with less, and no slave cuts its log for that: the operator promotes the one that counts.
+  @Test func whoDissentsFromItsMasterIsPromoted() {
+    let restarted = Self.state(Self.master) {
+      $0.role = .master
+      ($0.reign, $0.last) = (reign(3), position(3, 60))
+    }
+    let follows = Self.state(Self.third) {
+      $0.isStreaming = true
+      $0.heardMilliseconds = 10
+      ($0.masterID, $0.last) = (node(1), position(3, 60))
+    }
+    let facts = Self.facts(.async) { $0.dissentsFrom = node(1) }
+    let (promotion, actions) = Self.run(facts, [restarted, follows, Self.state(Self.second)])
+    #expect(promotion.state == .voting(Term(4), until: at(2010)))
+    #expect(actions.filter { if case .requestVote = $0 { true } else { false } }.count == 1)
+    #expect(Self.refusal(Self.facts(.async), [restarted])?.contains("use FAILOVER there") == true)
   }
 
   @Test func aFailingStoreEndsIt() {

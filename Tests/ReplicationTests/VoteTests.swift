@@ -69,7 +69,14 @@ import Testing
       }),
     Row(name: "never voted before", denial: nil, state: { $0.vote = nil }),
     Row(
-      name: "a shorter log of who wrote the rest", denial: nil,
+      name: "a term in which it may have voted", denial: "cannot be sure how it voted in terms up to 7", term: 7,
+      state: { $0.unsureUpTo = Term(7) }),
+    Row(name: "a term after those", denial: nil, term: 8, state: { $0.unsureUpTo = Term(7) }),
+    Row(
+      name: "the same candidate again, but it is not sure", denial: "cannot be sure", term: 2,
+      request: { $0.candidate = node(1) }, state: { $0.unsureUpTo = Term(2) }),
+    Row(
+      name: "a shorter log of who wrote the rest", denial: "holds more",
       request: {
         $0.candidate = node(1)
         $0.last = position(2, 99)
@@ -87,7 +94,7 @@ import Testing
       name: "a shorter log of a larger master of the same term", denial: nil,
       request: { $0.last = position(2, 50, of: 4) }),
     Row(
-      name: "the same, and it was voted for in a term that never began", denial: nil, term: 5,
+      name: "the same, and it was voted for in a term that never began", denial: "holds more", term: 5,
       request: {
         $0.candidate = node(1)
         $0.last = position(2, 99)
@@ -173,8 +180,11 @@ import Testing
       master: place(7401), isStreaming: true, heardMilliseconds: 12)
     #expect(try NodeState(parsing: state.elements) == state)
     // An older node does not know of damage, and what it holds counts as data.
-    #expect(try NodeState(parsing: Array(state.elements.dropLast(6))) == state)
+    #expect(try NodeState(parsing: Array(state.elements.dropLast(8))) == state)
     state.refetchTo = position(2, 100)
+    state.row = [
+      KnownNode(id: node(4), address: place(7404), isVoter: true), KnownNode(id: node(5), address: place(7405)),
+    ]
     #expect(try NodeState(parsing: state.elements) == state)
     state = NodeState(id: node(3), address: place(7403), role: .detached, lineage: nil, reign: .none, last: .none)
     #expect(try NodeState(parsing: state.elements) == state)

@@ -110,6 +110,9 @@ import Testing
       504791,
       "a slave below a slave took that one's word for its master's, which nobody heard any more, and gave no vote"
     ),
+    (9_208_867, "deep in a chain, a slave's answer was taken for the old master's, and an acknowledged write was lost"),
+    (9_309_616, "the same as 9208867"),
+    (9_304_787, "two masters took one term: one's log named no voters yet, and it did not ask the other"),
     (903887, "the checkers took for lost what a second master had called good, which gave way to one of the same term"),
     (
       9_201_057,
@@ -164,6 +167,26 @@ import Testing
     }
     #expect(sharedTerms >= 4)
     #expect(lostFiles >= 4)
+  }
+
+  /// What only that node held is lost with its directory, and nothing else.
+  @Test func anOlderDirectoryCostsNoOtherCopy() {
+    var restored = 0
+    for seed in stride(from: UInt64(4), through: 4 + 11 * 64, by: 64) {
+      #expect(FaultPlan.extras(of: seed) == [.olderDirectories])
+      let result = Simulation(seed: seed).run()
+      #expect(result.violations.isEmpty, "paceline simulate --seed \(seed) --trace")
+      restored += result.faults["restoreBackup"] ?? 0
+    }
+    #expect(restored >= 12)
+  }
+
+  @Test func deepInAChainNobodyIsPromotedWithoutWhatIsAcknowledged() {
+    for seed in stride(from: UInt64(36), through: 36 + 9 * 64, by: 64) {
+      #expect(FaultPlan.extras(of: seed) == [.deepPromotions])
+      let result = Simulation(seed: seed).run()
+      #expect(result.violations.isEmpty, "paceline simulate --seed \(seed) --trace")
+    }
   }
 
   /// The seeds above are worth something only if things happen in them.

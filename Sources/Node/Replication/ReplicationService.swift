@@ -15,11 +15,13 @@ package final class ReplicationService: @unchecked Sendable {
   private let registry: Mutex<Registry>
   private let runners = Mutex<[LinkID: RelayRunner]>([:])
   /// In the order of their links: a Dictionary's order differs from run to run.
-  private var streams: [RelayRunner] { runners.withLock { $0.sorted { $0.key < $1.key }.map(\.value) } }
+  var streams: [RelayRunner] { runners.withLock { $0.sorted { $0.key < $1.key }.map(\.value) } }
   package let wireBytesSent = Atomic<UInt64>(0)
+  /// Records that slaves gave up, since the start, because this node does not have them.
+  package let recordsCutOnSlaves = Atomic<UInt64>(0)
   package let counters = SyncCounters()
   package let upstream: UpstreamLink
-  private let rates = Mutex(WriteRateMeter())
+  let rates = Mutex(WriteRateMeter())
   private let rowBox = Mutex<SlaveList?>(nil)
   /// What syncs reached, for the next plan.
   private let reached = Mutex(MeasuredRates())
@@ -175,7 +177,7 @@ package final class ReplicationService: @unchecked Sendable {
   ///
   /// - Parameter saves: the list is on disk when this returns, if it changed. Not on a loop that serves clients.
   @discardableResult
-  private func step(_ event: RegistryEvent, yields: Bool = false, saves: Bool = false) -> [RegistryAction] {
+  func step(_ event: RegistryEvent, yields: Bool = false, saves: Bool = false) -> [RegistryAction] {
     let now = core.host.monotonic
     let actions = registry.withLock { $0.step(event, now: now) }
     for action in actions {
@@ -276,7 +278,7 @@ package final class ReplicationService: @unchecked Sendable {
     var facts = MasterFacts(
       address: core.ownAddress, reign: core.reign, last: terms.position(at: last),
       history: terms, lineage: core.directory.lineage, hasData: hasData, upstream: upstream.view.upstream,
-      isVoter: core.configuration.isVoter)
+      isVoter: core.configuration.isVoter, starts: core.directory.current.startReigns)
     facts.voters = voters
     facts.isConfirmed = core.directory.current.dataSet.isConfirmed
     if core.isMaster { facts.rival = core.rival?.lineage }
@@ -303,7 +305,8 @@ package final class ReplicationService: @unchecked Sendable {
     var input = PlannerInput(masterLineage: core.directory.lineage, manifest: files.manifest)
     input.mode = request.mode == .auto ? settings.syncMode : request.mode
     input.slavePosition = request.position
-    input.slaveHistory = request.history
+    (input.startReigns, input.slaveStarts) = (core.directory.current.startReigns, request.starts)
+    input.slaveHistory = StartDivergence.history(request.history, of: request.starts, without: input.startReigns)
     input.slaveLineage = request.lineage
     input.resume = request.resume
     store.writeLock.lock()
@@ -350,6 +353,8 @@ package final class ReplicationService: @unchecked Sendable {
     input.syncRateBytesMax = settings.syncRateBytes
     input.isRewindNegotiated = slave?.capabilities.contains(.rewind) ?? false
     input.slaveRewindFloor = request.rewindFloor
+    (input.slaveID, input.slaveCommitted) = (request.id, request.committedLSN)
+    input.slaveAcceptsCut = request.acceptsCut
     return Planned(
       report: SyncPlanner.plan(input), input: input, files: files, store: store, bulkCompression: bulk)
   }
@@ -359,6 +364,17 @@ package final class ReplicationService: @unchecked Sendable {
     for action in step(.planned(link, planned.report, pinFrom: planned.report.startLSN), saves: true) {
       if case .refuse(_, let error) = action { return error }
     }
+    let address = registry.withLock { $0.slave(on: link)?.address }
+    if let refusal = planned.report.refusal {
+      logger.log(
+        level: refusal.code == .diverged ? .error : .warning, "A SLAVE IS NOT SYNCED",
+        metadata: ["replication.slave.id": "\(planned.input.slaveID)", "replication.error": "\(refusal)"])
+      if refusal.code == .diverged, let address {
+        core.succession.longerLogSeen(at: address, common: planned.report.commonLSN)
+      }
+      return refusal
+    }
+    noteCut(planned, at: address)
     return nil
   }
 
@@ -459,39 +475,5 @@ package final class ReplicationService: @unchecked Sendable {
     store.writeLock.unlock()
     let now = core.host.monotonic
     return rates.withLock { $0.rate(totals, now: now).bytesPerSecond }
-  }
-
-  // MARK: On the maintenance thread
-
-  /// In every round.
-  package func sampleWrites() {
-    let now = core.host.monotonic
-    guard rates.withLock({ $0.wantsSample(now: now) }) else { return }
-    let store = core.store
-    store.writeLock.lock()
-    let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
-    store.writeLock.unlock()
-    rates.withLock { $0.sample(totals, now: now) }
-  }
-
-  /// Every second.
-  package func measure() {
-    let store = core.store
-    store.writeLock.lock()
-    let lags = slaves.map { slave in
-      (slave.id, UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart))))
-    }
-    store.writeLock.unlock()
-    for (id, lag) in lags { step(.measured(id, lagBytes: lag)) }
-    step(.leaseTick)
-  }
-
-  /// Sends the digest of this moment to the slaves that follow the stream.
-  package func sendDigest() {
-    let streaming = streams
-    guard !streaming.isEmpty else { return }
-    let digest = core.host.digestSample()
-    let body = digest.encoded()
-    for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
   }
 }

@@ -36,6 +36,8 @@ package final class UpstreamLink: @unchecked Sendable {
   private var isStopped = false
   /// The disk keeps the link closed.
   var hold: DiskHold?
+  /// An operator ordered this node to follow this master.
+  private var isOrdered = false
 
   let viewBox = Mutex(UpstreamView())
   package var view: UpstreamView { viewBox.withLock { $0 } }
@@ -59,6 +61,7 @@ package final class UpstreamLink: @unchecked Sendable {
     loop.execute { [self] in
       startTicking()
       if hold != nil { endHold() }
+      if reason != .resumed { isOrdered = reason == .ordered }
       step(.attach(master, reason))
       // Those below must not go on naming who was above before.
       core.upstreamChanged()
@@ -158,6 +161,7 @@ package final class UpstreamLink: @unchecked Sendable {
     let upstream = applier.upstream
     let error = applier.lastError?.description
     let refusedLineage = applier.refusedLineage
+    let dissentsFrom = applier.dissentsFrom
     viewBox.withLock {
       $0.state = state
       $0.isInSync = inSync
@@ -165,6 +169,7 @@ package final class UpstreamLink: @unchecked Sendable {
       $0.upstream = upstream
       $0.lastError = error
       $0.refusedLineage = refusedLineage
+      $0.dissentsFrom = dissentsFrom
       $0.hold = hold
     }
   }
@@ -285,7 +290,9 @@ package final class UpstreamLink: @unchecked Sendable {
     // A position that the log has passed already would make the master send records twice.
     core.commitNow()
     if let refused = DiskHold(core.store.writeRefusal) { return stop(for: refused) }
-    step(.connected(core.localFacts(resume: staged == nil ? StagedStore.resumable(core.directory) : nil)))
+    var facts = core.localFacts(resume: staged == nil ? StagedStore.resumable(core.directory) : nil)
+    facts.isOrdered = isOrdered
+    step(.connected(facts))
   }
 
   func lost(_ number: Int, _ reason: String) {

@@ -113,6 +113,7 @@ extension UpstreamLink {
 
   func inSync(_ lsn: LSN) {
     noteMaster()
+    core.note(starts: applier.masterStarts, of: core.directory.lineage)
     let seconds = Double(core.host.monotonic.since(syncStartedAt)) / 1000
     let bytes = syncBytes
     viewBox.withLock {

@@ -27,6 +27,8 @@ package struct UpstreamView: Sendable {
   package var digest = "unknown"
   package var digestLSN = LSN.none
   package var syncCount = 0
+  /// The master whose log went another way by a mere start: nothing is cut here for it.
+  package var dissentsFrom: NodeID?
   /// The disk keeps the link closed.
   package var hold: DiskHold?
 

@@ -165,6 +165,18 @@ extension NodeReport {
     if let reason = info["master_link_down_reason"], reason.hasPrefix("OTHERDATASET") {
       return .init("OTHER DATA SET: \(reason.dropFirst("OTHERDATASET ".count))", .bad)
     }
+    if let term = info.integer("vote_unsure_up_to_term"), term > 0, info["voter"] == "1" {
+      return .init("VOTE LOST: gives no vote in terms up to \(term)", .warning)
+    }
+    if let slaves = info["diverged_slaves"], !slaves.isEmpty {
+      return .init(
+        "SLAVES HOLD COMMITTED RECORDS THAT THIS MASTER DOES NOT: \(slaves.replacing(";", with: ", ")); PROMOTE one, or "
+          + "REPLICAOF there", .bad)
+    }
+    if info.integer("diverged_from_master") == 1 {
+      return .init(
+        "DIVERGED: holds committed records that its master does not; PROMOTE it, or REPLICAOF here gives them up", .bad)
+    }
     if isMaster {
       if let obstacle = commitObstacle(info) { return obstacle }
       let count = slaves.count

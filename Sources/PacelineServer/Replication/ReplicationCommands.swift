@@ -64,7 +64,7 @@ extension ServerCore {
     }
     // A link that the disk stopped is tried again on request, and a master whose data set this node refused is taken now.
     let view = replication.upstream.view
-    if role == .slave(of: master), view.hold == nil, view.refusedLineage == nil {
+    if role == .slave(of: master), view.hold == nil, view.refusedLineage == nil, view.dissentsFrom == nil {
       executor.reply.simple("OK Already connected to specified master")
       return .done
     }

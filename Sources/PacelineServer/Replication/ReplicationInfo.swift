@@ -38,6 +38,10 @@ extension ServerCore {
       ("databases", String(store.databases)), ("databases_configured", String(configuration.databases)),
       ("expected_write_rate", String(replication.expectedBytesPerSecond)),
     ])
+    lines.append(contentsOf: [
+      ("diverged_slaves", replication.divergedSlaves.map(\.description).joined(separator: ";")),
+      ("records_cut_on_slaves", String(replication.recordsCutOnSlaves.load(ordering: .relaxed))),
+    ])
     return lines + commitLines
   }
 
@@ -66,7 +70,7 @@ extension ServerCore {
       ("last_sync_plan", view.lastPlan), ("last_sync_reason", view.lastReason),
       ("last_sync_estimated_bytes", String(view.lastEstimatedBytes)), ("last_sync_bytes", String(view.lastBytes)),
       ("last_sync_seconds", String(view.lastSeconds)), ("last_sync_error", view.lastError ?? ""),
-      ("syncs", String(view.syncCount)),
+      ("syncs", String(view.syncCount)), ("diverged_from_master", view.dissentsFrom == nil ? "0" : "1"),
       ("digest_state", digestRepair.state(view.digest)), ("digest_lsn", view.digestLSN.description),
       ("sync_bytes_done", String(view.progress?.bytesDone ?? 0)),
       ("sync_bytes_total", String(view.progress?.bytesTotal ?? 0)),
@@ -156,6 +160,7 @@ extension ServerCore {
       ("writes_refused", refusedWrites), ("read_lease", leaseState), ("voter", settings.voter ? "1" : "0"),
       ("voters", voters.map(\.description).joined(separator: ";")), ("voters_max", String(settings.votersMax)),
       ("voters_waiting", singleLine(node.commitment.votersWaiting ?? "", bytesMax: 2048)),
+      ("vote_unsure_up_to_term", node.voteUnsureUpTo.description),
       ("rewinds", String(node.rewinds.load(ordering: .relaxed))),
       ("lost_records", String(node.lostRecords.load(ordering: .relaxed))),
       ("lost_files", node.lostFiles.withLock { $0.joined(separator: ";") }),

@@ -25,6 +25,17 @@ package struct LevelChecker: Sendable {
     }
   }
 
+  /// A node's directory is replaced by an older one: what it alone held is lost with it. A reply that is on its way still tells
+  /// of what was on its disk then.
+  ///
+  /// - Returns: for each reign of which it alone held records, up to where another node ever held them.
+  package func heldOnly(by node: Int) -> [(reign: Reign, elsewhere: LSN)] {
+    (held[node] ?? [:]).sorted { $0.key < $1.key }.compactMap { reign, last in
+      let elsewhere = held.filter { $0.key != node }.values.map { $0[reign] ?? .none }.max() ?? .none
+      return elsewhere < last ? (reign, elsewhere) : nil
+    }
+  }
+
   package func holders(of position: Position) -> Set<Int> {
     Set(held.filter { $0.value[position.reign] ?? .none >= position.lsn }.keys)
   }

@@ -1,0 +1,41 @@
+import Core
+import LogStore
+import Replication
+import Synchronization
+
+// What the maintenance thread does for replication.
+extension ReplicationService {
+  // MARK: On the maintenance thread
+
+  /// In every round.
+  package func sampleWrites() {
+    let now = core.host.monotonic
+    guard rates.withLock({ $0.wantsSample(now: now) }) else { return }
+    let store = core.store
+    store.writeLock.lock()
+    let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
+    store.writeLock.unlock()
+    rates.withLock { $0.sample(totals, now: now) }
+  }
+
+  /// Every second.
+  package func measure() {
+    let store = core.store
+    store.writeLock.lock()
+    let lags = slaves.map { slave in
+      (slave.id, UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart))))
+    }
+    store.writeLock.unlock()
+    for (id, lag) in lags { step(.measured(id, lagBytes: lag)) }
+    step(.leaseTick)
+  }
+
+  /// Sends the digest of this moment to the slaves that follow the stream.
+  package func sendDigest() {
+    let streaming = streams
+    guard !streaming.isEmpty else { return }
+    let digest = core.host.digestSample()
+    let body = digest.encoded()
+    for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
+  }
+}
