@@ -70,7 +70,8 @@ import Testing
       var ring = RingWatch()
       let position = Position(Reign(term: Term(1), owner: self.own), lsn: LSN(last))
       let outcome = UpstreamWalk.Outcome.ring(nodes)
-      #expect(!ring.saw(outcome, own: Self.id(own), last: position, isWhole: isWhole, now: at(0)))
+      let saw1 = ring.saw(outcome, own: Self.id(own), last: position, isWhole: isWhole, now: at(0))
+      #expect(!saw1)
       return ring.saw(outcome, own: Self.id(own), last: position, isWhole: isWhole, now: at(2000))
     }
     #expect(breaks(5, 11, [node(1), node(9)]))
@@ -82,11 +83,16 @@ import Testing
   @Test func aRingThatChangesIsLookedAtAnew() {
     var ring = RingWatch()
     let last = Position(Reign(term: Term(1), owner: own), lsn: LSN(11))
-    #expect(!ring.saw(.ring([node(1)]), own: own, last: last, isWhole: true, now: at(0)))
-    #expect(!ring.saw(.ring([node(2)]), own: own, last: last, isWhole: true, now: at(2000)))
-    #expect(!ring.saw(.open("x"), own: own, last: last, isWhole: true, now: at(4000)))
-    #expect(!ring.saw(.ring([node(2)]), own: own, last: last, isWhole: true, now: at(4500)))
-    #expect(ring.saw(.ring([node(2)]), own: own, last: last, isWhole: true, now: at(6000)))
+    let saw2 = ring.saw(.ring([node(1)]), own: own, last: last, isWhole: true, now: at(0))
+    #expect(!saw2)
+    let saw3 = ring.saw(.ring([node(2)]), own: own, last: last, isWhole: true, now: at(2000))
+    #expect(!saw3)
+    let saw4 = ring.saw(.open("x"), own: own, last: last, isWhole: true, now: at(4000))
+    #expect(!saw4)
+    let saw5 = ring.saw(.ring([node(2)]), own: own, last: last, isWhole: true, now: at(4500))
+    #expect(!saw5)
+    let saw6 = ring.saw(.ring([node(2)]), own: own, last: last, isWhole: true, now: at(6000))
+    #expect(saw6)
   }
 
   @Test func aPathIsReadBackAndBounded() throws {
