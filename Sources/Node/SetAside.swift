@@ -81,9 +81,14 @@ extension DataDirectory {
   private func storeNumber(in name: String) -> UInt32? {
     let names = (try? fileSystem.list("\(path)/\(name)")) ?? []
     let files = names.filter { DirectoryFile.generation(inName: $0) != nil }.sorted(by: >)
-    return files.lazy.compactMap { [self] file in
-      (try? fileSystem.readAll("\(path)/\(name)/\(file)")).flatMap { try? DirectoryFile(decoding: $0) }?.storeNumber
-    }.first
+    // A loop reads each file once; `lazy.compactMap.first` would read the one that it finds a second time.
+    for file in files {
+      guard let bytes = try? fileSystem.readAll("\(path)/\(name)/\(file)"),
+        let directory = try? DirectoryFile(decoding: bytes)
+      else { continue }
+      return directory.storeNumber
+    }
+    return nil
   }
 
   private func noteReplacedStores() {

@@ -208,7 +208,7 @@ import Testing
     (newest.generation, newest.voteCeiling) = (9, Term(60))
     newest.vote = Self.vote(50)
     func file(
-      _ term: UInt32, for candidate: NodeID = first, sequence: UInt64, generation: UInt64 = 9
+      _ term: UInt32, for candidate: NodeID = Self.first, sequence: UInt64, generation: UInt64 = 9
     ) -> VoteJudgement.Copy {
       var file = VoteFile(node: Self.first, lineage: Self.second)
       (file.vote, file.sequence, file.generation) = (Self.vote(term, for: candidate), sequence, generation)
