@@ -47,6 +47,11 @@ import Testing
     ("value-bytes-max", "512mb", "512mb"),
     ("slowlog-log-slower-than", "-1", "-1"), ("slowlog-max-len", "0", "0"), ("loglevel", "verbose", "info"),
     ("loglevel", "debug", "debug"), ("log-format", "json", "json"),
+    ("peers", "10.0.0.5,[::1]:7401,db1:1", "10.0.0.5:7400,[::1]:7401,db1:1"), ("new-data-set", "yes", "yes"),
+    ("forget-terms-above", "4000000000", "4000000000"), ("replaced-keep", "0", "0s"), ("replaced-keep", "7d", "7d"),
+    ("replaced-keep", "90", "90s"), ("shutdown-timeout", "0", "0s"), ("shutdown-timeout", "90", "90s"),
+    ("voters-max", "64", "64"), ("log-buffer-max", "1MB", "1mb"), ("unauthenticated-bytes", "64kb", "64kb"),
+    ("auth-timeout", "0", "0s"), ("auth-timeout", "2m", "2m"),
   ]
 
   @Test func everySettingTakesAValueAndGivesItBack() throws {
@@ -75,6 +80,10 @@ import Testing
     ("commit", "fullsync"), ("commit", "fullsync:0"), ("commit", "most"), ("unsynced-bytes", "1"),
     ("databases", "0"), ("garbage-ratio", "0"), ("garbage-ratio", "nan"), ("garbage-ratio", "x"),
     ("query-buffer-max", "5gb"), ("output-buffer-max", "1kb"), ("data", ""), ("data", "a\0b"),
+    ("peers", "a:b:c"), ("peers", "h:0"), ("peers", "a,,b"), ("forget-terms-above", "4000000001"),
+    ("replaced-keep", "1w"), ("shutdown-timeout", "2d"), ("shutdown-timeout", "1500ms"), ("voters-max", "0"),
+    ("voters-max", "65"),
+    ("log-buffer-max", "1023kb"), ("unauthenticated-bytes", "1kb"), ("auth-timeout", "-1"), ("auth-timeout", "2d"),
   ])
   func aBadValueIsRefusedByNameAndChangesNothing(name: String, text: String) throws {
     let setting = try #require(Setting.named(name))
