@@ -283,16 +283,35 @@ class TestWithoutAMaster:
             wait_until(counts)
             assert wire.ask("GET", "n") == str(values[-1]).encode()
 
+    def test_what_another_node_forwarded_goes_no_further(self, cluster):
+        master, slave = pair(cluster)
+        with slave.wire() as node, slave.wire() as client:
+            assert node.ask("CLIENT", "SETINFO", "LIB-NAME", "paceline-forward") == b"OK"
+            assert str(node.ask("SET", "k", "node")).startswith("READONLY")
+            assert client.ask("SET", "k", "client") == b"OK"
+            assert str(node.ask("INCR", "n")).startswith("READONLY")
+        assert slave.info("stats")["forwarded_commands"] == "1"
+        assert master.call("GET", "k") == b"client" and master.call("EXISTS", "n") == 0
+
     def test_nodes_that_follow_each_other_do_not_pass_a_write_round(self, cluster):
+        """The ring lasts about a second. A write waits for its end or is refused; it is never done twice."""
         first = cluster.master(*FORWARD)
         second = cluster.slave(first, *FORWARD)
         in_sync(first, second)
-        first.call("REPLICAOF", "127.0.0.1", second.port)
-        wait_until(lambda: first.info("replication")["role"] == "slave")
-        for server in (first, second):
-            with server.wire(timeout=60) as wire:
-                reply = wire.ask("SET", "k", "v")
-                assert str(reply).startswith(("READONLY", "FORWARD")), reply
+        with first.wire(timeout=60) as one, second.wire(timeout=60) as two:
+            assert one.ask("REPLICAOF", "127.0.0.1", second.port) == b"OK"
+            for wire in (one, two):
+                wire.send(encode("INCR", "n"))
+            replies = [wire.value() for wire in (one, two)]
+        done = [reply for reply in replies if isinstance(reply, int)]
+        assert all(reply in done or str(reply).startswith(("READONLY", "FORWARD")) for reply in replies), replies
+        wait_until(lambda: first.info("replication")["role"] == "master", what="the order is undone")
+        in_sync(first, second)
+        assert sorted(done) == list(range(1, len(done) + 1))
+        assert int(first.call("GET", "n") or 0) == len(done)
+        passed_on = [int(server.info("stats")["forwarded_commands"]) for server in (first, second)]
+        assert sum(passed_on) <= 2, "each write goes to another node once at most"
+        same_state(first, second)
 
     def test_a_slave_of_a_slave_finds_the_master(self, cluster):
         master, middle = pair(cluster)
