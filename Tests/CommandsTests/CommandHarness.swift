@@ -31,8 +31,12 @@ final class CommandHarness {
   var takesWrites = true
   /// 2 or 3.
   var protocolVersion: UInt8 = 2
+  /// What the shell wants to see or hold back; set anew for each batch, as a loop does.
+  var attention: Attention = []
   /// What the last command came to.
   private(set) var outcome = Outcome.done
+  /// How often a batch was ended early, since its turn was over.
+  private(set) var turnsEnded = 0
   private var inBatch = false
 
   /// - Parameter configure: changes the limits of the store before it is made.
@@ -89,12 +93,20 @@ final class CommandHarness {
     executor.reply.protocolVersion = protocolVersion
     executor.reply.removeAll()
     outcome = executor.execute(arguments, session)
+    if case .suspended(.turn) = outcome {
+      // The connection has had its turn in this batch: as the server does, the command is executed anew in the next one.
+      precondition(!single, "a turn that was over at the begin of a batch")
+      end()
+      begin()
+      turnsEnded += 1
+      outcome = executor.execute(arguments, session)
+    }
     let reply = executor.reply.bytes.reduce(into: "") { $0.unicodeScalars.append(Unicode.Scalar($1)) }
     if single { end() }
     return reply
   }
 
-  /// Runs what `body` runs in one batch, as the commands of one read of a socket.
+  /// Runs what `body` runs in one batch, as the commands of one read of a socket: in several if a turn ends meanwhile.
   func batch(_ body: () -> Void) {
     begin()
     body()
@@ -104,6 +116,7 @@ final class CommandHarness {
   private func begin() {
     precondition(!inBatch, "batches do not nest")
     inBatch = true
+    executor.attention = attention
     executor.beginBatch(
       now: WallClock(milliseconds: now), tick: tick, good: Gate(durable: good, committed: good),
       takesWrites: takesWrites)

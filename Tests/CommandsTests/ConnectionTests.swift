@@ -142,7 +142,7 @@ struct ConnectionTests {
 
   @Test func monitorsSeeCommandsAsRedisShowsThem() {
     let harness = CommandHarness()
-    harness.executor.attention = .monitors
+    harness.attention = .monitors
     harness.session.address = "127.0.0.1:60866"
     harness.now = 1_339_518_083_107
     for command in [
