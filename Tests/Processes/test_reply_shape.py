@@ -134,6 +134,8 @@ ARGUMENTS = {
     "ms_digest_partitions": [["x", "1", "2"]],
     "ms_partition_records": [["x", "1", "2", "3"]],
     "ms_voter": [["0" * 40, "no"], ["x", "no"]],
+    "ms_new_data_set": [[]],
+    "ms_replaced": [[], ["LIST"], ["REMOVE", "replaced-x"], ["REMOVE", "ALL"], ["x"]],
     "ms_vote": [["x"]],
     "ms_state": [[]],
     "ms_new_master": [["x"]],
