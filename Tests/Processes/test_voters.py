@@ -36,6 +36,10 @@ def set_is_good(node, key="k", ceiling=60):
     wait_until(lambda: fresh(node, "SET", key, "v") == b"OK", ceiling, what=f"{node.name} takes a write")
 
 
+def master_last(master):
+    return int(master.info("replication")["appended_lsn"])
+
+
 class Liar(FakeSlave):
     """Registers as a voter, speaks frames, and acknowledges everything that it hears of without keeping anything."""
 
@@ -109,7 +113,9 @@ class TestGhosts:
         gone = node_id(first)
         come_back_empty(first)
         wait_until(lambda: f"MS_VOTER {gone} no FORCE" in master.info("replication")["voters_waiting"])
-        assert is_error(fresh(master, "SET", "k", "v"), "NOQUORUM")
+        # Until the master has missed the majority for long enough, a write is taken and waits.
+        stopped = wait_until(lambda: not is_error(reply := fresh(master, "SET", "k", "v"), "SYNCTIMEOUT") and reply)
+        assert is_error(stopped, "NOQUORUM"), stopped
         refused = fresh(master, "MS_VOTER", gone, "no")
         assert is_error(refused, "VOTERCHANGE") and "LSN" in str(refused) and "lost" in str(refused), refused
         assert master.call("MS_VOTER", gone, "no", "FORCE") == b"OK"
@@ -163,11 +169,6 @@ class TestLiars:
             reply = fresh(master, "SET", "k", "v")
             assert is_error(reply, "SYNCTIMEOUT") or is_error(reply, "NOQUORUM"), reply
             assert gone in voters(master)
-
-
-def master_last(master):
-    return int(master.info("replication")["appended_lsn"])
-
 
     def test_they_keep_no_slave_from_being_promoted(self, cluster):
         master, first = row(cluster, "--commit", "fullsync:1", "--sync-timeout", "20s", slaves=1)
