@@ -54,7 +54,17 @@ final class Signal: @unchecked Sendable {
     mutex.initialize(to: pthread_mutex_t())
     condition.initialize(to: pthread_cond_t())
     pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
+    #if canImport(Darwin)
+      pthread_cond_init(condition, nil)
+    #else
+      // Waits go by the monotonic clock: a wall clock that is set back by a day would stop the thread for a day.
+      var attributes = pthread_condattr_t()
+      pthread_condattr_init(&attributes)
+      let code = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+      precondition(code == 0, "no condition that waits by the monotonic clock: error \(code)")
+      pthread_cond_init(condition, &attributes)
+      pthread_condattr_destroy(&attributes)
+    #endif
   }
   deinit {
     pthread_cond_destroy(condition)
@@ -78,7 +88,11 @@ final class Signal: @unchecked Sendable {
     defer { pthread_mutex_unlock(mutex) }
     if !raised {
       var until = timespec()
-      clock_gettime(CLOCK_REALTIME, &until)
+      #if canImport(Darwin)
+        clock_gettime(CLOCK_REALTIME, &until)
+      #else
+        clock_gettime(CLOCK_MONOTONIC, &until)
+      #endif
       let nanoseconds = until.tv_nsec + (milliseconds % 1000) * 1_000_000
       until.tv_sec += milliseconds / 1000 + nanoseconds / 1_000_000_000
       until.tv_nsec = nanoseconds % 1_000_000_000
