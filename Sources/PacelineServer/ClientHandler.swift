@@ -46,6 +46,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   var isReading = true
   /// On the worker's list of those whose replies wait; kept by the worker.
   var isWaiting = false
+  /// On the worker's list of those that have had their turn; kept by the worker.
+  var isBehindOthers = false
   var closed = false
   /// True while commands are executed. When a write fails, NIO hands over what is still in the socket before it returns:
   /// a reply to a client that is gone brings `channelRead` back in the middle of `execute`.

@@ -11,7 +11,7 @@ extension ClientHandler {
     if case .paused = why { pausedAsMaster = worker.takesWrites }
     worker.suspend(self)
     switch why {
-    case .turn, .exec: lookAgain()
+    case .turn, .exec: worker.goOnBehindOthers(self)
     default: break
     }
     if case .time(let until) = why { wake(at: until) }
@@ -19,13 +19,6 @@ extension ClientHandler {
     if case .slaves(_, _, let deadline?) = why { wake(at: deadline) }
     if case .visible(_, let deadline?) = why { wake(at: deadline) }
     if case .disks(_, _, _, let deadline?) = why { wake(at: deadline) }
-  }
-
-  /// Behind what the loop has to do for others.
-  private func lookAgain() {
-    let this = NIOLoopBound(self, eventLoop: channel.eventLoop)
-    // A task that is there already would run before the loop looks at its sockets again.
-    channel.eventLoop.scheduleTask(in: .microseconds(100)) { this.value.retry() }
   }
 
   private func wake(at deadline: Tick) {
@@ -109,6 +102,8 @@ extension ClientHandler {
       if forward.isUnderWay { return }
     }
     guard let suspension, !closed else { return worker.resumed(self) }
+    // News of other things are no new turn.
+    if isBehindOthers { return }
     guard channel.isWritable, heldBytes <= worker.outputBufferBytesMax / 2 else { return }
     if case .exec(let tail) = suspension { return goOn(with: tail) }
     guard let answer = worker.server.outcome(of: suspension, now: now) else {

@@ -35,6 +35,9 @@ final class LoopWorker: @unchecked Sendable {
   private var waiting: [ClientHandler] = []
   /// Connections that stopped executing: suspended commands, and writers held back by a slow disk.
   private var suspended: [ObjectIdentifier: ClientHandler] = [:]
+  /// Invariant: exactly the handlers whose `isBehindOthers` is set, each once, and only while a round is due.
+  private var behindOthers: [ClientHandler] = []
+  private var isRoundDue = false
   var clients: [UInt64: ClientHandler] = [:]
   private var commitIsAsked = false
   private let releaseRequested = Atomic<Bool>(false)
@@ -167,6 +170,32 @@ final class LoopWorker: @unchecked Sendable {
   func resumed(_ handler: ClientHandler) {
     if suspended.removeValue(forKey: ObjectIdentifier(handler)) != nil {
       waitingCount.subtract(1, ordering: .sequentiallyConsistent)
+    }
+  }
+
+  /// The connection has had its turn: it goes on when the loop has looked at its sockets.
+  ///
+  /// One task for all of them, and the next one only when all have gone on: the loop runs what is due before it looks at a
+  /// socket, and with a task for each, that of one connection is always due when the command of another was slow.
+  func goOnBehindOthers(_ handler: ClientHandler) {
+    guard !handler.isBehindOthers else { return }
+    handler.isBehindOthers = true
+    behindOthers.append(handler)
+    if !isRoundDue { scheduleRound() }
+  }
+
+  private func scheduleRound() {
+    isRoundDue = true
+    // What is due at once would run before the sockets, too.
+    eventLoop.scheduleTask(in: .microseconds(100)) { [self] in
+      let handlers = behindOthers
+      behindOthers.removeAll()
+      for handler in handlers {
+        handler.isBehindOthers = false
+        handler.retry()
+      }
+      isRoundDue = false
+      if !behindOthers.isEmpty { scheduleRound() }
     }
   }
 

@@ -83,6 +83,21 @@ def test_slow_commands_in_a_pipeline_let_others_in_between(cluster):
         assert busy.reply() == b"+OK\r\n"
 
 
+def test_slow_pipelines_of_several_clients_let_others_in_between(cluster):
+    """When the turn of one ends, that of the next is long due; and what the maintenance thread tells the loop is no turn."""
+    master = cluster.master("--loops", "1", "--durability", "none")
+    with Wire(master.port, timeout=300) as one, Wire(master.port, timeout=300) as two, Wire(master.port, timeout=300) as reader:
+        one.ask("SETRANGE", "k", (32 << 20) - 1, "x")
+        for number, busy in enumerate((one, two)):
+            busy.send(b"".join(encode("BITCOUNT", "k") for _ in range(30)) + encode("SET", f"done{number}", "1"))
+        for _ in range(5):
+            for busy in (one, two):
+                assert busy.reply() == b":4\r\n"
+            assert reader.ask("EXISTS", "done0", "done1") == 0
+        for busy in (one, two):
+            assert [busy.reply() for _ in range(26)] == [b":4\r\n"] * 25 + [b"+OK\r\n"]
+
+
 def test_a_transaction_is_bounded_and_says_so(cluster):
     master = cluster.master("--loops", "1", "--durability", "none")
     with Wire(master.port, timeout=300) as wire:
