@@ -32,6 +32,8 @@ package final class SimulatedNode: @unchecked Sendable {
   var isDamagedForGood = false
   /// Pieces of the log of which a bit was turned over, in the records or in the index.
   var spoiled: Set<String> = []
+  /// Its ids before its directory was emptied.
+  private(set) var formerIDs: Set<NodeID> = []
   /// Its start is over: it knows its role.
   private(set) var isServing = false
   /// The store that the checkers saw last.
@@ -190,6 +192,7 @@ package final class SimulatedNode: @unchecked Sendable {
   func emptyDirectory() {
     kill()
     log("loses its directory")
+    if let directory { formerIDs.insert(directory.node) }
     disk.wipe()
     (catalogLSNs, spoiled, directory) = ([], [], nil)
   }
