@@ -51,6 +51,8 @@ package final class Executor {
   /// The present command frees space in the end: it is taken on a full disk, too, as long as this part of the space that is
   /// kept is left; nil for all other commands.
   var freesWith: UInt64?
+  /// A command of many deletions was let in as a whole: it is not refused in the middle.
+  var isFreeing = false
   /// Writes go into one unit of the log.
   var inUnit = false
 

@@ -32,6 +32,7 @@ extension Executor {
   @inline(never)
   private var freesSpace: Bool {
     guard let freesWith else { return false }
+    if isFreeing, case .noSpace = store.writeRefusal { return true }
     return store.takesWhatFrees(quarters: freesWith)
   }
 

@@ -45,10 +45,20 @@ extension Executor {
     }
     var deleted: Int64 = 0
     try unit(in: session.database) { () throws(CommandFailure) in
+      if !store.isWritable {
+        var bytes = 0
+        for i in 1..<arguments.count { bytes += arguments[i].count + Self.deletionBytes }
+        guard store.takesWhatFrees(quarters: 1, bytes: bytes) else { throw refusal() }
+      }
+      isFreeing = true
+      defer { isFreeing = false }
       for i in 1..<arguments.count where try delete(arguments[i], session) { deleted += 1 }
     }
     reply.integer(deleted)
   }
+
+  /// About what a deletion needs in the log beside its key.
+  private static let deletionBytes = 40
 
   @inline(__always)
   private func delete(_ key: UnsafeRawBufferPointer, _ session: Session) throws(CommandFailure) -> Bool {

@@ -131,10 +131,12 @@ extension LogStore {
   /// The disk is full, and space is kept for what frees some. Under the write lock.
   ///
   /// - Parameter quarters: so much of it must be left: single deletions leave some for what frees all.
-  public func takesWhatFrees(quarters: UInt64) -> Bool {
+  /// - Parameter bytes: what a command of many deletions is about to write: it is taken as a whole or not at all.
+  public func takesWhatFrees(quarters: UInt64, bytes: Int = 0) -> Bool {
     guard case .noSpace = writeRefusal, !waitsForRoom.load(ordering: .relaxed), let reserve else { return false }
-    return reserve.quartersLeft >= quarters && UInt64(max(0, unwrittenBytes)) <= reserve.bytesLeft / 4
-      && reserve.bytesLeft > 0
+    let left = reserve.bytesLeft
+    return reserve.quartersLeft >= quarters && left > 0
+      && UInt64(max(0, unwrittenBytes) + bytes) <= left / (bytes > 0 ? 2 : 4)
   }
 
   /// A reign cannot begin for want of room: writes are refused for that until it does.
