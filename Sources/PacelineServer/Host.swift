@@ -64,6 +64,7 @@ extension ServerCore: NodeHost {
     while !latch.isOpen { allOver.wait(milliseconds: 100) }
   }
   package func takesWrites(_ yes: Bool) {
+    roleTakesWrites.store(yes, ordering: .releasing)
     for worker in workers { worker.eventLoop.execute { worker.takesWrites = yes } }
   }
   package func commitAdvanced() { for worker in workers { worker.commitAdvanced() } }

@@ -69,7 +69,7 @@ final class LoopWorker: @unchecked Sendable {
     let tick = Clocks.monotonic
     executor.beginBatch(
       now: server.clock(at: tick), tick: tick, good: server.good(of: executor.store),
-      takesWrites: takesWrites || forwarding)
+      takesWrites: takesWrites || forwarding || server.roleTakesWrites.load(ordering: .acquiring))
     executor.writeBar = server.writeBar
     executor.attention = server.service.attention
     if _slowPath(executor.store.isOverloaded) { executor.attention.insert(.full) }

@@ -34,6 +34,8 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   let maintenance = Signal()
   /// What the commands of the server itself keep.
   let service = ServiceState()
+  /// The role takes writes. Loops keep a copy; what a loop would refuse by a stale one it looks up here.
+  let roleTakesWrites = Atomic<Bool>(true)
   private(set) var shutdown: ShutdownControl!
   let nextClientID = Atomic<UInt64>(1)
   let connected = Atomic<Int>(0)
