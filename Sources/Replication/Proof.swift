@@ -131,7 +131,7 @@ package struct ProofAnswer: Hashable, Sendable {
       case 1: return ProofAnswer(number: number, shown: .digest(value))
       case 2: return ProofAnswer(number: number, shown: .log(value))
       case 3: return ProofAnswer(number: number, shown: .passed)
-      default: return ProofAnswer(number: number, shown: .other(kind))
+      case _: return ProofAnswer(number: number, shown: .other(kind))
       }
     }
   }

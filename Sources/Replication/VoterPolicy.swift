@@ -184,6 +184,11 @@ package struct VoterPolicy: Hashable, Sendable {
           "\(id) at \(node.address) has not shown yet what it holds: it must follow the stream of this master to its end"
         )
       }
+      guard row.isHere(id) else {
+        let silence = row.now.since(node.heardAt)
+        throw ReplicationError(
+          .voterChange, "\(id) at \(node.address) was not heard of for \(silence / 1000) s: a silent node makes no voter")
+      }
     }
     let silent = row.silentVoters
     guard silent.isEmpty else {
