@@ -86,7 +86,10 @@ extension LogStore {
         // The next segment's records must never be on disk without this one's.
         if item.filled {
           try complete(item.segment)
-          if positions.durable < item.segment.lastLSN { positions.set(durable: item.segment.lastLSN) }
+          // A start cuts a unit whose end is not on disk: nothing of it is durable before.
+          if !item.segment.endsInsideUnit, positions.durable < item.segment.lastLSN {
+            positions.set(durable: item.segment.lastLSN)
+          }
         }
       }
       noteRoom()

@@ -187,7 +187,8 @@ package struct VoterPolicy: Hashable, Sendable {
       guard row.isHere(id) else {
         let silence = row.now.since(node.heardAt)
         throw ReplicationError(
-          .voterChange, "\(id) at \(node.address) was not heard of for \(silence / 1000) s: a silent node makes no voter")
+          .voterChange,
+          "\(id) at \(node.address) was not heard of for \(silence / 1000) s: a silent node makes no voter")
       }
     }
     let silent = row.silentVoters

@@ -183,7 +183,7 @@ import Testing
     try damage(node, at: node.history.count - 3)
     try cut(node, try #require(try openAtStart(node)))
     let newest = DataDirectoryTests.file(node.directory.current.generation)
-    node.files.flipBit(newest, offset: 40)
+    try DataDirectoryTests.damageBothCopies(newest, in: node.files)
     #expect(throws: OpenError.self) { try DataDirectoryTests.open(node.files) }
   }
 }

@@ -97,13 +97,25 @@ import Testing
     #expect(files.paths.map { files.contents($0) } == before)
   }
 
-  /// Every byte of the newest one, and every length.
+  /// A generation is in its file twice: a bit in each copy makes it unreadable.
+  static func damageBothCopies(_ file: String, in files: SimulatedFileSystem) throws {
+    let bytes = try #require(files.contents(file))
+    files.flipBit(file, offset: 40)
+    files.setContents(
+      file, try #require(files.contents(file)).enumerated().map { $0 == bytes.count / 2 + 40 ? $1 ^ 1 : $1 })
+  }
+
+  /// Every byte of both copies of the newest one, and every length.
   @Test func aDamagedNewestGenerationFallsBackWithANote() throws {
     let origin = SimulatedFileSystem()
     _ = try Self.directory(newest: 5, on: origin)
     let bytes = try #require(origin.contents(Self.file(5)))
+    let half = bytes.count / 2
     // A higher version, the last byte of the magic number, is a newer format: see below.
-    var damages = bytes.indices.map { i in bytes.enumerated().map { $0 == i ? ($0 == 7 ? 0 : $1 ^ 0x10) : $1 } }
+    func damaged(_ i: Int, of bytes: [UInt8]) -> [UInt8] {
+      bytes.enumerated().map { $0 == i ? (i % half == 7 ? 0 : $1 ^ 0x10) : $1 }
+    }
+    var damages = (0..<half).map { damaged($0 + half, of: damaged($0, of: bytes)) }
     damages += (0..<bytes.count).map { Array(bytes.prefix($0)) }
     damages.append(bytes + [0])
     for (i, damage) in damages.enumerated() {
@@ -119,6 +131,21 @@ import Testing
     }
   }
 
+  /// Every byte of either copy.
+  @Test func oneDamagedCopyOfAGenerationCostsNothing() throws {
+    let origin = SimulatedFileSystem()
+    _ = try Self.directory(newest: 5, on: origin)
+    let bytes = try #require(origin.contents(Self.file(5)))
+    for i in bytes.indices {
+      let files = origin.copy()
+      files.setContents(Self.file(5), bytes.enumerated().map { $0 == i ? $1 ^ 0x10 : $1 })
+      let (directory, notes) = try Self.open(files)
+      #expect(
+        directory.current.registry == [5] && notes.contains { $0.contains(DirectoryFile.name(5)) },
+        "byte \(i): \(notes)")
+    }
+  }
+
   @Test func aGenerationUnderAnotherNameIsNotUsed() throws {
     let files = SimulatedFileSystem()
     _ = try Self.directory(newest: 5, on: files)
@@ -131,7 +158,7 @@ import Testing
   @Test func withAllGenerationsDamagedItIsRefusedWithAdvice() throws {
     let files = SimulatedFileSystem()
     _ = try Self.directory(newest: 5, on: files)
-    for generation in Self.generations(files) { files.flipBit(Self.file(generation), offset: 30) }
+    for generation in Self.generations(files) { try Self.damageBothCopies(Self.file(generation), in: files) }
     let before = files.paths
     let error = #expect(throws: OpenError.self) { try Self.open(files) }
     let text = error?.description ?? ""

@@ -164,7 +164,8 @@ import Testing
     }
     func applier(lineage: NodeID) -> Applier {
       var applier = Applier()
-      _ = applier.step(.attach(place(7400)), now: at(0))
+      // A data set is given up by an order only.
+      _ = applier.step(.attach(place(7400), .ordered), now: at(0))
       _ = applier.step(.connected(Self.facts { $0.lineage = lineage }), now: at(0))
       _ = applier.step(.registerReply(Self.master()), now: at(0))
       _ = applier.step(.syncReply(Self.reply(begin)), now: at(0))

@@ -52,7 +52,9 @@ import Testing
         "2", "node-id", node(1).description, "position", "3:99@\(node(1))", "history", "1:1@\(node(1)),3:50", "lineage",
         node(9).description,
         "mode",
-        "partial", "resume", "0000000000000abc:7:4=100,2=0", "rewind-floor", "42",
+        "partial", "resume", "0000000000000abc:7:4=100,2=0", "rewind-floor", "42", "committed", "0", "accepts-cut",
+        "no",
+        "starts", "none",
       ])
   }
 
@@ -75,7 +77,7 @@ import Testing
   }
 
   @Test func deltaIsACapabilityThatAnOlderPeerDoesNotName() throws {
-    #expect(Capabilities.all.description == "lz4,zstd,files,delta,rewind")
+    #expect(Capabilities.all.description == "lz4,zstd,files,delta,rewind,proof,path")
     #expect(Capabilities(text: "lz4,delta") == [.lz4, .delta])
     #expect(!Capabilities(text: "lz4,zstd,files").contains(.delta))
   }

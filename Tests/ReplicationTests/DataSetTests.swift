@@ -49,11 +49,13 @@ import Testing
 
   @Test func anOrderHoldsOverRetriesForTheDataSetThatAnsweredFirstOnly() {
     var (applier, _) = meets(.ordered)
+    var now: UInt64 = 0
     func again(_ lineage: NodeID, _ facts: LocalFacts) -> ReplicationError.Code? {
-      _ = applier.step(.linkLost("cut"), now: at(10))
-      _ = applier.step(.tick, now: at(20_000))
-      _ = applier.step(.connected(facts), now: at(20_000))
-      _ = applier.step(.registerReply(ApplierTests.master { $0.lineage = lineage }), now: at(20_001))
+      now += 40_000
+      _ = applier.step(.linkLost("cut"), now: at(now))
+      _ = applier.step(.tick, now: at(now + 35_000))
+      _ = applier.step(.connected(facts), now: at(now + 35_000))
+      _ = applier.step(.registerReply(ApplierTests.master { $0.lineage = lineage }), now: at(now + 35_001))
       guard case .requestingPlan = applier.state else { return applier.lastError?.code }
       return nil
     }
@@ -64,9 +66,9 @@ import Testing
     // It has what was ordered: what the master has next is another matter.
     #expect(again(node(7), ApplierTests.facts { $0.lineage = Self.masters }) == .otherDataSet)
     // News of a master takes the order's place.
-    _ = applier.step(.attach(place(7500), .configured), now: at(30_000))
-    _ = applier.step(.connected(facts), now: at(30_000))
-    _ = applier.step(.registerReply(ApplierTests.master()), now: at(30_001))
+    _ = applier.step(.attach(place(7500), .configured), now: at(300_000))
+    _ = applier.step(.connected(facts), now: at(300_000))
+    _ = applier.step(.registerReply(ApplierTests.master()), now: at(300_001))
     #expect(applier.lastError?.code == .otherDataSet)
   }
 

@@ -96,7 +96,7 @@ import Testing
     var applier = ApplierTests.begun(Self.begin, facts: ApplierTests.facts { $0.appliedLSN = LSN(8) })
     #expect(
       applier.step(ApplierTests.frame(.heartbeat, .empty, last: 30, bytes: 0, committed: 9), now: at(1)).last
-        == .applyUpTo(LSN(9), clock: wall(0)))
+        == .applyUpTo(LSN(9), clock: wall(700)))
     _ = applier.step(.appliedAdvanced(LSN(9)), now: at(1))
     let actions = applier.step(
       Self.end {

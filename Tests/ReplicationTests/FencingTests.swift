@@ -12,9 +12,9 @@ import Testing
     }
   }
   /// Up to the point where the plan is asked for; the master says term 2.
-  static func registered(_ facts: LocalFacts) -> (Applier, [ApplierAction]) {
+  static func registered(_ facts: LocalFacts, _ reason: FollowReason = .configured) -> (Applier, [ApplierAction]) {
     var applier = Applier()
-    _ = applier.step(.attach(place(7400)), now: at(0))
+    _ = applier.step(.attach(place(7400), reason), now: at(0))
     _ = applier.step(.connected(facts), now: at(0))
     let actions = applier.step(.registerReply(ApplierTests.master()), now: at(0))
     return (applier, actions)
@@ -39,13 +39,18 @@ import Testing
     #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 3)).1) == .staleTerm)
     #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2)).1) == nil)
     // Of two masters of one term the one with the larger id counts; the master is of node 1's.
-    let (rival, other) = (reign(2, of: 3), reign(2, of: 0))
+    let (rival, lower) = (reign(2, of: 3), reign(2, of: 0))
     #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2) { $0.knownReign = rival }).1) == .staleTerm)
-    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2) { $0.knownReign = other }).1) == nil)
+    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2) { $0.knownReign = lower }).1) == nil)
     #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 2) { $0.knownReign = unowned(2) }).1) == nil)
     // The terms of another data set do not compare: an empty node, and one that is to take another data set over.
-    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 3) { $0.lineage = nil }).1) == nil)
-    #expect(Self.refusal(Self.registered(Self.facts(knownTerm: 3) { $0.lineage = node(8) }).1) == nil)
+    let empty = Self.facts(knownTerm: 3) {
+      ($0.lineage, $0.history, $0.durableLSN, $0.appliedLSN) = (nil, TermHistory(), .none, .none)
+    }
+    #expect(Self.refusal(Self.registered(empty).1) == nil)
+    let other = Self.facts(knownTerm: 3) { $0.lineage = node(8) }
+    #expect(Self.refusal(Self.registered(other, .ordered).1) == nil)
+    #expect(Self.refusal(Self.registered(other).1) == .otherDataSet, "without an order it is kept")
   }
 
   @Test func aVoteClosesTheLinkToTheOldMasterAtOnce() {

@@ -28,7 +28,7 @@ import Testing
     #expect(
       Array(Self.logFrame[24..<48]) == [3, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0])
     #expect(Self.logFrame.count == 64 + 12)
-    #expect(FrameType.allCases.map(\.rawValue) == Array(1...15))
+    #expect(FrameType.allCases.map(\.rawValue) == Array(1...18))
   }
 
   @Test(arguments: [1, 2, 3, 63, 64, 65, 100])
@@ -65,7 +65,7 @@ import Testing
     let log = Self.logFrame
     #expect(code(log) { $0[0] = 0 } == .badMagic)
     #expect(code(log) { $0[8] = 0 } == .unknownType)
-    #expect(code(log) { $0[8] = 16 } == .unknownType)
+    #expect(code(log) { $0[8] = 19 } == .unknownType)
     #expect(code(log) { $0[9] = 3 } == .badFlags)
     #expect(code(log) { $0[9] = 8 } == .badFlags)
     #expect(code(log) { $0[9] = 4 } == .badFlags)  // a part, but of three records

@@ -87,10 +87,17 @@ import Testing
       $0.slaveHistory = terms((7, 1))
     },
     Case(
-      name: "slave ahead of the master", choice: .full, start: 901,
+      name: "slave ahead of the master", choice: nil, start: 1001,
+      reason: "ends at LSN 1000 and the slave holds 50 records more of the same: this node must get them first"
+    ) {
+      $0.slavePosition = position(2, 1050)
+    },
+    Case(
+      name: "slave ahead of the master that may lose data", choice: .full, start: 901,
       reason: "left the master's at LSN 1000 and holds 50 records"
     ) {
       $0.slavePosition = position(2, 1050)
+      $0.slaveAcceptsCut = true
     },
     Case(
       name: "old master with a tail of its own", choice: .full, start: 901, reason: "at LSN 499 and holds 201 records"
@@ -149,10 +156,20 @@ import Testing
       $0.mode = .partial
     },
     Case(
-      name: "slave ahead of the master in the same term, rewind offered", choice: .partial, start: 1001,
-      reason: "left the master's at LSN 1000: it cuts 50 records"
+      name: "slave ahead of the master in the same term, rewind offered", choice: nil, start: 1001,
+      reason: "this node must get them first"
     ) {
       $0.slavePosition = position(2, 1050)
+      $0.logBytesAfterCommon = 0
+      $0.isRewindNegotiated = true
+      $0.slaveRewindFloor = LSN(1000)
+    },
+    Case(
+      name: "slave ahead of the master in the same term, rewind offered and data loss accepted", choice: .partial,
+      start: 1001, reason: "left the master's at LSN 1000: it cuts 50 records"
+    ) {
+      $0.slavePosition = position(2, 1050)
+      $0.slaveAcceptsCut = true
       $0.logBytesAfterCommon = 0
       $0.isRewindNegotiated = true
       $0.slaveRewindFloor = LSN(1000)
@@ -449,14 +466,15 @@ import Testing
     #expect(SyncPlanner.plan(Self.input { $0.masterCommitted = LSN(10) }).barrierLSN == LSN(900))
   }
 
-  /// Positions come from a slave: whatever it claims, there is a plan and no trap.
-  @Test func absurdPositionsGiveAPlan() {
+  /// Positions come from a slave: whatever it claims, there is a plan or a refusal that says why, and no trap.
+  @Test(arguments: [false, true]) func absurdPositionsGiveAPlan(acceptsCut: Bool) {
     for lsn: UInt64 in [UInt64.max, UInt64.max - 1, UInt64(1) << 63, 1001] as [UInt64] {
       for history in [terms((1, 1), (2, 500)), terms((.max, .max)), TermHistory(), terms((2, 500))] {
         let report = SyncPlanner.plan(
           Self.input {
             $0.slavePosition = position(2, lsn)
             $0.slaveHistory = history
+            $0.slaveAcceptsCut = acceptsCut
             $0.isRewindNegotiated = lsn % 2 == 0
             $0.slaveRewindFloor = LSN(1)
             $0.logBytesAfterCommon = .max
@@ -466,29 +484,11 @@ import Testing
             $0.resume = ResumeState(
               snapshot: SnapshotID(7), stagedLSN: LSN(.max), files: [.init(number: 1, bytes: .max)])
           })
-        #expect(report.mode != nil)
+        // Only where this node's log is the beginning of what is claimed, and nobody gave that up, nothing is sent.
+        let isRefused = report.refusal?.code == .syncImpossible && !acceptsCut && report.startLSN == LSN(1001)
+        #expect(report.mode != nil || isRefused)
         #expect(!report.lines.isEmpty)
       }
     }
-  }
-}
-
-@Suite struct TermHistoryUseTests {
-  @Test(
-    arguments: [
-      // own end, other's history, other's end, common
-      (100, [(1, 1), (2, 50)], 80, 80), (100, [(1, 1), (2, 50)], 200, 100), (100, [(1, 1)], 80, 49),
-      (100, [(1, 1)], 30, 30),
-      (100, [(1, 1), (3, 40)], 90, 39), (100, [(1, 1), (2, 50), (3, 60)], 90, 59), (100, [(5, 1)], 90, 0),
-      (100, [], 0, 0),
-    ] as [(UInt64, [(UInt32, UInt64)], UInt64, UInt64)])
-  func theLastCommonRecord(own: UInt64, other: [(UInt32, UInt64)], otherEnd: UInt64, common: UInt64) {
-    var entries: [TermHistory.Entry] = []
-    for (term, lsn) in other { entries.append(TermHistory.Entry(reign(term), firstLSN: LSN(lsn))) }
-    let history = TermHistory(entries)!
-    let found = SyncPlanner.commonLSN(
-      slavePosition: position(1, otherEnd), slaveHistory: history, slaveLineage: node(1), masterLast: LSN(own),
-      masterHistory: terms((1, 1), (2, 50)), masterLineage: node(1))
-    #expect(found == LSN(common))
   }
 }

@@ -12,8 +12,10 @@ import Testing
     _ = registry.step(.proved(RegistryTests.a, .data), now: at(0))
     #expect(registry.countingAcks.count == 1 && registry.list.slaves.count == 1)
     RegistryTests().streaming(&registry, RegistryTests.b, 1, hasShown: false)
+    #expect(registry.slave(node(1))?.state.link == RegistryTests.a, "the other was heard of a moment ago")
+    RegistryTests().streaming(&registry, RegistryTests.b, 1, hasShown: false, now: at(2000))
     #expect(registry.slave(node(1))?.state.link == RegistryTests.b && registry.countingAcks.isEmpty)
-    _ = registry.step(.proved(RegistryTests.a, .data), now: at(0))
+    _ = registry.step(.proved(RegistryTests.a, .data), now: at(2000))
     #expect(registry.countingAcks.isEmpty)
   }
 

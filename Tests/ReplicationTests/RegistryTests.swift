@@ -104,6 +104,7 @@ import Testing
     _ = registry.step(.register(Self.a, Self.request(1), Self.master()), now: at(5))
     let record = SyncRecord(mode: .delta, estimatedBytes: 1000, bytes: 1100, seconds: 0.4)
     #expect(registry.step(.synced(Self.a, record, LinkRatios(log: 0.5, delta: 0.25)), now: at(6)) == [])
+    _ = registry.step(.proved(Self.a, .log), now: at(6))
     _ = registry.step(.linkClosed(Self.a), now: at(7))
     #expect(registry.step(.synced(Self.a, record, LinkRatios(log: 0.1)), now: at(7)) == [])  // of a link that is gone
     _ = registry.step(.register(LinkID(9), Self.request(1), Self.master()), now: at(8))
@@ -196,6 +197,12 @@ import Testing
       _ = registry.step(.linkClosed(registry.slaves.compactMap(\.state.link).max()!), now: at(UInt64(n)))
       #expect(refusal(&registry, LinkID(UInt64(n)), Self.request(n)) == nil)
     }
+    #expect(registry.slaves.count == 2, "who only registered is forgotten with its connection")
+    for n in UInt8(50)...80 {
+      _ = registry.step(.linkClosed(registry.slaves.compactMap(\.state.link).max()!), now: at(UInt64(n)))
+      #expect(refusal(&registry, LinkID(UInt64(n)), Self.request(n)) == nil)
+      _ = registry.step(.proved(LinkID(UInt64(n)), .log), now: at(UInt64(n)))
+    }
     #expect(registry.slaves.count == 8)
     #expect(registry.slaves.map(\.id) == registry.slaves.map(\.id).sorted())
   }
@@ -210,12 +217,14 @@ import Testing
     #expect(error.code == .notRegistered)
   }
 
-  func streaming(_ registry: inout Registry, _ link: LinkID, _ n: UInt8, hasShown: Bool = true) {
-    _ = registry.step(.register(link, Self.request(n), Self.master()), now: at(0))
-    _ = registry.step(.planned(link, Self.plan(), pinFrom: LSN(901)), now: at(0))
-    _ = registry.step(.sent(link, upTo: LSN(1000), fileBytes: 0), now: at(0))
-    _ = registry.step(.streaming(link), now: at(0))
-    if hasShown { _ = registry.step(.proved(link, .log), now: at(0)) }
+  func streaming(
+    _ registry: inout Registry, _ link: LinkID, _ n: UInt8, hasShown: Bool = true, now: Tick = at(0)
+  ) {
+    _ = registry.step(.register(link, Self.request(n), Self.master()), now: now)
+    _ = registry.step(.planned(link, Self.plan(), pinFrom: LSN(901)), now: now)
+    _ = registry.step(.sent(link, upTo: LSN(1000), fileBytes: 0), now: now)
+    _ = registry.step(.streaming(link), now: now)
+    if hasShown { _ = registry.step(.proved(link, .log), now: now) }
   }
 
   @Test func anAckBeyondWhatWasSentEndsTheLinkAndCountsNothing() {
@@ -259,6 +268,8 @@ import Testing
       registry.step(
         .acked(Self.a, Ack(durableLSN: LSN(1000), appliedLSN: LSN(1000), fileBytes: 100_000_000)), now: at(1)) == [])
     #expect(registry.countingAcks.isEmpty, "it has shown nothing yet")
+    let shown = registry.step(.proved(Self.a, .log), now: at(1))
+    #expect(shown == [.persist, .broadcastSlaveList(registry.list)], "from now on it belongs to the row")
     #expect(registry.step(.proved(Self.a, .log), now: at(1)) == [])
     #expect(registry.countingAcks == [SlaveAck(id: node(1), durableLSN: LSN(1000))])
     // And a full sync's slave may not claim its old LSNs before anything was sent.
@@ -429,14 +440,15 @@ import Testing
       .register(Self.a, Self.request(1) { $0.isVoter = true }, Self.master { $0.isVoter = true }), now: at(0))
     _ = registry.step(.register(Self.b, Self.request(2), Self.master { $0.isVoter = true }), now: at(0))
     #expect(registry.list.master == .init(id: node(100), address: place(7400), isVoter: true))
-    #expect(registry.list.slaves.map(\.isVoter) == [true, false])
-    streaming(&registry, Self.b, 2)
+    #expect(registry.list.slaves.isEmpty, "they have shown nothing yet")
+    streaming(&registry, Self.b, 2, hasShown: false)
     _ = registry.step(.planned(Self.a, Self.plan(), pinFrom: LSN(901)), now: at(0))
     _ = registry.step(.streaming(Self.a), now: at(0))
     #expect(registry.countingAcks == [])
     _ = registry.step(.proved(Self.a, .data), now: at(0))
     _ = registry.step(.proved(Self.b, .log), now: at(0))
     #expect(registry.countingAcks.map(\.id) == [node(1), node(2)])
+    #expect(registry.list.slaves.map(\.isVoter) == [true, false])
     #expect(
       registry.voterFacts.map(\.hasShownData) == [true, false]
         && registry.voterFacts.map(\.wantsToVote) == [true, false])

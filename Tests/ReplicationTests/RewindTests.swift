@@ -23,9 +23,12 @@ import Testing
     change(&reply)
     return reply
   }
-  static func asked(_ facts: LocalFacts = facts(), _ change: (inout RegisterReply) -> Void = { _ in }) -> Applier {
+  static func asked(
+    _ facts: LocalFacts = facts(), _ change: (inout RegisterReply) -> Void = { _ in },
+    reason: FollowReason = .configured
+  ) -> Applier {
     var applier = Applier()
-    _ = applier.step(.attach(place(7400)), now: at(0))
+    _ = applier.step(.attach(place(7400), reason), now: at(0))
     _ = applier.step(.connected(facts), now: at(0))
     _ = applier.step(.registerReply(ApplierTests.master(change)), now: at(0))
     return applier
@@ -128,7 +131,11 @@ import Testing
     #expect(refusal(Self.reply(to: 0)) == .planMismatch)
     #expect(refusal(Self.reply { $0.startLSN = LSN(16) }) == .planMismatch)
     #expect(refusal(Self.reply { $0.mode = .full }) == .planMismatch)
-    #expect(refusal(Self.reply(), Self.facts { $0.lineage = node(8) }) == .otherLineage)
+    // Of another data set: not reached without an order, and with one nothing is cut.
+    let other = Self.facts { $0.lineage = node(8) }
+    #expect(Self.asked(other).lastError?.code == .otherDataSet)
+    var ordered = Self.asked(other, reason: .ordered)
+    #expect(FencingTests.refusal(ordered.step(.syncReply(Self.reply()), now: at(1))) == .otherLineage)
     #expect(refusal(Self.reply(), Self.facts()) { $0.history = terms((3, 1)) } == .rewindRefused)
     // What a quorum had is cut only if the operator gives it up.
     #expect(refusal(Self.reply(), Self.facts { $0.securedLSN = LSN(15) }) == .rewindRefused)
@@ -186,13 +193,28 @@ import Testing
     }
   }
 
-  @Test func aSlaveAheadOfItsMasterInTheSameTermCutsToo() {
+  private func ahead() -> StreamHarness {
     let pair = StreamHarness(masterLast: 60)
     pair.seedSlave(upTo: 60)
     for lsn in UInt64(61)...63 { pair.ownLog[lsn] = StreamHarness.record(lsn, 2) }
     pair.facts.durableLSN = LSN(63)
     pair.facts.appliedLSN = LSN(60)
     pair.facts.rewindFloor = LSN(60)
+    return pair
+  }
+
+  /// Its master has still to get the rest itself (decision 0031).
+  @Test func aSlaveAheadOfItsMasterInTheSameTermCutsNothing() {
+    let pair = ahead()
+    pair.start()
+    for _ in 0..<400 { pair.turn() }
+    #expect(pair.lostLog.isEmpty && pair.swaps == 0 && pair.ownLog.count == 63 && !pair.applier.isInSync)
+    #expect(pair.lastReport?.refusal?.code == .syncImpossible)
+  }
+
+  @Test func aSlaveAheadOfItsMasterInTheSameTermCutsWhereDataLossIsAccepted() {
+    let pair = ahead()
+    pair.facts.acceptDataLoss = true
     pair.start()
     pair.run { pair.isSettled }
     pair.expectEqual(from: 1)

@@ -65,6 +65,7 @@ final class ScenarioRunner {
     }
     input.isRewindNegotiated = command.has("rewind-floor")
     input.slaveRewindFloor = command.optionalLSN("rewind-floor")
+    input.slaveAcceptsCut = command.flag("accepts-cut")
     if command.has("tombstones-from") {
       input.delta = .init(
         liveBytes: command.number("live-bytes", 1_000_000), liveRecords: 10,

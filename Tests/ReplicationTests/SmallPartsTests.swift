@@ -101,6 +101,7 @@ import Testing
   @Test func theAppliedClockIsNeverNewerThanWhatIsApplied() {
     var clocks = AppliedClock()
     for lsn in UInt64(1)...5000 { clocks.received(upTo: LSN(lsn), clock: wall(lsn * 20)) }
+    clocks.heard(wall(100_000), committed: LSN(5000), applied: .none)
     clocks.applied(upTo: LSN(10))
     #expect(clocks.applied == wall(200) && clocks.newest == wall(100_000))
     clocks.applied(upTo: LSN(4999))

@@ -223,6 +223,7 @@ final class StreamHarness {
       input.slaveLineage = request.lineage
       input.resume = request.resume
       input.slaveRewindFloor = request.rewindFloor
+      input.slaveAcceptsCut = request.acceptsCut
       input.isRewindNegotiated = registry.slave(request.id)?.capabilities.contains(.rewind) ?? false
       input.masterLast = LSN(masterLast)
       input.masterHistory = masterHistory

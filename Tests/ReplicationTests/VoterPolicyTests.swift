@@ -63,7 +63,7 @@ import Testing
   @Test func noVoterIsAddedWhileAnotherIsSilentAndTheCommandIsNamed() {
     var policy = VoterPolicy()
     let step = policy.next(Self.row([1, 2, 3], [Self.here(2), Self.away(3), Self.here(4)]))
-    #expect(Self.why(step).contains("MS_VOTER \(node(3)) no") && Self.why(step).contains("127.0.0.1:7403"))
+    #expect(Self.why(step).contains("MS_VOTER \(node(3)) no") && Self.why(step).contains("10.0.0.1:7403"))
     #expect(throws: ReplicationError.self) {
       try policy.add(node(4), Self.row([1, 2, 3], [Self.here(2), Self.away(3), Self.here(4)]))
     }
