@@ -122,7 +122,11 @@ extension Succession {
 
 extension NodeCore {
   /// What this node waits for before it joins its row; nil: it does not.
-  package var waitsForPeers: String? { joining.withLock { $0 } }
+  package var waitsForPeers: String? {
+    // An order that gave the node a role ended the wait, also before the runner looked again.
+    guard !isMaster, replication.upstream.view.master == nil else { return nil }
+    return joining.withLock { $0 }
+  }
 
   /// The row is named, and this node has no data that would tell it more.
   var asksPeers: Bool {

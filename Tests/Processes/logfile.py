@@ -44,6 +44,13 @@ def records_at(data):
     return struct.unpack_from("<I", data, 24)[0] if data[:5] == b"PLDAT" else SEGMENT_HEADER
 
 
+def reach(directory):
+    """Up to which LSN the log was on disk, as the file `reach` of a data directory tells."""
+    data = (directory / "reach").read_bytes()
+    slots = [struct.unpack_from("<QQQQQ", data, at) for at in (0, 4096) if data[at : at + 5] == b"PLRCH"]
+    return max(slots, key=lambda slot: slot[1])[4]
+
+
 def end_of_log(path):
     """Offset behind the last record."""
     last = records(path)[-1:]

@@ -67,7 +67,6 @@ def test_one_client_cannot_starve_the_others_of_its_loop(cluster):
                 pass
         took = time.monotonic() - began
     assert longest < max(0.5, took / 4), f"one read took {longest:.2f} s of {took:.2f} s, {count} reads"
-    assert count > 20
     assert peak.bytes < 400 << 20, f"{peak.bytes >> 20} MiB"
 
 
