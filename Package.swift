@@ -50,7 +50,7 @@ let package = Package(
     .target(
       name: "Node",
       dependencies: [
-        "Core", "LogStore", "Replication", .product(name: "Logging", package: "swift-log"),
+        "Core", "RESP", "LogStore", "Replication", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: fast),
     .target(
@@ -62,7 +62,7 @@ let package = Package(
 
     .target(
       name: "PacelineClient",
-      dependencies: nio,
+      dependencies: nio + ["RESP"],
       swiftSettings: fast),
     .target(
       name: "PacelineServer",
@@ -75,7 +75,7 @@ let package = Package(
     .executableTarget(
       name: "paceline",
       dependencies: nio + [
-        "Core", "LogStore", "PacelineServer", "PacelineClient", "Simulator",
+        "Core", "RESP", "LogStore", "PacelineServer", "PacelineClient", "Simulator",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -90,11 +90,12 @@ let package = Package(
       name: "ReplicationTests", dependencies: ["Core", "Replication", "CLZ4", "CZstd"], exclude: ["Scenarios"]),
     .testTarget(name: "LogStoreTests", dependencies: ["Core", "LogStore", "Simulator"]),
     .testTarget(name: "CommandsTests", dependencies: ["Core", "RESP", "LogStore", "Commands", "Simulator"]),
-    .testTarget(name: "SimulatorTests", dependencies: ["Core", "LogStore", "Node", "Replication", "Simulator"]),
+    .testTarget(
+      name: "SimulatorTests", dependencies: ["Core", "RESP", "LogStore", "Node", "Replication", "Simulator"]),
     .testTarget(name: "NodeTests", dependencies: ["Core", "LogStore", "Node", "Simulator"]),
     .testTarget(
       name: "PacelineClientTests",
-      dependencies: nio + ["PacelineClient", .product(name: "NIOConcurrencyHelpers", package: "swift-nio")]),
+      dependencies: nio + ["RESP", "PacelineClient", .product(name: "NIOConcurrencyHelpers", package: "swift-nio")]),
     .testTarget(
       name: "PacelineServerTests",
       dependencies: [

@@ -453,7 +453,7 @@ package final class Succession: @unchecked Sendable {
 
   func call(
     _ arguments: [String], _ address: NodeAddress,
-    _ done: @escaping (Result<HandshakeDecoder.Reply, ReplicationError>) -> Void
+    _ done: @escaping (Result<PeerReply, ReplicationError>) -> Void
   ) {
     PeerCall.send(
       arguments, to: address, host: host, loop: loop, timeoutMilliseconds: Self.callMilliseconds, done: done)
@@ -470,7 +470,7 @@ package final class Succession: @unchecked Sendable {
   }
 
   private static func elements(
-    _ result: Result<HandshakeDecoder.Reply, ReplicationError>
+    _ result: Result<PeerReply, ReplicationError>
   ) throws(ReplicationError) -> [String] {
     guard case .elements(let elements) = try result.get() else {
       throw ReplicationError(.syntax, "an unexpected reply")

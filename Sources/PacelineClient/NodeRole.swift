@@ -1,3 +1,5 @@
+import RESP
+
 /// What a node says about itself when asked `ROLE`.
 public enum NodeRole: Hashable, Sendable {
   case master(slaves: [NodeAddress])

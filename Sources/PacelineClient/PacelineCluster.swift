@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import RESP
 
 /// A master and its slaves as one store: writes go to the master, reads to the slaves in turn.
 ///

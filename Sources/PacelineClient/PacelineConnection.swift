@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import RESP
 
 /// One TCP connection to one node. Commands may be sent from any task at any time; they are pipelined in the order in
 /// which they were called, and each gets its own reply.
@@ -18,7 +19,7 @@ public final class PacelineConnection: Sendable {
     public var replyTimeout: Duration? = .seconds(30)
     /// Commands that may wait for their replies at once; one more is refused. Default 65,536.
     public var inFlightMax = 65_536
-    public var replyLimits = ReplyDecoder.Limits()
+    public var replyLimits = ReplyLimits()
     public init() {}
   }
 
@@ -127,6 +128,7 @@ private final class CommandHandler: ChannelDuplexHandler {
   private let address: NodeAddress
   private let options: PacelineConnection.Options
   private var decoder: ReplyDecoder
+  private var requests = RequestBuffer()
   private var received = ByteBuffer()
   private var waiting = CircularBuffer<Waiting>()
   private var inFlight = 0
@@ -151,8 +153,10 @@ private final class CommandHandler: ChannelDuplexHandler {
       promise?.succeed()
       return
     }
-    var buffer = context.channel.allocator.buffer(capacity: 256)
-    for arguments in request.batch { RESPCommand.write(arguments, to: &buffer) }
+    for arguments in request.batch { requests.command(arguments) }
+    var buffer = context.channel.allocator.buffer(capacity: requests.bytes.count)
+    buffer.writeBytes(requests.bytes)
+    requests.removeAll()
     inFlight += request.batch.count
     waiting.append(
       Waiting(
@@ -171,12 +175,21 @@ private final class CommandHandler: ChannelDuplexHandler {
     } else {
       received.writeBuffer(&bytes)
     }
-    do throws(ReplyDecoder.Malformed) {
-      while let reply = try decoder.next(from: &received) { deliver(reply, context) }
+    do throws(MalformedReply) {
+      while let reply = try nextReply() { deliver(reply, context) }
       received.discardReadBytes()
     } catch {
       giveUp(context, error.description)
     }
+  }
+
+  private func nextReply() throws(MalformedReply) -> RESPValue? {
+    let found = received.withUnsafeReadableBytes { bytes in
+      Result { () throws(MalformedReply) in try decoder.next(bytes) }
+    }
+    guard let (reply, byteCount) = try found.get() else { return nil }
+    received.moveReaderIndex(forwardBy: byteCount)
+    return reply
   }
 
   private func deliver(_ reply: RESPValue, _ context: ChannelHandlerContext) {

@@ -2,6 +2,7 @@
 import Core
 import LogStore
 import Node
+import RESP
 
 /// One command of a client, from its sending to what the checkers made of it.
 final class ClientCommand {
@@ -60,7 +61,7 @@ final class ClientCommand {
   /// What it is and its first key, for messages.
   var name: String { keys.isEmpty ? kind.rawValue : kind.rawValue + " " + keys[0] }
   /// EXEC: a command of the transaction that answered an error (its record was damaged) wrote nothing, the others did.
-  func leaveOut(refused replies: [RESPText.Reply]) {
+  func leaveOut(refused replies: [RESPValue]) {
     guard replies.count == keys.count else { return }
     let done = replies.indices.filter { if case .error = replies[$0] { false } else { true } }
     (keys, values) = (done.map { keys[$0] }, done.map { values[$0] })
@@ -233,6 +234,7 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
   private(set) var replied = 0
   /// COMMIT LEVEL of this connection.
   private(set) var level = RecordLevel.async
+  private var decoder = ReplyDecoder()
   private var isEnded = false
   /// All replies are there, or none will come.
   var idle: () -> Void = {}
@@ -251,7 +253,7 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
     for command in batch { command.line = line }
     commands += batch
     simulation.sent(batch)
-    connection?.send(RESPText.encode(batch.map(\.words)))
+    connection?.send(RequestBuffer.encoded(batch.map(\.words)))
   }
 
   func opened(_ connection: any NodeConnection) {
@@ -273,13 +275,12 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
   }
 
   func received(_ bytes: UnsafeRawBufferPointer) -> Int {
-    let all = Array(bytes)
     var at = 0
-    while at < all.count, let (reply, next) = RESPText.reply(all, at) {
-      at = next
+    while let (reply, byteCount) = try? decoder.next(UnsafeRawBufferPointer(rebasing: bytes[at...])) {
+      at += byteCount
       guard replied < commands.count else {
         simulation.report(Violation("too many replies", "node \(node)"))
-        return all.count
+        return bytes.count
       }
       let command = commands[replied]
       replied += 1
@@ -289,7 +290,7 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
       if command.kind == .select, case .error = reply {
         end()
         idle()
-        return all.count
+        return bytes.count
       }
       if replied == commands.count { idle() }
     }
@@ -302,7 +303,11 @@ final class ClientLink: ConnectionReceiver, CommandObserver {
     ranCount += 1
     if command.kind == .setLevel { level = RecordLevel(text: command.values[0]) }
     command.level = level
-    if command.kind == .exec, case .array(let parts)? = RESPText.reply(reply, 0)?.0 { command.leaveOut(refused: parts) }
+    if command.kind == .exec {
+      var decoder = ReplyDecoder()
+      let parsed = reply.withUnsafeBytes { try? decoder.next($0)?.value }
+      if case .array(let parts)? = parsed { command.leaveOut(refused: parts) }
+    }
     simulation.ran(command, on: node, appendedBefore: appendedBefore, appendedAfter: appendedAfter)
   }
 }

@@ -1,6 +1,7 @@
 // Raw memory: received bytes are copied.
 import Core
 import Node
+import RESP
 import Replication
 
 /// A client that registers at the master as a slave that votes, takes the stream and acknowledges all that it hears of
@@ -15,6 +16,7 @@ final class SimulatedLiar: ConnectionReceiver, @unchecked Sendable {
   private var random: SplitMix64
   private var connection: (any NodeConnection)?
   private var state = State.idle
+  private var replies = ReplyDecoder()
   private var decoder = FrameDecoder()
   private var isStopped = false
   private var id = NodeID.unknown
@@ -34,6 +36,7 @@ final class SimulatedLiar: ConnectionReceiver, @unchecked Sendable {
     if random.chance(30) || id == .unknown {
       id = NodeID(random: (0..<NodeID.byteCount).map { _ in UInt8(truncatingIfNeeded: random.next()) })
     }
+    replies = ReplyDecoder()
     decoder = FrameDecoder()
     state = .registering
     simulation.network.connect(from: site, to: simulation.masterNumber, on: loop, to: self)
@@ -54,7 +57,7 @@ final class SimulatedLiar: ConnectionReceiver, @unchecked Sendable {
     let request = RegisterRequest(
       id: id, address: SimulatedNode.address(900 + number), capabilities: random.chance(50) ? .all : [], hasData: false,
       last: .none, lineage: nil, isVoter: true)
-    connection.send(RESPText.encode([["MS_REGISTER_SLAVE"] + request.arguments]))
+    connection.send(RequestBuffer.encoded([["MS_REGISTER_SLAVE"] + request.arguments]))
   }
 
   func closed(_ reason: String) {
@@ -67,13 +70,13 @@ final class SimulatedLiar: ConnectionReceiver, @unchecked Sendable {
     switch state {
     case .idle: return bytes.count
     case .registering, .syncing:
-      guard let (reply, next) = RESPText.reply(Array(bytes), 0) else { return 0 }
+      guard let (reply, byteCount) = try? replies.next(bytes) else { return 0 }
       if case .error = reply {
         connection?.close()
         return bytes.count
       }
       answer()
-      return next
+      return byteCount
     case .streaming: return lie(bytes)
     }
   }
@@ -82,7 +85,7 @@ final class SimulatedLiar: ConnectionReceiver, @unchecked Sendable {
     if state == .registering {
       state = .syncing
       let request = SyncRequest(id: id, position: .none, history: TermHistory(), lineage: nil, mode: .partial)
-      connection?.send(RESPText.encode([["MS_SYNC_SLAVE"] + request.arguments]))
+      connection?.send(RequestBuffer.encoded([["MS_SYNC_SLAVE"] + request.arguments]))
     } else {
       state = .streaming
     }

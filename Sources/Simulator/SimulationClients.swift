@@ -1,6 +1,7 @@
 import Core
 import LogStore
 import Node
+import RESP
 
 // What clients tell: what they sent, what ran where, and what they were answered.
 extension Simulation {
@@ -47,15 +48,15 @@ extension Simulation {
     }
   }
 
-  func replied(_ command: ClientCommand, _ reply: RESPText.Reply) {
+  func replied(_ command: ClientCommand, _ reply: RESPValue) {
     command.completedAt = queue.now
     open.removeAll { $0 === command }
-    if case .error(let text) = reply {
-      if text.hasPrefix("UNCERTAIN") || text.hasPrefix("SYNCTIMEOUT") {
+    if case .error(let error) = reply {
+      if error.code == "UNCERTAIN" || error.code == "SYNCTIMEOUT" {
         command.completedAt = nil
         open.append(command)
       } else if !command.positions.isEmpty, command.kind != .queuedSet {
-        report(Violation("refused and done", "\(command.name): \(text)"))
+        report(Violation("refused and done", "\(command.name): \(error)"))
       }
       return
     }
@@ -68,7 +69,7 @@ extension Simulation {
       }
     }
     if command.writes, command.positions.isEmpty, !command.mayChangeNothing,
-      reply != .bulk(nil) || command.kind != .exec
+      reply != .null || command.kind != .exec
     {
       report(Violation("acknowledged and not done", "\(command.name): \(reply)"))
     }
@@ -99,19 +100,16 @@ extension Simulation {
   }
 
   /// What a reply tells of keys.
-  private func seen(_ command: ClientCommand, _ reply: RESPText.Reply) -> [(String, String?)] {
-    switch (command.kind, reply) {
-    case (.get, .bulk(let value)), (.exchange, .bulk(let value)): [(command.keys[0], value)]
-    case (.getMany, .array(let parts)):
-      zip(command.keys, parts).map { key, part in
-        if case .bulk(let value) = part { (key, value) } else { (key, nil) }
-      }
-    default: []
+  private func seen(_ command: ClientCommand, _ reply: RESPValue) -> [(String, String?)] {
+    switch command.kind {
+    case .get, .exchange: reply.held.map { [(command.keys[0], $0)] } ?? []
+    case .getMany: zip(command.keys, reply.elements ?? []).map { key, part in (key, part.held ?? nil) }
+    case .set, .delete, .setMany, .setExpiring, .multi, .queuedSet, .exec, .select, .setLevel, .setTableLevel: []
     }
   }
 
   /// Adds a command to the histories of its keys.
-  func note(_ command: ClientCommand, reply: RESPText.Reply?) {
+  func note(_ command: ClientCommand, reply: RESPValue?) {
     func add(_ key: String, _ kind: RegisterOperation.Kind) {
       guard !SimulatedKey.mayExpire(key) else { return }
       let operation = RegisterOperation(
@@ -131,9 +129,20 @@ extension Simulation {
       if case .integer(let count)? = reply { add(command.keys[0], .delete(existed: count == 1)) }
       if reply == nil { add(command.keys[0], .delete(existed: nil)) }
     case .exchange:
-      if case .bulk(let old)? = reply { add(command.keys[0], .exchange(new: id(command.values[0]), old: id(old))) }
+      if let old = reply?.held { add(command.keys[0], .exchange(new: id(command.values[0]), old: id(old))) }
       if reply == nil { add(command.keys[0], .exchange(new: id(command.values[0]), old: nil)) }
     case .setExpiring, .multi, .queuedSet, .select, .setLevel, .setTableLevel: break
+    }
+  }
+}
+
+extension RESPValue {
+  /// What a key holds by this reply; the outer nil if the reply tells nothing of it.
+  fileprivate var held: String?? {
+    switch self {
+    case .bulk: .some(string)
+    case .null: .some(nil)
+    case .simple, .error, .integer, .array, .map, .set, .push, .double, .boolean, .bigNumber, .verbatim: nil
     }
   }
 }

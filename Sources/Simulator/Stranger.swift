@@ -1,6 +1,7 @@
 // Raw memory: received bytes are copied.
 import Core
 import Node
+import RESP
 import Replication
 
 /// Somebody who has the password and is no node: sends one message of nodes to a node, with numbers from the edges.
@@ -20,6 +21,7 @@ final class Stranger: ConnectionReceiver {
   /// Goes on with frames when the stream begins.
   private var isSlave = false
   private var repliesLeft = 0
+  private var replies = ReplyDecoder()
 
   init(simulation: Simulation, pick: Int) {
     self.simulation = simulation
@@ -44,7 +46,7 @@ final class Stranger: ConnectionReceiver {
     let messages = messages()
     for message in messages { simulation.trace("a stranger tells node \(target): \(message.joined(separator: " "))") }
     repliesLeft = messages.count
-    connection.send(RESPText.encode(messages))
+    connection.send(RequestBuffer.encoded(messages))
   }
   func writabilityChanged(_ isWritable: Bool) {}
   func closed(_ reason: String) {
@@ -53,17 +55,16 @@ final class Stranger: ConnectionReceiver {
   }
 
   func received(_ bytes: UnsafeRawBufferPointer) -> Int {
-    let all = Array(bytes)
-    guard repliesLeft > 0 else { return all.count }
+    guard repliesLeft > 0 else { return bytes.count }
     var at = 0
-    while repliesLeft > 0, at < all.count, let (reply, next) = RESPText.reply(all, at) {
-      at = next
+    while repliesLeft > 0, let (reply, byteCount) = try? replies.next(UnsafeRawBufferPointer(rebasing: bytes[at...])) {
+      at += byteCount
       repliesLeft -= 1
       if repliesLeft > 0 { continue }
       if case .error = reply { continue }
       if isSlave { acknowledge() }
     }
-    return repliesLeft > 0 ? at : all.count
+    return repliesLeft > 0 ? at : bytes.count
   }
 
   // MARK: What it says

@@ -93,6 +93,17 @@ import Testing
     expectNone(offenders)
   }
 
+  /// One reader and one writer of RESP: nobody else puts a length before a string.
+  @Test func onlyTheProtocolModuleFramesStrings() {
+    var offenders: [String] = []
+    for source in sources where source.module != "RESP" {
+      for (i, line) in source.lines.enumerated() where line.contains(/"[$*](?:\\\(|\d+\\r)/) {
+        offenders.append("\(source.path):\(i + 1)")
+      }
+    }
+    expectNone(offenders)
+  }
+
   @Test func noFileOutgrowsItsDuty() throws {
     let all = try sources + SwiftSource.all(below: "Tests") + SwiftSource.all(below: "Benchmarks")
     expectNone(all.filter { $0.lineCount > Self.fileLinesMax }.map { "\($0.path) has \($0.lineCount) lines" })

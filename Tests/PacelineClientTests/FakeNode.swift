@@ -2,6 +2,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import PacelineClient
+import RESP
 
 /// A server on a loopback port of its own that answers commands by a function, over real sockets and in this process.
 final class FakeNode: Sendable {
@@ -56,7 +57,10 @@ final class FakeNode: Sendable {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       var bytes = unwrapInboundIn(data)
       received.writeBuffer(&bytes)
-      while let command = (try? decoder.next(from: &received))?.elements?.compactMap(\.string) {
+      while let (value, byteCount) = received.withUnsafeReadableBytes({ try? decoder.next($0) }),
+        let command = value.elements?.compactMap(\.string)
+      {
+        received.moveReaderIndex(forwardBy: byteCount)
         log.withLockedValue { $0.append(command) }
         switch answer(command) {
         case .bytes(let text): context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)

@@ -1,4 +1,5 @@
 import Core
+import RESP
 import Testing
 
 @testable import Simulator
@@ -13,10 +14,10 @@ import Testing
 
   @Test func whatATransactionRefusedWroteNothing() {
     let command = ClientCommand(.exec, ["a", "b"], ["1:", "2:"], sentAt: 0)
-    command.leaveOut(refused: [.error("CORRUPT"), .status("OK")])
+    command.leaveOut(refused: [.error(.init("CORRUPT")), .simple("OK")])
     #expect(command.keys == ["b"] && command.values == ["2:"])
     #expect(command.records == 1 && !command.mayChangeNothing)
-    command.leaveOut(refused: [.error("CORRUPT")])
+    command.leaveOut(refused: [.error(.init("CORRUPT"))])
     #expect(command.records == 0 && command.mayChangeNothing)
   }
 

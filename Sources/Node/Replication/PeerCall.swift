@@ -1,5 +1,6 @@
 // Raw memory: replies are read where the socket's bytes lie.
 import Core
+import RESP
 import Replication
 
 /// One command to another node over a connection of its own, and its reply. On one loop.
@@ -7,12 +8,13 @@ final class PeerCall: ConnectionReceiver, @unchecked Sendable {
   // Safe to share: everything is touched on `loop` only.
   private let arguments: [String]
   private let password: String?
-  private var done: ((Result<HandshakeDecoder.Reply, ReplicationError>) -> Void)?
+  private var done: ((Result<PeerReply, ReplicationError>) -> Void)?
   private var connection: (any NodeConnection)?
   private var isAuthenticated = false
+  private var replies = PeerReplyDecoder()
 
   private init(
-    _ arguments: [String], password: String?, done: @escaping (Result<HandshakeDecoder.Reply, ReplicationError>) -> Void
+    _ arguments: [String], password: String?, done: @escaping (Result<PeerReply, ReplicationError>) -> Void
   ) {
     self.arguments = arguments
     self.password = password
@@ -22,7 +24,7 @@ final class PeerCall: ConnectionReceiver, @unchecked Sendable {
   /// Calls `done` on the loop, once: with the reply, or why there is none within the time.
   static func send(
     _ arguments: [String], to address: NodeAddress, host: any NodeHost, loop: any WorkLoop,
-    timeoutMilliseconds: UInt64, done: @escaping (Result<HandshakeDecoder.Reply, ReplicationError>) -> Void
+    timeoutMilliseconds: UInt64, done: @escaping (Result<PeerReply, ReplicationError>) -> Void
   ) {
     let call = PeerCall(arguments, password: host.nodeConfiguration.peerPassword, done: done)
     host.connect(address, on: loop, to: call)
@@ -37,17 +39,17 @@ final class PeerCall: ConnectionReceiver, @unchecked Sendable {
   func opened(_ connection: any NodeConnection) {
     guard done != nil else { return connection.close() }
     self.connection = connection
-    if let password { connection.send(HandshakeDecoder.encode(["AUTH", password])) } else { authenticated() }
+    if let password { connection.send(RequestBuffer.encoded([["AUTH", password]])) } else { authenticated() }
   }
 
   private func authenticated() {
     isAuthenticated = true
-    connection?.send(HandshakeDecoder.encode(arguments))
+    connection?.send(RequestBuffer.encoded([arguments]))
   }
 
   func received(_ bytes: UnsafeRawBufferPointer) -> Int {
-    do {
-      guard let (reply, consumed) = try HandshakeDecoder.next(Array(bytes)) else { return 0 }
+    do throws(PeerReplyDecoder.Malformed) {
+      guard let (reply, consumed) = try replies.next(bytes) else { return 0 }
       switch reply {
       // A node without a password says so to AUTH; it goes on all the same.
       case _ where !isAuthenticated: authenticated()
@@ -63,7 +65,7 @@ final class PeerCall: ConnectionReceiver, @unchecked Sendable {
 
   func closed(_ reason: String) { finish(.failure(ReplicationError(.linkLost, singleLine(reason, bytesMax: 256)))) }
 
-  private func finish(_ result: Result<HandshakeDecoder.Reply, ReplicationError>) {
+  private func finish(_ result: Result<PeerReply, ReplicationError>) {
     guard let done else { return }
     self.done = nil
     connection?.close()

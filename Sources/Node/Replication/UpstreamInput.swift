@@ -6,6 +6,7 @@ import Replication
 final class UpstreamInput: ConnectionReceiver {
   private let link: UpstreamLink
   private let connection: Int
+  private var replies = PeerReplyDecoder()
   private var decoder = FrameDecoder()
 
   init(link: UpstreamLink, connection: Int) {
@@ -30,8 +31,8 @@ final class UpstreamInput: ConnectionReceiver {
   }
 
   private func reply(_ bytes: UnsafeRawBufferPointer) -> Int {
-    do {
-      guard let (reply, consumed) = try HandshakeDecoder.next(Array(bytes)) else { return 0 }
+    do throws(PeerReplyDecoder.Malformed) {
+      guard let (reply, consumed) = try replies.next(bytes) else { return 0 }
       link.handshake(connection, reply)
       return consumed
     } catch {

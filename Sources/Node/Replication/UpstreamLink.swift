@@ -2,6 +2,7 @@
 import Core
 import LogStore
 import Logging
+import RESP
 import Replication
 import Synchronization
 
@@ -301,7 +302,7 @@ package final class UpstreamLink: @unchecked Sendable {
   }
 
   private func send(_ arguments: [String]) {
-    wire?.send(HandshakeDecoder.encode(arguments))
+    wire?.send(RequestBuffer.encoded([arguments]))
   }
 
   private func closeLink(_ error: ReplicationError) {
@@ -320,7 +321,7 @@ package final class UpstreamLink: @unchecked Sendable {
     }
   }
 
-  func handshake(_ number: Int, _ reply: HandshakeDecoder.Reply) {
+  func handshake(_ number: Int, _ reply: PeerReply) {
     guard number == connection else { return }
     do throws(ReplicationError) {
       switch (reply, applier.state) {

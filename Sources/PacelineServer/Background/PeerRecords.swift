@@ -3,6 +3,7 @@ import LogStore
 import NIOCore
 import NIOPosix
 import Node
+import RESP
 import Replication
 
 /// Fetches single records from another node, one command at a time, over a connection of its own. Blocks: for background
@@ -59,7 +60,7 @@ final class PeerRecords {
     let promise = channel.eventLoop.makePromise(of: PeerReplies.Answer.self)
     channel.eventLoop.execute { [channel, handler] in
       handler.expect(promise)
-      channel.writeAndFlush(ByteBuffer(bytes: HandshakeDecoder.encode(arguments)), promise: nil)
+      channel.writeAndFlush(ByteBuffer(bytes: RequestBuffer.encoded([arguments])), promise: nil)
     }
     let timeout = channel.eventLoop.scheduleTask(in: .milliseconds(Self.answerMilliseconds)) { [channel] in
       channel.close(promise: nil)
@@ -71,7 +72,7 @@ final class PeerRecords {
   }
 }
 
-/// Reads one answer at a time: a status, an error, or an array of a number and records. What is announced is bounded.
+/// Reads one answer at a time: a status, an error, or an array of a number and records.
 final class PeerReplies: ChannelInboundHandler, @unchecked Sendable {
   // Safe to share: touched on the channel's loop only.
   typealias InboundIn = ByteBuffer
@@ -79,12 +80,11 @@ final class PeerReplies: ChannelInboundHandler, @unchecked Sendable {
     var next = LSN.none
     var records: [[UInt8]] = []
   }
-  private static let recordsMax = 1 << 17
-  private static let recordBytesMax = (512 << 20) + (1 << 17)
+  /// One record of the greatest size, and the others of a call.
+  private static let limits = ReplyLimits(replyBytesMax: (512 << 20) + (4 << 20), depthMax: 1)
+  private var decoder = ReplyDecoder(limits: limits)
   private var unread = ByteBuffer()
   private var waiting: EventLoopPromise<Answer>?
-  /// Nothing is looked at before so many bytes are there.
-  private var wanted = 0
   private var isClosed = false
 
   func expect(_ promise: EventLoopPromise<Answer>) {
@@ -95,15 +95,16 @@ final class PeerReplies: ChannelInboundHandler, @unchecked Sendable {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     var bytes = unwrapInboundIn(data)
     unread.writeBuffer(&bytes)
-    guard unread.readableBytes >= wanted, let promise = waiting else { return }
+    guard let promise = waiting else { return }
     do {
-      guard let answer = try next() else { return }
-      wanted = 0
+      guard let (reply, byteCount) = try unread.withUnsafeReadableBytes({ try decoder.next($0) }) else { return }
+      unread.moveReaderIndex(forwardBy: byteCount)
+      unread.discardReadBytes()
       waiting = nil
-      promise.succeed(answer)
+      promise.succeed(try Self.answer(reply))
     } catch {
       waiting = nil
-      promise.fail(error)
+      promise.fail(PeerRecords.Failure(description: "\(error)"))
       context.close(promise: nil)
     }
   }
@@ -114,62 +115,19 @@ final class PeerReplies: ChannelInboundHandler, @unchecked Sendable {
     waiting = nil
   }
 
-  /// The answer, and its bytes are taken; nil while bytes are missing.
-  private func next() throws -> Answer? {
-    let start = unread.readerIndex
-    guard let head = try line() else { return rewind(start) }
-    switch head.first {
-    case UInt8(ascii: "+"): return Answer()
-    case UInt8(ascii: "-"): throw PeerRecords.Failure(description: String(decoding: head.dropFirst(), as: UTF8.self))
-    case UInt8(ascii: "*"): break
-    default: throw PeerRecords.Failure(description: "not an answer of a Paceline node")
-    }
-    let count = try number(head, upTo: Self.recordsMax)
-    guard let second = try line() else { return rewind(start) }
-    guard count > 0, second.first == UInt8(ascii: ":") else {
-      throw PeerRecords.Failure(description: "not an answer of a Paceline node")
-    }
-    var answer = Answer()
-    answer.next = LSN(UInt64(try number(second, upTo: .max)))
-    for _ in 1..<count {
-      guard let head = try line() else { return rewind(start) }
-      guard head.first == UInt8(ascii: "$") else {
-        throw PeerRecords.Failure(description: "not an answer of a Paceline node")
+  private static func answer(_ reply: RESPValue) throws -> Answer {
+    switch reply {
+    case .simple: return Answer()
+    case .error(let error): throw PeerRecords.Failure(description: error.message)
+    case .array(let elements):
+      guard case .integer(let next)? = elements.first, next >= 0 else { break }
+      let records = elements.dropFirst().compactMap { element in
+        if case .bulk(let record) = element { record } else { nil }
       }
-      let bytes = try number(head, upTo: Self.recordBytesMax)
-      guard unread.readableBytes >= bytes + 2, let record = unread.readBytes(length: bytes) else {
-        wanted = unread.readerIndex - start + bytes + 2
-        return rewind(start)
-      }
-      unread.moveReaderIndex(forwardBy: 2)
-      answer.records.append(record)
+      guard records.count == elements.count - 1 else { break }
+      return Answer(next: LSN(UInt64(next)), records: records)
+    case .integer, .bulk, .null, .map, .set, .push, .double, .boolean, .bigNumber, .verbatim: break
     }
-    unread.discardReadBytes()
-    return answer
-  }
-
-  private func rewind(_ start: Int) -> Answer? {
-    unread.moveReaderIndex(to: start)
-    return nil
-  }
-
-  private func number(_ line: [UInt8], upTo most: Int) throws -> Int {
-    guard let value = Int(String(decoding: line.dropFirst(), as: UTF8.self)), value >= 0, value <= most else {
-      throw PeerRecords.Failure(description: "a number out of range in an answer")
-    }
-    return value
-  }
-
-  private func line() throws -> [UInt8]? {
-    let view = unread.readableBytesView
-    guard let end = view.firstIndex(of: 10) else {
-      if view.count > 4096 { throw PeerRecords.Failure(description: "a line of more than 4096 bytes") }
-      return nil
-    }
-    let count = end - view.startIndex + 1
-    guard count >= 2, let bytes = unread.readBytes(length: count) else {
-      throw PeerRecords.Failure(description: "an empty line in an answer")
-    }
-    return Array(bytes.dropLast(2))
+    throw PeerRecords.Failure(description: "not an answer of a Paceline node")
   }
 }

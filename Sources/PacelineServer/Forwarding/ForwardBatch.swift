@@ -38,6 +38,7 @@ struct ForwardBatch {
   /// Limits of what is sent in one go. A single larger command goes alone.
   static let bytesMax = 64 << 10
   static let itemsMax = 1024
+  private static let lastLSN = RequestBuffer.encoded([["LASTLSN"]])
 
   var isEmpty: Bool { items.isEmpty }
   private(set) var hasWrites = false
@@ -73,13 +74,15 @@ struct ForwardBatch {
     var out = ByteBuffer()
     if let transaction {
       repliesBefore = 1 + transaction.queue.count
-      out.writeStaticString("*1\r\n$5\r\nMULTI\r\n")
-      for queued in transaction.queue { Self.write(queued.arguments, to: &out) }
-      out.writeStaticString("*1\r\n$4\r\nEXEC\r\n")
+      var requests = RequestBuffer()
+      requests.command(["MULTI"])
+      for queued in transaction.queue { requests.command(queued.arguments) }
+      requests.command(["EXEC"])
+      out.writeBytes(requests.bytes)
     } else {
       out = unanswered
     }
-    if askingForToken { out.writeStaticString("*1\r\n$7\r\nLASTLSN\r\n") }
+    if askingForToken { out.writeBytes(Self.lastLSN) }
     return out
   }
 
@@ -88,15 +91,6 @@ struct ForwardBatch {
     var rest = request
     rest.moveReaderIndex(forwardBy: items[..<answered].reduce(0) { $0 + $1.byteCount })
     return rest
-  }
-
-  private static func write(_ arguments: borrowing ArgumentList, to out: inout ByteBuffer) {
-    out.writeString("*\(arguments.count)\r\n")
-    for i in 0..<arguments.count {
-      out.writeString("$\(arguments[i].count)\r\n")
-      out.writeBytes(arguments[i])
-      out.writeStaticString("\r\n")
-    }
   }
 
   // MARK: Replies

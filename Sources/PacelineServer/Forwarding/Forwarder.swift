@@ -20,7 +20,7 @@ final class Forwarder {
   private var suspension: PendingReply?
   private var phase = Phase.idle
   private var upstream: ForwardConnection?
-  private var scanner = ForwardReplyScanner()
+  private var scanner = ReplyScanner(limits: Forwarder.replyLimits)
 
   private enum Phase {
     case idle
@@ -64,6 +64,8 @@ final class Forwarder {
   static let replyOfOldMasterMilliseconds: UInt64 = 20_000
   static let idleMilliseconds: UInt64 = 60_000
   private static let lineBytesMax = 64 << 10
+  /// Values are handed on as they come, whatever their size.
+  private static let replyLimits = ReplyLimits(replyBytesMax: 1 << 40, depthMax: 32, lineBytesMax: lineBytesMax)
 
   init(_ client: ClientHandler) {
     self.client = client
@@ -100,7 +102,7 @@ final class Forwarder {
     if upstream?.watches == true { watchIsLost = true }
     upstream?.close()
     upstream = nil
-    scanner = ForwardReplyScanner()
+    scanner = ReplyScanner(limits: Forwarder.replyLimits)
     treatment = nil
     line = ByteBuffer()
   }
@@ -172,7 +174,7 @@ final class Forwarder {
     lastHeard = now
     guard !commands.isEmpty else { return send(connection, now) }
     phase = .preparing(replies: commands.count)
-    connection.send(Self.encoded(commands), now: now)
+    connection.send(ByteBuffer(bytes: RequestBuffer.encoded(commands)), now: now)
   }
 
   private func prepared(_ connection: ForwardConnection, _ session: Session) {
@@ -193,15 +195,6 @@ final class Forwarder {
   }
   private var asksForToken = false
 
-  private static func encoded(_ commands: [[String]]) -> ByteBuffer {
-    var out = ByteBuffer()
-    for command in commands {
-      out.writeString("*\(command.count)\r\n")
-      for word in command { out.writeString("$\(word.utf8.count)\r\n\(word)\r\n") }
-    }
-    return out
-  }
-
   // MARK: Replies
 
   func received(_ bytes: inout ByteBuffer, from connection: ForwardConnection) {
@@ -215,7 +208,7 @@ final class Forwarder {
         }
       }
       let end: Int?
-      do throws(ForwardReplyScanner.Malformed) {
+      do throws(MalformedReply) {
         end = try scan(bytes)
       } catch {
         return broken("\(connection.address) sent what is no reply")
@@ -237,9 +230,9 @@ final class Forwarder {
     if isComplete { conclude() }
   }
 
-  private func scan(_ bytes: ByteBuffer) throws(ForwardReplyScanner.Malformed) -> Int? {
+  private func scan(_ bytes: ByteBuffer) throws(MalformedReply) -> Int? {
     let result = bytes.withUnsafeReadableBytes { bytes in
-      Result { () throws(ForwardReplyScanner.Malformed) in try scanner.scan(bytes) }
+      Result { () throws(MalformedReply) in try scanner.scan(bytes) }
     }
     return try result.get()
   }

@@ -1,6 +1,9 @@
+// Raw memory: replies are told apart where the socket's bytes lie.
+
 import NIOCore
 import NIOPosix
 import PacelineClient
+import RESP
 
 /// One client's connection to one node, over all its reconnections.
 ///
@@ -62,23 +65,25 @@ final class LoadLane: ChannelInboundHandler {
     var readOnly = false
     var isMalformed = false
     buffer.withUnsafeReadableBytes { bytes in
-      do throws(ReplyScanner.Malformed) {
-        try scanner.scan(bytes) { reply in
-          switch reply {
-          case .done: done += 1
-          case .hit: hits += 1
-          case .miss: misses += 1
-          case .error: errors += 1
-          case .readOnly:
+      do throws(MalformedReply) {
+        var at = 0
+        while let byteCount = try scanner.scan(UnsafeRawBufferPointer(rebasing: bytes[at...])) {
+          switch scanner.kind {
+          case .line: done += 1
+          case .string: hits += 1
+          case .null: misses += 1
+          case .aggregate: isMalformed = true
+          case .error(let code):
             errors += 1
-            readOnly = true
+            if code == .readOnly { readOnly = true }
+            loop.keepFirstError(reply: bytes[at..<at + byteCount])
           }
+          at += byteCount
         }
       } catch {
         isMalformed = true
       }
     }
-    if errors > 0 { loop.keepFirstError(in: buffer) }
     if isMalformed { return context.close(promise: nil) }
 
     if case .authenticating = state {
@@ -127,9 +132,8 @@ final class LoadLane: ChannelInboundHandler {
       return
     }
     state = .authenticating(context)
-    var login = ByteBuffer()
-    RESPCommand.write([Array("AUTH".utf8), Array(password.utf8)], to: &login)
-    context.writeAndFlush(wrapOutboundOut(login), promise: nil)
+    let login = RequestBuffer.encoded([["AUTH", password]])
+    context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: login)), promise: nil)
   }
 
   func channelInactive(context: ChannelHandlerContext) { goDown() }

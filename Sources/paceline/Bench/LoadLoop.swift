@@ -1,3 +1,5 @@
+// Raw memory: the text of an error is copied.
+
 import NIOCore
 import PacelineClient
 
@@ -238,12 +240,10 @@ final class LoadLoop {
     if firstError == nil { firstError = text }
   }
 
-  /// Keeps the text of the first error reply; the scanner only counted it.
-  func keepFirstError(in buffer: ByteBuffer) {
+  /// Keeps the text of the first error reply, or what of it came last if it was cut.
+  func keepFirstError(reply: Slice<UnsafeRawBufferPointer>) {
     guard firstError == nil else { return }
-    for line in buffer.readableBytesView.split(separator: UInt8(ascii: "\n")) where line.first == UInt8(ascii: "-") {
-      keepFirstError(String(decoding: line.dropFirst().prefix(200).filter { $0 >= 32 }, as: UTF8.self))
-      return
-    }
+    let text = reply.first == UInt8(ascii: "-") ? reply.dropFirst() : reply
+    keepFirstError(String(decoding: text.prefix(200).filter { $0 >= 32 }, as: UTF8.self))
   }
 }

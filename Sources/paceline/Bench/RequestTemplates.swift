@@ -3,19 +3,20 @@
 
 import NIOCore
 import PacelineClient
+import RESP
 
 /// Requests encoded once; to send one means to copy it and to write its key's number into it.
 struct RequestTemplates: Sendable {
   static let keyDigits = 12
   private static let keyPrefix = "key:"
-  private static let digitsOffsetInGet = "*2\r\n$3\r\nGET\r\n$16\r\n".utf8.count + keyPrefix.utf8.count
-  private static let digitsOffsetInSet = "*3\r\n$3\r\nSET\r\n$16\r\n".utf8.count + keyPrefix.utf8.count
   /// Different values, so that a server that compresses does not find a million copies of one.
   private static let valuesBytesMax = 4 << 20
   private static let valuesMax = 16
 
   private let get: [UInt8]
   private let sets: [[UInt8]]
+  private let digitsOffsetInGet: Int
+  private let digitsOffsetInSet: Int
 
   /// - Parameter valueBytes: 0 or more.
   init(valueBytes: Int, seed: UInt64) {
@@ -28,21 +29,24 @@ struct RequestTemplates: Sendable {
       let value = (0..<valueBytes).map { _ in letters[Int(random.next() & 63)] }
       return Self.encode([Array("SET".utf8), zero, value])
     }
+    digitsOffsetInGet = get.count - Self.keyDigits - 2
+    // Behind the key come its line end and the value as it is in the shortest request with one.
+    digitsOffsetInSet = Self.encode([Array("SET".utf8), zero]).count - Self.keyDigits - 2
   }
 
   private static func encode(_ arguments: [[UInt8]]) -> [UInt8] {
-    var buffer = ByteBuffer()
-    RESPCommand.write(arguments, to: &buffer)
-    return Array(buffer.readableBytesView)
+    var buffer = RequestBuffer()
+    buffer.command(arguments)
+    return Array(buffer.bytes)
   }
 
   @inline(__always) func appendGet(key: UInt64, to buffer: inout ByteBuffer) {
-    Self.append(get, digitsOffset: Self.digitsOffsetInGet, key, &buffer)
+    Self.append(get, digitsOffset: digitsOffsetInGet, key, &buffer)
   }
 
   /// - Parameter choice: any number; picks one of the prepared values.
   @inline(__always) func appendSet(key: UInt64, choice: UInt64, to buffer: inout ByteBuffer) {
-    Self.append(sets[Int(choice % UInt64(sets.count))], digitsOffset: Self.digitsOffsetInSet, key, &buffer)
+    Self.append(sets[Int(choice % UInt64(sets.count))], digitsOffset: digitsOffsetInSet, key, &buffer)
   }
 
   @inline(__always)

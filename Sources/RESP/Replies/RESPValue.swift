@@ -1,5 +1,3 @@
-import NIOCore
-
 /// One reply of a server, in RESP2 or RESP3. Bulk strings are bytes: they need not be text.
 public enum RESPValue: Hashable, Sendable {
   /// A status line such as `OK`.
@@ -39,7 +37,7 @@ public enum RESPValue: Hashable, Sendable {
     /// The first word if it is in upper case, as the convention has it; else empty.
     public var code: Substring {
       let word = message.prefix { $0 != " " }
-      return word.allSatisfy { $0.isUppercase || $0.isASCIIDigit || $0 == "_" } ? word : ""
+      return word.allSatisfy { $0.isUppercase || ("0"..."9").contains($0) || $0 == "_" } ? word : ""
     }
     public var description: String { message }
   }
@@ -81,17 +79,5 @@ extension RESPValue {
   public func get() throws(ServerError) -> RESPValue {
     if let serverError { throw serverError }
     return self
-  }
-}
-
-/// A command as it goes over the wire: an array of bulk strings.
-public enum RESPCommand {
-  public static func write(_ arguments: [[UInt8]], to buffer: inout ByteBuffer) {
-    buffer.writeString("*\(arguments.count)\r\n")
-    for argument in arguments {
-      buffer.writeString("$\(argument.count)\r\n")
-      buffer.writeBytes(argument)
-      buffer.writeStaticString("\r\n")
-    }
   }
 }
