@@ -303,6 +303,15 @@ package final class DataDirectory: Sendable {
     try forgetGenerations { $0.cut != cut }
   }
 
+  /// The log's files are cut as a generation ordered, and no record was appended since: no start may carry the order out once
+  /// more. The log may go on with the very records that were cut (a cut goes back to the beginning of a unit, and a node that
+  /// is behind sends what this one had already), and a second cut would take what was acknowledged since.
+  private func cutIsDone(_ cut: DirectoryFile.Cut?) throws(FileError) {
+    guard let cut else { return }
+    try change { $0.cut = nil }
+    try forgetGenerations { $0.cut == cut }
+  }
+
   /// Those older ones are gone on disk when this returns: no start falls back to one of them.
   func forgetGenerations(where isForgotten: (DirectoryFile) -> Bool) throws(FileError) {
     for older in state.withLock({ $0.older }) where isForgotten(older) {
@@ -372,7 +381,8 @@ package final class DataDirectory: Sendable {
         generation: generation, workers: workers, run: run, reach: claim.joined(newest.sealedReach),
         note: (reachFile, newest.era), reserve: reserve)
     }
-    do { return try attempt(newest) } catch {
+    let opened: (store: LogStore, report: RecoveryReport)
+    do { opened = try attempt(newest) } catch {
       guard Self.mayBeTheFiles(error) else { throw error }
       var notes = ["generation \(newest.generation) cannot be used (\(error))"]
       for older in keptGenerations.dropFirst() where older.lineage == newest.lineage {
@@ -381,6 +391,7 @@ package final class DataDirectory: Sendable {
           notes.append("started from generation \(older.generation) and replayed the log after it")
           report.notes = notes + report.notes
           state.withLock { $0.current.takeData(of: older) }
+          try cutIsDone(older.cut)
           return (store, report)
         } catch {
           notes.append("generation \(older.generation) cannot be used either (\(error))")
@@ -389,6 +400,8 @@ package final class DataDirectory: Sendable {
       // No generation helps: the newest one's reason is the one to act on.
       throw error
     }
+    try cutIsDone(newest.cut)
+    return opened
   }
 
   /// Whether another generation, with other files, might open.

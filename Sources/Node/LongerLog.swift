@@ -45,19 +45,29 @@ extension Succession {
         case .follow(let leader): follow(leader.address, term: leader.term, candidate: leader.id)
         case .yield(let holder): yield(to: holder)
         case .goOn:
-          // With votes nothing can go wrong. Without, the one that holds more is silent now, and this node waits for it.
+          // With votes nothing can go wrong. Without, the one that held more may be silent now: this node waits until all
+          // nodes answer, and needs the votes of all.
           if isQuorum {
             let highest = round.states.map { max($0.term, $0.votedTerm) }.max() ?? .none
             goOn(in: max(highest, core.knownTerm, core.termForgotten).advanced())
+          } else if addresses.allSatisfy({ round.answers[$0] != nil }) {
+            goOn()
           } else {
-            logger.warning(
-              "the node that held more of the log does not answer: bring it up, or PROMOTE one that does",
-              metadata: ["replication.nodes": "\(round.summary(addresses))"])
+            saySilent(round.summary(addresses))
           }
         }
       }
       seekLonger()
     }
+  }
+
+  /// Said when it changes, not at every round.
+  private func saySilent(_ nodes: String) {
+    guard nodes != silentNodes else { return }
+    silentNodes = nodes
+    logger.warning(
+      "the node that held more of the log does not answer: bring it up, or PROMOTE one that does",
+      metadata: ["replication.nodes": "\(nodes)"])
   }
 
   private func goOn(in term: Term) {

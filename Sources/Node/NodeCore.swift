@@ -53,6 +53,8 @@ package final class NodeCore: @unchecked Sendable {
   let startHides = Atomic<Bool>(false)
   /// Why the last REPLICAOF was undone; empty if it was not.
   package let replicaOfError = Mutex("")
+  /// No master was found yet behind an operator's REPLICAOF.
+  let isOrderOpen = Atomic<Bool>(false)
   let startedAt: Tick
   /// When the master of this node's promise gave it back.
   let promiseReleased = Atomic<UInt64>(0)

@@ -25,6 +25,8 @@ package final class Succession: @unchecked Sendable {
   private(set) var isStopped = false
   /// Hints about other masters that are looked into.
   var hintsUnderWay = 0
+  /// Who held more of the log and did not answer, as it was said last.
+  var silentNodes = ""
   private(set) lazy var watch = UpstreamWatch(succession: self)
   /// This node was started without data and asks its peers whom to follow.
   var join: JoinRunner?

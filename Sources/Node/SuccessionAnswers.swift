@@ -293,7 +293,8 @@ extension Succession {
     }
   }
 
-  private func goOn() {
+  /// Stands by itself: with a majority, or with the votes of all nodes that it knows.
+  func goOn() {
     guard !core.isMaster, !isPromoting, !isStopped else { return }
     var facts = promotionFacts(force: false, handover: nil)
     facts.isReturn = true

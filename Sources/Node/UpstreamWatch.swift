@@ -10,7 +10,9 @@ import Replication
 final class UpstreamWatch: @unchecked Sendable {
   // Safe to share: touched on the loop only.
   private unowned let succession: Succession
-  private var order: OrderWatch?
+  private var order: OrderWatch? {
+    didSet { core.isOrderOpen.store(order != nil, ordering: .releasing) }
+  }
   private var ring = RingWatch()
   private var isWalking = false
   private var ticking: (any Cancellable)?
@@ -191,6 +193,7 @@ extension NodeCore {
   package func replicaOf(_ master: NodeAddress) {
     let former = role
     replicaOfError.withLock { $0 = "" }
+    isOrderOpen.store(true, ordering: .releasing)
     becomeSlave(of: master, .ordered)
     remember(.slave(of: master))
     succession.loop.execute { [self] in succession.watch.ordered(master, former: former) }

@@ -32,7 +32,7 @@ extension FaultPlan {
 
   /// Chains in their first moments, where not every log names the voters yet, cut anywhere; nodes at every depth are promoted.
   mutating func planDeepPromotions(_ random: inout SplitMix64) {
-    nodes = 3 + random.below(3)
+    nodes = max(nodes, 3 + random.below(3))
     shape = .chain
     durability = .fsync
     level = random.chance(75) ? .quorum : .fullsync

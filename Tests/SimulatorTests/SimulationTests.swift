@@ -131,6 +131,13 @@ import Testing
       20_003_263,
       "a master that knew less of what is good than its slave asked that one for log that it had compacted, for ever"
     ),
+    (20_100_372, "a failed write left the log durable beyond what was called written"),
+    (
+      20_101_665,
+      "a former master that held less waited for ever for the one that held more, which had cut its log for it"
+    ),
+    (20_102_406, "orders that made a ring cost the master's newest records before they were undone"),
+    (20_104_774, "the order to cut the log was carried out again at the next start, on records that had come since"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()

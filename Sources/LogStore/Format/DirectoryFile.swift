@@ -58,12 +58,12 @@ public struct DirectoryFile: Equatable, Sendable {
     }
   }
 
-  /// An order to cut the log. It stands from the generation of the cut on until a later one describes the store that was
-  /// opened afterwards.
+  /// An order to cut the log. It stands from the generation of the cut on until the cut is done; a later generation is
+  /// without it before anything is appended.
   public struct Cut: Equatable, Sendable {
     /// The log ends here.
     public var afterLSN: LSN
-    /// The reign of the record behind `afterLSN` that goes; one of another reign is new, and stays.
+    /// The reign of the record behind `afterLSN` that goes; one of another reign is not what was to be cut.
     public var reign: Reign
     public init(afterLSN: LSN, reign: Reign) {
       self.afterLSN = afterLSN

@@ -87,8 +87,10 @@ extension LogStore {
         if item.filled {
           try complete(item.segment)
           // A start cuts a unit whose end is not on disk: nothing of it is durable before.
-          if !item.segment.endsInsideUnit, positions.durable < item.segment.lastLSN {
-            positions.set(durable: item.segment.lastLSN)
+          if !item.segment.endsInsideUnit {
+            // A write of the next segment may fail: what is durable is written, too.
+            if positions.written < item.segment.lastLSN { positions.set(written: item.segment.lastLSN) }
+            if positions.durable < item.segment.lastLSN { positions.set(durable: item.segment.lastLSN) }
           }
         }
       }

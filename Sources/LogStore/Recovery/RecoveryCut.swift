@@ -4,8 +4,9 @@ import Core
 /// Carries out the cut that a generation orders: the log ends with `afterLSN`.
 ///
 /// A reign and an LSN name one record for ever. As long as the record behind `afterLSN` is there in the reign that was cut,
-/// the cut is not done, and everything from it on goes; in another reign it is the new history, and stays. So it is the
-/// last thing that goes: a crash in between leaves the order to be carried out once more.
+/// the cut is not done, and everything from it on goes. So it is the last thing that goes: a crash in between leaves the
+/// order to be carried out once more. When it is done the order goes too, before anything is appended: the log may go on
+/// with the very records that were cut.
 ///
 /// A record in the middle of a reign names only its term. If the old one and the new one have the same, then so has the
 /// record before them, which both logs share, and it is one reign; or both begin it, and name its owner.

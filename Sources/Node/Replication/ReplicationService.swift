@@ -88,6 +88,8 @@ package final class ReplicationService: @unchecked Sendable {
     (last, min(store.positions.committed, last), core.term)
   }
 
+  /// A slave that has not heard of its master for so long may be left without one: 5 s.
+  private static let masterAgeMax: UInt32 = 5000
   var masterClock: WallClock { core.clock }
   /// Milliseconds since this node heard of the master; 0 if it is the master.
   var masterAge: UInt32 {
@@ -355,6 +357,7 @@ package final class ReplicationService: @unchecked Sendable {
     input.slaveRewindFloor = request.rewindFloor
     (input.slaveID, input.slaveCommitted) = (request.id, request.committedLSN)
     input.slaveAcceptsCut = request.acceptsCut
+    input.hearsMaster = core.isMaster || upstream.view.isInSync && masterAge <= Self.masterAgeMax
     return Planned(
       report: SyncPlanner.plan(input), input: input, files: files, store: store, bulkCompression: bulk)
   }

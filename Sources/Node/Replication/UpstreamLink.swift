@@ -293,6 +293,7 @@ package final class UpstreamLink: @unchecked Sendable {
     if let refused = DiskHold(core.store.writeRefusal) { return stop(for: refused) }
     var facts = core.localFacts(resume: staged == nil ? StagedStore.resumable(core.directory) : nil)
     facts.isOrdered = isOrdered
+    facts.isOrderOpen = core.isOrderOpen.load(ordering: .acquiring)
     step(.connected(facts))
   }
 

@@ -122,6 +122,7 @@ package struct Applier: Sendable {
       heardAt = now
       if reply.term > .none { try seen(reply.term) }
       try checkStart(reply)
+      try checkOrder(reply)
       dissentsFrom = nil
       lastReply = reply
       if reply.mode == .full { try keepsSecured() }
@@ -289,6 +290,17 @@ package struct Applier: Sendable {
     else { return }
     dissentsFrom = masterID
     throw StartDivergence.error(branch, common: common, committed: committed, slave: local.id)
+  }
+
+  /// Nothing of this node's log goes for an order that may be undone in a moment.
+  ///
+  /// Example: three nodes are told to follow each other in a ring, and the one that was master holds a record more than the
+  /// node that it is to follow. It gets its old role back, with all of its records.
+  private func checkOrder(_ reply: SyncReply) throws(ReplicationError) {
+    guard let local, local.isOrderOpen, local.hasData, reply.mode == .full || reply.rewindTo != nil else { return }
+    throw ReplicationError(
+      .rewindRefused,
+      "no master was found yet behind the node that an order names: nothing of this node's log is given up")
   }
 
   /// Whether this node's data may be given up for the master's, if that is another data set. An order holds for the data

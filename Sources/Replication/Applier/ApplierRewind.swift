@@ -44,6 +44,12 @@ extension Applier {
         .rewindRefused,
         "the log is to be cut back to LSN \(target), but by the term histories both hold the same up to LSN \(common)")
     }
+    guard masterLast > common else {
+      throw ReplicationError(
+        .rewindRefused,
+        "the log is to be cut back to LSN \(target), but the master's is the beginning of it: the master must get the rest first"
+      )
+    }
     guard target >= local.securedLSN || local.acceptDataLoss else {
       throw ReplicationError(
         .rewindRefused,

@@ -41,6 +41,8 @@ package struct LocalFacts: Hashable, Sendable {
   package var starts: [StartMark] = []
   /// An operator gave an order to follow this master, whatever that costs of this node's log.
   package var isOrdered = false
+  /// No master was found behind that order yet: it may lead into a ring, or nowhere, and is undone then.
+  package var isOrderOpen = false
   /// What is left on disk of a full sync that was cut.
   package var resume: ResumeState?
   /// The data set that an order made this node take, as it is written down; nil when it has it, or none was ordered.

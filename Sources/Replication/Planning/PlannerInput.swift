@@ -68,6 +68,9 @@ package struct PlannerInput: Hashable, Sendable {
   package var slaveCommitted = LSN.none
   /// An operator lets the slave give up what the master does not hold.
   package var slaveAcceptsCut = false
+  /// This node is the master, or hears from it. One that hears none may be on its way to another role: no slave cuts
+  /// anything for it.
+  package var hearsMaster = true
   /// Reigns that began by a mere start, as far as the master knows.
   package var startReigns: [StartMark] = []
   /// The same, as far as the slave knows.

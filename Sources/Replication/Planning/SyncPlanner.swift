@@ -272,7 +272,13 @@ package enum SyncPlanner {
 
   /// Why nothing of the slave's log may be replaced, cut or built anew.
   private static func divergence(_ input: PlannerInput, _ relation: Relation) -> ReplicationError? {
-    guard case .diverged(let common, let tail) = relation, !input.slaveAcceptsCut else { return nil }
+    guard case .diverged(let common, let tail) = relation else { return nil }
+    guard input.hearsMaster else {
+      return ReplicationError(
+        .syncImpossible,
+        "this node hears no master itself, and the slave would cut \(tail) records for it: nothing is cut before there is one"
+      )
+    }
     // This node's log is the beginning of the slave's: it has still to get the rest itself.
     if common == input.masterLast {
       return ReplicationError(
@@ -280,6 +286,7 @@ package enum SyncPlanner {
         "this node's log ends at LSN \(common) and the slave holds \(tail) records more of the same: this node must get them first"
       )
     }
+    guard !input.slaveAcceptsCut else { return nil }
     return StartDivergence.reign(
       common: common, committed: input.slaveCommitted, slaveLast: input.slavePosition.lsn,
       history: input.masterHistory, endingAt: input.masterLast, starts: input.startReigns,

@@ -93,13 +93,6 @@ import Testing
       $0.slavePosition = position(2, 1050)
     },
     Case(
-      name: "slave ahead of the master that may lose data", choice: .full, start: 901,
-      reason: "left the master's at LSN 1000 and holds 50 records"
-    ) {
-      $0.slavePosition = position(2, 1050)
-      $0.slaveAcceptsCut = true
-    },
-    Case(
       name: "old master with a tail of its own", choice: .full, start: 901, reason: "at LSN 499 and holds 201 records"
     ) {
       $0.slavePosition = position(1, 700)
@@ -165,14 +158,26 @@ import Testing
       $0.slaveRewindFloor = LSN(1000)
     },
     Case(
-      name: "slave ahead of the master in the same term, rewind offered and data loss accepted", choice: .partial,
-      start: 1001, reason: "left the master's at LSN 1000: it cuts 50 records"
+      name: "slave ahead of the master in the same term, rewind offered and data loss accepted", choice: nil,
+      start: 1001, reason: "this node must get them first"
     ) {
       $0.slavePosition = position(2, 1050)
       $0.slaveAcceptsCut = true
       $0.logBytesAfterCommon = 0
       $0.isRewindNegotiated = true
       $0.slaveRewindFloor = LSN(1000)
+    },
+    Case(
+      name: "old master whose tail can be cut, by a node that hears no master", choice: nil, start: 701,
+      reason: "hears no master itself"
+    ) {
+      Self.oldMaster(&$0)
+      $0.hearsMaster = false
+    },
+    Case(
+      name: "short absence from a node that hears no master", choice: .partial, start: 901, reason: "costs the least"
+    ) {
+      $0.hearsMaster = false
     },
     Case(
       name: "replay costs more than files", choice: .full, start: 901,
@@ -484,8 +489,8 @@ import Testing
             $0.resume = ResumeState(
               snapshot: SnapshotID(7), stagedLSN: LSN(.max), files: [.init(number: 1, bytes: .max)])
           })
-        // Only where this node's log is the beginning of what is claimed, and nobody gave that up, nothing is sent.
-        let isRefused = report.refusal?.code == .syncImpossible && !acceptsCut && report.startLSN == LSN(1001)
+        // Only where this node's log is the beginning of what is claimed nothing is sent.
+        let isRefused = report.refusal?.code == .syncImpossible && report.startLSN == LSN(1001)
         #expect(report.mode != nil || isRefused)
         #expect(!report.lines.isEmpty)
       }
