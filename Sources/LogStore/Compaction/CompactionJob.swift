@@ -49,24 +49,13 @@ public final class CompactionJob {
   private var cleanUpTo: LSN
   private var at: (source: Int, offset: Int)
   /// What moves: where a live record stood and stands.
-  private var moves: [Move] = []
+  private var moves: [KeyMove] = []
   private var tombstones: (records: Int, bytes: Int) = (0, 0)
   private var newestDroppedTombstone = LSN.none
   /// Sources whose records are all in the file; the file ends with the last of them.
   private var completed = 0
   public private(set) var result = CompactionResult()
   public let totalBytes: Int
-
-  struct Move {
-    var from: IndexEntry
-    var offset: Int
-    var bytes: Int32
-    var newBytes: Int32
-    var table: UInt32
-    var hash: UInt64
-    var expires: Bool
-    var isCatalog: Bool
-  }
 
   /// nil when no reader place is free, or a source has gone since it was chosen. The sources must be neighbours; they are
   /// pinned until the job ends.
@@ -87,7 +76,7 @@ public final class CompactionJob {
       source.pins += 1
       source.rewriters += 1
     }
-    store.missed.begin()
+    store.keyspace.beginRewrite()
     // A slave has records that the index does not know yet: what they replace is not seen as dead.
     let last = min(LSN(store.lastLSN), store.positions.applied)
     name = LogFileName(firstLSN: sources[0].firstLSN, revision: store.nextRevision)
@@ -109,7 +98,7 @@ public final class CompactionJob {
       source.pins -= 1
       source.rewriters -= 1
     }
-    store.missed.end()
+    store.keyspace.endRewrite()
     store.writeLock.unlock()
   }
 
@@ -136,8 +125,7 @@ public final class CompactionJob {
   }
 
   private func take(_ source: Segment) throws(CompactionFailure) {
-    let base = store.bases[source.slot].load(ordering: .acquiring)
-    let record = RecordView(UnsafeRawPointer(bitPattern: base & ~1)! + at.offset)
+    let record = store.record(IndexEntry(tag: 0, segment: source.slot, offset: at.offset)).record
     guard record.verify(available: source.used - at.offset) == .good, let kind = RecordKind(rawValue: record.kind)
     else {
       source.isDamaged = true
@@ -197,11 +185,10 @@ public final class CompactionJob {
     result.recordsKept += 1
     if kind == .put || kind == .catalog {
       moves.append(
-        Move(
+        KeyMove(
+          owner: kind == .put ? .key(table: record.table, hash: hash.value) : .catalog,
           from: IndexEntry(tag: kind == .put ? hash.tag : 0, segment: source.slot, offset: at.offset), offset: offset,
-          bytes: Int32(truncatingIfNeeded: record.recordBytes),
-          newBytes: Int32(truncatingIfNeeded: image.recordBytes), table: record.table, hash: hash.value,
-          expires: record.flags & RecordFlag.expiry != 0, isCatalog: kind == .catalog))
+          bytes: record.recordBytes, newBytes: image.recordBytes, expires: record.flags & RecordFlag.expiry != 0))
     }
     if kind != .put { tombstones = (tombstones.records + 1, tombstones.bytes + image.recordBytes) }
   }

@@ -40,9 +40,10 @@ extension LogStore {
     var pieces: [CompactionPlanner.Piece] = []
     var records = 0
     for segment in segments {
-      records += Int(liveRecords[segment.slot])
+      records += keyspace.live.recordCount(slot: segment.slot)
       let bytes = (segment === active ? activeUsed : segment.used) - segment.recordsAt
-      var (live, kept) = (liveBytes(slot: segment.slot), segment.keptBytes)
+      var (live, kept) = (keyspace.live.byteCount(slot: segment.slot), segment.keptBytes)
+      let catalogEntry = keyspace.catalogEntry
       if catalogEntry != .empty, catalogEntry.segment == segment.slot {
         let catalogBytes = record(catalogEntry).record.recordBytes
         (live, kept) = (live + catalogBytes, kept - catalogBytes)
@@ -102,7 +103,7 @@ extension LogStore {
 
   /// What the index says about a record's key. Inside an epoch.
   func newest(_ record: RecordView, _ hash: IndexHash) -> CompactionRules.Newest {
-    guard let table = tableReference(record.table) else { return .tableDropped(by: LSN(newestCatalogLSN)) }
+    guard let table = tables.reference(record.table) else { return .tableDropped(by: LSN(newestCatalogLSN)) }
     let boundAt = LSN(table.pointee.boundAt)
     switch find(table, hash, record.key) {
     case .found(let newest): return .record(LSN(newest.lsn))
@@ -124,7 +125,7 @@ extension LogStore {
   /// key that was written meanwhile keeps its newer place.
   /// - Parameter droppedUpTo: what was left out was replaced by records up to here.
   func install(
-    name: LogFileName, from sources: [Segment], moves: [CompactionJob.Move], lastLSN last: LSN, cleanUpTo: LSN,
+    name: LogFileName, from sources: [Segment], moves: [KeyMove], lastLSN last: LSN, cleanUpTo: LSN,
     notBefore: LSN, droppedUpTo: LSN,
     writer: DataFileWriter?, checksum: UInt32, kept: (records: Int, bytes: Int), droppedTombstone: LSN,
     dictionaries: [UInt32: ValueDictionary],
@@ -139,7 +140,7 @@ extension LogStore {
         throw FileError(operation: "map", path: name.records, errno: 5, reason: "it has \(mapping.count) bytes")
       }
       writeLock.lock()
-      let slot = takeSlot()
+      let slot = slots.take()
       writeLock.unlock()
       guard let slot else {
         throw FileError(operation: "index", path: name.records, errno: 28, reason: "no free segment slot")
@@ -184,7 +185,7 @@ extension LogStore {
     guard indexChange == .none else {
       throw FileError(operation: "install", path: name.records, errno: 16, reason: "a delta is being installed")
     }
-    guard !missed.areTooMany else {
+    guard !keyspace.missedTooMuch else {
       throw FileError(
         operation: "install", path: name.records, errno: 5, reason: "too much was found damaged meanwhile")
     }
@@ -213,53 +214,14 @@ extension LogStore {
   /// How many entries move while the write lock is held once: some ten microseconds.
   private static let movesAtOnce = 128
 
-  private func move(_ moves: [CompactionJob.Move], to segment: Segment) {
+  private func move(_ moves: [KeyMove], to segment: Segment) {
     var at = 0
     while at < moves.count {
       let end = min(moves.count, at + Self.movesAtOnce)
       writeLock.lock()
-      moveLocked(moves[at..<end], to: segment)
+      keyspace.move(moves[at..<end], to: segment.slot)
       writeLock.unlock()
       at = end
-    }
-  }
-
-  /// Under the write lock.
-  func moveLocked(_ moves: ArraySlice<CompactionJob.Move>, to segment: Segment) {
-    for move in moves {
-      let place = IndexEntry(tag: move.from.tag, segment: segment.slot, offset: move.offset)
-      if move.isCatalog {
-        if catalogEntry == move.from { catalogEntry = place }
-        continue
-      }
-      guard let table = tableReference(move.table) else { continue }
-      let hash = IndexHash(move.hash)
-      table.pointee.index._withUnsafeGuaranteedRef { index in
-        var cursor = index.cursor(hash)
-        while true {
-          let entry = cursor.next()
-          if entry == .empty { return }
-          guard entry == move.from else { continue }
-          let moved = record(place).record
-          if _slowPath(!missed.isEmpty),
-            let newer = missed.replacement(table: move.table, hash: move.hash, of: moved.lsn)
-          {
-            index.partitions[hash.partition].digest &-= moved.digest
-            liveBuckets[entry.bucket] &-= move.bytes
-            liveRecords[entry.segment] &-= 1
-            let removal = index.partitions[hash.partition].lastRemoval.load(ordering: .acquiring)
-            index.remove(hash, cursor, removedBy: max(newer, removal))
-            return
-          }
-          index.replace(cursor, with: place)
-          liveBuckets[entry.bucket] &-= move.bytes
-          liveRecords[entry.segment] &-= 1
-          liveBuckets[place.bucket] &+= move.newBytes
-          liveRecords[place.segment] &+= 1
-          if move.expires { wheel.add(place, expiry: record(place).record.expiry, now: wallClock) }
-          return
-        }
-      }
     }
   }
 }

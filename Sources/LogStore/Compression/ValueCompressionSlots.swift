@@ -19,13 +19,13 @@ final class SlotDictionaries: @unchecked Sendable {
 
   init(epochs: EpochDomain) {
     self.epochs = epochs
-    sets = UnsafeMutableRawPointer(LogStore.zeroPages(IndexEntry.segmentSlotsMax * 8))
+    sets = Pages.zeroed(IndexEntry.segmentSlotsMax * 8)
       .bindMemory(to: Atomic<UInt>.self, capacity: IndexEntry.segmentSlotsMax)
   }
 
   deinit {
     for slot in used { Self.release(sets[slot].load(ordering: .relaxed)) }
-    LogStore.freePages(sets, IndexEntry.segmentSlotsMax * 8)
+    Pages.free(sets, IndexEntry.segmentSlotsMax * 8)
   }
 
   private static func release(_ address: UInt) {
@@ -76,24 +76,4 @@ extension LogStore {
 
   /// Takes them away when the slot is given up: when no index entry points there any more. Under the write lock.
   public func clearDictionaries(slot: Int) { dictionaries.replace(slot, with: [:]) }
-
-  /// The slot of the segment in which this very record lies; nil if the index has moved on: the key was written anew, or
-  /// compaction moved its record. Inside an epoch or under the write lock. O(1).
-  public func slot(of record: RecordView, _ table: TableReference, _ hash: IndexHash) -> Int? {
-    let address = UInt(bitPattern: record.base)
-    return table.pointee.index._withUnsafeGuaranteedRef { index in
-      var cursor = index.cursor(hash)
-      while true {
-        let entry = cursor.next()
-        if entry == .empty { return nil }
-        let base = bases[entry.segment].load(ordering: .acquiring) & ~1
-        if base &+ UInt(bitPattern: entry.offset) == address { return entry.segment }
-      }
-    }
-  }
-}
-
-extension WriteTarget {
-  /// The slot of the segment in which `old` lies; of no meaning without it.
-  public var slot: Int { entry.segment }
 }

@@ -33,7 +33,7 @@ final class ValueRecoder {
     var trainers: [UInt32: (trainer: DictionaryTrainer, bytes: Int)] = [:]
     var sampled = 0
     for source in sources {
-      let start = UnsafeRawPointer(bitPattern: store.bases[source.slot].load(ordering: .acquiring) & ~1)!
+      let start = store.addresses.start(source.slot)!
       let places = [source.recordsAt] + source.landmarks.map(\.offset)
       let each = max(16 << 10, DictionaryTrainer.sampleBytesMax * 2 / max(1, places.count * sources.count))
       for place in places {

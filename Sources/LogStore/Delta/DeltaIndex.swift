@@ -12,14 +12,10 @@ final class DeltaIndex {
   /// By database. Those that are not in `fresh` are the store's own.
   let tables: [TableReference]
   private(set) var indexes: [UInt32: KeyIndex] = [:]
-  /// Changes of `LogStore.liveBuckets` and `liveRecords`.
-  private(set) var bytes: [Int32]
-  private(set) var records: [Int32]
+  /// What the changes of the copies count for.
+  let share: KeyspaceShare
   /// Tombstones and catalog records of pieces that were in the log and not applied: by slot.
   private(set) var kept: [Int: (records: Int, bytes: Int)] = [:]
-  private(set) var expiring: [(entry: IndexEntry, expiry: UInt64)] = []
-  /// Operations whose key's record was damaged: see `MissedOperations`.
-  private(set) var missed: [(table: UInt32, hash: UInt64, lsn: UInt64)] = []
   private let fresh: [TableReference]
   private let byTable: [UInt32: TableReference]
   private let store: LogStore
@@ -33,13 +29,12 @@ final class DeltaIndex {
     self.store = store
     catalog = newest?.catalog ?? store.catalog
     catalogRecord = newest.map { ($0.entry, $0.lsn) }
-    bytes = Array(repeating: 0, count: slots << 6)
-    records = Array(repeating: 0, count: slots)
+    share = KeyspaceShare(slots: slots)
     var tables: [TableReference] = []
     var fresh: [TableReference] = []
     var byTable: [UInt32: TableReference] = [:]
     for (database, id) in catalog.tables.enumerated() {
-      let old = store.indexes[id]
+      let old = store.tables.indexes[id]
       let bound = store.table(database).pointee
       let index: KeyIndex
       if let old {
@@ -62,7 +57,9 @@ final class DeltaIndex {
     self.tables = tables
     self.fresh = fresh
     self.byTable = byTable
-    for (id, index) in store.indexes where indexes[id] == nil { forgetRecords(of: index) }
+    for (id, index) in store.tables.indexes where indexes[id] == nil {
+      share.ledger.forget(index, store.addresses)
+    }
   }
 
   deinit {
@@ -71,19 +68,6 @@ final class DeltaIndex {
 
   /// Readers may hold them now.
   func publish() { isPublished = true }
-
-  private func count(_ entry: IndexEntry, _ size: Int, _ number: Int32) {
-    bytes[entry.bucket] &+= Int32(truncatingIfNeeded: size)
-    records[entry.segment] &+= number
-  }
-
-  private func forgetRecords(of index: KeyIndex) {
-    for p in 0..<KeyIndex.partitionCount {
-      index.forEach(partition: p, tags: 0..<1 << 24) { entry in
-        count(entry, -store.record(entry).record.recordBytes, -1)
-      }
-    }
-  }
 
   /// A record of the store's own log that was not visible yet: its piece does not count it yet.
   func applyOwn(_ record: RecordView, at place: IndexEntry) {
@@ -107,33 +91,12 @@ final class DeltaIndex {
   private func put(_ record: RecordView, at place: IndexEntry) {
     guard let table = byTable[record.table] else { return }
     let hash = store.hash(record.key)
-    let target = store.locate(table, hash, record.key)
-    if target.damaged { missed.append((record.table, hash.value, record.lsn)) }
     let entry = IndexEntry(tag: hash.tag, segment: place.segment, offset: place.offset)
-    table.pointee.index._withUnsafeGuaranteedRef { index in
-      index.partitions[hash.partition].digest &+= record.digest
-      if let old = target.old {
-        index.partitions[hash.partition].digest &-= old.digest
-        count(target.entry, -old.recordBytes, -1)
-        index.replace(target.cursor, with: entry)
-      } else {
-        index.insert(hash, entry)
-      }
-    }
-    count(entry, record.recordBytes, 1)
-    if record.flags & RecordFlag.expiry != 0 { expiring.append((entry, record.expiry)) }
+    share.point(store.locate(table, hash, record.key), at: entry, record)
   }
 
   private func delete(_ record: RecordView) {
     guard let table = byTable[record.table] else { return }
-    let hash = store.hash(record.key)
-    let target = store.locate(table, hash, record.key)
-    if target.damaged { missed.append((record.table, hash.value, record.lsn)) }
-    guard let old = target.old else { return }
-    table.pointee.index._withUnsafeGuaranteedRef { index in
-      index.partitions[hash.partition].digest &-= old.digest
-      index.remove(hash, target.cursor, removedBy: record.lsn)
-    }
-    count(target.entry, -old.recordBytes, -1)
+    share.remove(store.locate(table, store.hash(record.key), record.key), by: record.lsn)
   }
 }

@@ -66,7 +66,7 @@ public final class DeltaReader {
       } else {
         break
       }
-      let base = store.bases[segment.slot].load(ordering: .acquiring)
+      guard let (start, isMapped) = store.addresses.segment(segment.slot) else { continue }
       // A filled segment's end is final; in the active one `limit` stops the walk before its end.
       let end = segment.state == .active ? segment.capacity : segment.used
       if cursor.offset >= end {
@@ -75,8 +75,8 @@ public final class DeltaReader {
         run.scannedTo = min(limit, cursor.next.previous)
         continue
       }
-      let record = RecordView(UnsafeRawPointer(bitPattern: base & ~1)! + cursor.offset)
-      guard base & 1 == 0 || record.verify(available: end - cursor.offset) == .good,
+      let record = RecordView(start + cursor.offset)
+      guard !isMapped || record.verify(available: end - cursor.offset) == .good,
         let kind = RecordKind(rawValue: record.kind)
       else {
         throw .damaged(
@@ -179,7 +179,7 @@ extension LogStore {
   }
   public func deltaFigures(after lsn: LSN) -> DeltaFigures {
     var figures = DeltaFigures(tombstonesFrom: tombstonesFrom)
-    for index in indexes.values { figures.indexBytes += index.allocatedBytes }
+    figures.indexBytes = tables.indexBytes
     for segment in segmentList.withLock({ $0 }) {
       let end = segment === active ? activeUsed : segment.used
       guard segment === active || segment.lastLSN > lsn, end > segment.recordsAt else { continue }
@@ -188,13 +188,13 @@ extension LogStore {
         var cursor = LogCursor(startingAt: lsn.next)
         if (try? placeLocked(&cursor, raw: false)) === segment { from = min(end, cursor.offset) }
       }
-      let total = liveBytes(slot: segment.slot)
+      let total = keyspace.live.byteCount(slot: segment.slot)
       let live = from == segment.recordsAt ? total : liveBytes(segment, from: from, end: end)
       let part = Double(end - from) / Double(end - segment.recordsAt)
       figures.bytes += live + Int(Double(segment.keptBytes) * part)
       let liveShare = total > 0 ? Double(live) / Double(total) : 0
       figures.records +=
-        Int(Double(liveRecords[segment.slot]) * liveShare) + Int(Double(segment.keptRecords) * part)
+        Int(Double(keyspace.live.recordCount(slot: segment.slot)) * liveShare) + Int(Double(segment.keptRecords) * part)
     }
     return figures
   }
@@ -203,7 +203,7 @@ extension LogStore {
   private func liveBytes(_ segment: Segment, from: Int, end: Int) -> Int {
     let first = from >> 20
     let bucketEnd = min(end, (first + 1) << 20)
-    let start = UnsafeRawPointer(bitPattern: bases[segment.slot].load(ordering: .acquiring) & ~1)!
+    let start = addresses.start(segment.slot)!
     var sum = 0
     var at = from
     while at < bucketEnd {
@@ -214,7 +214,6 @@ extension LogStore {
       }
       at += record.recordBytes
     }
-    for bucket in first + 1..<max(first + 1, 64) { sum += Int(liveBuckets[segment.slot << 6 + bucket]) }
-    return sum
+    return sum + keyspace.live.byteCount(slot: segment.slot, fromMebibyte: first + 1)
   }
 }

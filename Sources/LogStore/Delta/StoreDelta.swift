@@ -104,7 +104,7 @@ public final class DeltaInstallation {
     }
     store.writeLock.lock()
     if newest == nil, let highest = changing.max() { store.makeRoom(for: highest) }
-    let slots = store.nextSlot
+    let slots = store.slots.end
     store.writeLock.unlock()
     let index = DeltaIndex(store: store, catalog: newest, changing: changing, slots: slots)
     self.index = index
@@ -139,7 +139,7 @@ public final class DeltaInstallation {
       throw FileError(operation: "map", path: file.name.records, errno: 5, reason: "it has \(mapping.count) bytes")
     }
     store.writeLock.lock()
-    let slot = store.takeSlot()
+    let slot = store.slots.take()
     store.writeLock.unlock()
     guard let slot else {
       throw FileError(operation: "index", path: file.name.records, errno: Self.noSlot, reason: "no free segment slot")
@@ -226,16 +226,11 @@ public final class DeltaInstallation {
     store.writeLock.lock()
     defer { store.writeLock.unlock() }
     store.segmentList.withLock { $0 += segments }
-    for slot in index.records.indices {
-      store.liveRecords[slot] &+= index.records[slot]
-      for bucket in slot << 6..<(slot + 1) << 6 { store.liveBuckets[bucket] &+= index.bytes[bucket] }
-    }
     for segment in store.segmentList.withLock({ $0 }) {
       guard let kept = index.kept[segment.slot] else { continue }
       segment.keptRecords += kept.records
       segment.keptBytes += kept.bytes
     }
-    for item in index.missed { store.missed.note(table: item.table, hash: item.hash, lsn: item.lsn) }
     store.lastLSN = barrier.value
     store.restartLevels(at: barrier)
     store.rewindFloor = barrier
@@ -245,16 +240,13 @@ public final class DeltaInstallation {
     store.applyCursor = LogCursor(startingAt: barrier.next)
     store.setLogStart(barrier.next)
     if let record = index.catalogRecord {
-      store.setCatalog(index.catalog)
       store.votersInLog = index.catalog.voters
-      store.catalogEntry = record.entry
       store.catalogLSN.store(record.lsn, ordering: .releasing)
     }
     index.publish()
-    let old = Array(store.indexes.values)
-    store.indexes = index.indexes
-    store.epochs.retire { withExtendedLifetime(old) {} }
-    store.rebind(index.tables)
+    store.keyspace.take(index.share)
+    store.keyspace.adopt(
+      index.catalog, at: index.catalogRecord?.entry, indexes: index.indexes, tables: index.tables)
     store.positions.set(appended: barrier)
     store.positions.set(written: barrier)
     store.positions.set(durable: barrier)
@@ -282,12 +274,12 @@ public final class DeltaInstallation {
 
   /// Lets the store know when the new records expire. After `commit`; a thousand at a time under the write lock.
   public func noteExpiries() {
-    guard let expiring = index?.expiring else { return }
+    guard let expiring = index?.share.expiring else { return }
     var at = 0
     while at < expiring.count {
       let end = min(expiring.count, at + Self.hintsAtOnce)
       store.writeLock.lock()
-      for item in expiring[at..<end] { store.wheel.add(item.entry, expiry: item.expiry, now: store.wallClock) }
+      store.keyspace.noteExpiries(expiring[at..<end])
       store.writeLock.unlock()
       at = end
     }

@@ -71,5 +71,6 @@ struct ExpiryWheel {
     return out
   }
 
-  mutating func removeAll() { self = ExpiryWheel() }
+  /// All that it holds, in no order.
+  var entries: [IndexEntry] { Array(seconds.values.joined()) + Array(hours.values.joined()) + parked }
 }

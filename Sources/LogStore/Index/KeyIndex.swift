@@ -3,51 +3,19 @@ import CSupport
 import Core
 import Synchronization
 
-/// Where a record is: segment slot (17 bits) and offset in units of 8 bytes (23 bits), with 24 bits of the key's hash
-/// above them. One word, so that readers see a place whole or not at all.
-public struct IndexEntry: Equatable, Sendable {
-  public var word: UInt64
-  @inlinable @inline(__always) public init(word: UInt64) { self.word = word }
-  @inlinable @inline(__always) public init(tag: UInt64, segment: Int, offset: Int) {
-    word = tag << 40 | UInt64(truncatingIfNeeded: segment) << 23 | UInt64(truncatingIfNeeded: offset >> 3)
-  }
-  @inlinable @inline(__always) public var tag: UInt64 { word >> 40 }
-  @inlinable @inline(__always) public var segment: Int { Int(truncatingIfNeeded: (word >> 23) & 0x1FFFF) }
-  @inlinable @inline(__always) public var offset: Int { Int(truncatingIfNeeded: word & 0x7FFFFF) << 3 }
-
-  /// Segment slot and MiB of its file, as one number: 64 buckets a slot.
-  @inlinable @inline(__always) var bucket: Int { Int(truncatingIfNeeded: (word & 0xFF_FFFF_FFFF) >> 17) }
-
-  public static let empty = IndexEntry(word: 0)
-  /// A slot whose key was deleted: probes go on past it. Segment slot 0 is never used, so no record has this word.
-  public static let vacated = IndexEntry(word: 1)
-  public static let segmentSlotsMax = 1 << 17
-  public static let offsetMax = (1 << 26) - 8
-}
-
-/// The hash of a key, cut into the parts that the index uses.
-public struct IndexHash: Sendable {
-  public let value: UInt64
-  @inlinable @inline(__always) public init(_ value: UInt64) { self.value = value }
-  /// Which of 1024 partitions: the top 10 bits.
-  @inlinable @inline(__always) public var partition: Int { Int(truncatingIfNeeded: value >> 54) }
-  /// The next 24 bits: kept in the entry, and the home slot is computed from them alone, so that a partition grows
-  /// without reading a single record.
-  @inlinable @inline(__always) public var tag: UInt64 { (value >> 30) & 0xFF_FFFF }
-}
-
 /// One partition. Its slots are in a block: word 0 is the capacity, word 1 the number of slots with the overflow
 /// at the end, slots from word 8 on. The block is replaced as a whole when the partition grows, so a reader always
 /// sees slots and capacity that belong together.
-public struct Partition: ~Copyable {
+@usableFromInline
+struct Partition: ~Copyable {
   @usableFromInline let block: Atomic<UInt>
   /// The LSN of the newest record that took a key out of this partition: a reader that finds nothing saw a state
   /// that is no older than this.
-  public let lastRemoval = Atomic<UInt64>(0)
+  @usableFromInline let lastRemoval = Atomic<UInt64>(0)
   /// Sum of `RecordView.digest` over the live records. Writer only.
-  public var digest: UInt64 = 0
+  @usableFromInline var digest: UInt64 = 0
   /// Live keys; slots in use with vacated ones. Writer only.
-  public var live: Int32 = 0
+  @usableFromInline var live: Int32 = 0
   @usableFromInline var used: Int32
   @usableFromInline init(block: UInt, used: Int32) {
     self.block = Atomic(block)
@@ -57,14 +25,18 @@ public struct Partition: ~Copyable {
 
 /// The key index of one table: 1024 partitions of 8-byte entries, linear probing, each growing on its own.
 ///
-/// Reads by any thread inside an epoch; writes by one thread at a time (the store's write lock).
+/// Reads by any thread inside an epoch; writes by one thread at a time (the store's write lock). Who writes is a
+/// `KeyLedger`, which keeps the segments' live bytes and records in step with it.
+///
+/// Invariant: a partition's digest and number of keys are those of the records that its entries point at.
+///
 /// The home slot of a tag is `tag * capacity >> 24`: slots are in the order of tags, whatever the capacity, which is
 /// what gives SCAN a cursor that survives growth.
 public final class KeyIndex: @unchecked Sendable {
   // Safe to share: see above. Blocks are freed through the epoch domain.
   public static let partitionCount = 1024
   @usableFromInline static let slotsAt = 8
-  public let partitions: UnsafeMutablePointer<Partition>
+  @usableFromInline let partitions: UnsafeMutablePointer<Partition>
   private let epochs: EpochDomain
 
   /// The block of every partition without a key: nothing is ever put into it, and it belongs to nobody.
@@ -163,16 +135,43 @@ public final class KeyIndex: @unchecked Sendable {
     paceline_prefetch(block + (Self.slotsAt + home) * 8)
   }
 
+  /// The slot that holds this very entry, as `cursor.next()` would leave it; nil if the key's path has none.
+  func cursor(_ hash: IndexHash, at entry: IndexEntry) -> Cursor? {
+    var cursor = cursor(hash)
+    while true {
+      let found = cursor.next()
+      if found == entry { return cursor }
+      if found == .empty { return nil }
+    }
+  }
+
+  /// The entries on a key's path: the key's own, and those of other keys with the same tag.
+  func path(_ hash: IndexHash) -> [IndexEntry] {
+    var cursor = cursor(hash)
+    var entries: [IndexEntry] = []
+    while true {
+      let entry = cursor.next()
+      if entry == .empty { return entries }
+      entries.append(entry)
+    }
+  }
+
+  /// The LSN of the newest record that took a key out of a partition.
+  @inlinable @inline(__always)
+  public func lastRemoval(partition: Int) -> UInt64 { partitions[partition].lastRemoval.load(ordering: .acquiring) }
+
   // MARK: Writes, under the write lock
 
   /// Points an existing slot, found by `cursor.next()`, at a newer record.
+  /// - Parameter change: of the partition's digest.
   @inlinable @inline(__always)
-  public func replace(_ cursor: Cursor, with entry: IndexEntry) {
+  func replace(_ cursor: Cursor, _ hash: IndexHash, with entry: IndexEntry, digestChange change: UInt64) {
+    partitions[hash.partition].digest &+= change
     cursor.slots[cursor.index - 1].store(entry.word, ordering: .releasing)
   }
 
   /// Adds a key that is not there. Grows the partition when four fifths of it are in use. Amortised O(1).
-  public func insert(_ hash: IndexHash, _ entry: IndexEntry) {
+  public func insert(_ hash: IndexHash, _ entry: IndexEntry, digest: UInt64) {
     let p = hash.partition
     let capacity = Int(block(p).load(as: UInt64.self))
     if Int(partitions[p].used) * 5 >= capacity * 4 { rebuild(p, reserve: 1) }
@@ -180,15 +179,23 @@ public final class KeyIndex: @unchecked Sendable {
       rebuild(p, reserve: max(8, Int(partitions[p].live) / 8))
     }
     partitions[p].live += 1
+    partitions[p].digest &+= digest
   }
 
   /// Takes out the key found by `cursor.next()`.
-  public func remove(_ hash: IndexHash, _ cursor: Cursor, removedBy lsn: UInt64) {
+  func remove(_ hash: IndexHash, _ cursor: Cursor, digest: UInt64, removedBy lsn: UInt64) {
     let p = hash.partition
     // The LSN first: a reader that sees the slot vacated must also see why.
-    partitions[p].lastRemoval.store(lsn, ordering: .releasing)
+    partitions[p].lastRemoval.store(max(lsn, lastRemoval(partition: p)), ordering: .releasing)
     cursor.slots[cursor.index - 1].store(IndexEntry.vacated.word, ordering: .releasing)
     partitions[p].live -= 1
+    partitions[p].digest &-= digest
+  }
+
+  /// Corrects a partition's digest and number of keys, which have parted from its entries.
+  func correct(partition p: Int, digest: UInt64, keys: Int32) {
+    partitions[p].digest &+= digest
+    partitions[p].live &+= keys
   }
 
   /// First free slot from home on. false when the overflow at the end is full.
@@ -274,6 +281,8 @@ public final class KeyIndex: @unchecked Sendable {
     }
     return sum
   }
+  /// A partition's digest and number of keys. Writer only.
+  func sums(partition p: Int) -> (digest: UInt64, keys: Int32) { (partitions[p].digest, partitions[p].live) }
   public var count: Int {
     var sum = 0
     for p in 0..<Self.partitionCount { sum += Int(partitions[p].live) }

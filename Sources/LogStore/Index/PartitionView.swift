@@ -47,7 +47,8 @@ extension LogStore {
       (
         table.pointee.id,
         (0..<KeyIndex.partitionCount).map {
-          (index.partitions[$0].digest, UInt32(truncatingIfNeeded: index.partitions[$0].live))
+          let (digest, keys) = index.sums(partition: $0)
+          return (digest, UInt32(truncatingIfNeeded: keys))
         }
       )
     }
@@ -79,12 +80,12 @@ extension LogStore {
       var end = tags
       if let to {
         end = min(tags, to)
-      } else if Int(index.partitions[partition].live) > recordsMax {
+      } else if Int(index.sums(partition: partition).keys) > recordsMax {
         let perRecord = max(1, tags / UInt64(index.slotCount(partition: partition)))
         end = min(tags, from + perRecord * UInt64(recordsMax))
       }
       index.forEach(partition: partition, tags: from..<max(from, end)) { entries.append($0) }
-      return (index.partitions[partition].lastRemoval.load(ordering: .acquiring), end)
+      return (index.lastRemoval(partition: partition), end)
     }
     let boundAt = table.pointee.boundAt
     writeLock.unlock()
@@ -124,21 +125,18 @@ extension LogStore {
     let id = table(database).pointee.id
     let running = table(database).pointee.index._withUnsafeGuaranteedRef { index in
       index.forEach(partition: partition, tags: 0..<1 << 24) { entries.append($0) }
-      return (sum: index.partitions[partition].digest, live: index.partitions[partition].live)
+      return index.sums(partition: partition)
     }
     writeLock.unlock()
     var sum: UInt64 = 0
     for entry in entries { sum &+= try intact(entry).digest }
     // Both go on by the same steps meanwhile, so what parts them stays what it is.
-    let missing = (sum: sum &- running.sum, live: Int32(truncatingIfNeeded: entries.count) &- running.live)
-    guard missing.sum != 0 || missing.live != 0 else { return false }
+    let missing = (digest: sum &- running.digest, keys: Int32(truncatingIfNeeded: entries.count) &- running.keys)
+    guard missing.digest != 0 || missing.keys != 0 else { return false }
     writeLock.lock()
     defer { writeLock.unlock() }
     guard table(database).pointee.id == id else { return false }
-    table(database).pointee.index._withUnsafeGuaranteedRef { index in
-      index.partitions[partition].digest &+= missing.sum
-      index.partitions[partition].live &+= missing.live
-    }
+    keyspace.correct(table(database), partition: partition, digest: missing.digest, keys: missing.keys)
     return true
   }
 }

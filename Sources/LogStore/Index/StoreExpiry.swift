@@ -1,6 +1,6 @@
 import Core
 
-// Who expires when: the hints in the wheel, on a master and on a slave. All under the write lock.
+// Who expires when: the hints of the keyspace, on a master and on a slave. All under the write lock.
 extension LogStore {
   /// A record that was looked at before its time.
   public struct EarlyExpiry: Sendable {
@@ -23,17 +23,17 @@ extension LogStore {
   }
 
   public func lookAgain(at early: [EarlyExpiry]) {
-    for item in early { wheel.add(item.entry, expiry: item.expiry, now: wallClock) }
+    for item in early { keyspace.lookAgain(at: item.entry, expiry: item.expiry) }
   }
 
   private func expire(now: UInt64, dueAt: UInt64, limit: Int, _ early: inout [EarlyExpiry]) -> (Int, Int) {
     wallClock = now
-    wheel.unpark(now: now) { entry in checkedRecord(entry)?.expiry }
+    keyspace.unpark(now: now)
     // An entry may be older than the segment that has its slot now: nothing at its place is trusted.
-    let entries = wheel.due(now: dueAt, limit: limit) { entry in checkedRecord(entry)?.expiry }
+    let entries = keyspace.due(now: dueAt, limit: limit)
     var deleted = 0
     for entry in entries {
-      guard let record = checkedRecord(entry), record.kind == RecordKind.put.rawValue,
+      guard let record = addresses.intactRecord(entry), record.kind == RecordKind.put.rawValue,
         let database = catalog.tables.firstIndex(of: record.table)
       else { continue }
       let target = locate(table(database), hash(record.key), record.key)
@@ -56,20 +56,14 @@ extension LogStore {
   /// On a slave: lets go of hints whose records are gone. Those that wait for the master's deletion are looked at again
   /// later; should this node become a master, it deletes them itself. Returns how many were due.
   public func reviewExpiries(now: UInt64, limit: Int) -> Int {
-    wheel.unparkDue(now: now) { entry in checkedRecord(entry)?.expiry }
-    let entries = wheel.due(now: now, limit: limit) { entry in checkedRecord(entry)?.expiry }
+    keyspace.unparkDue(now: now)
+    let entries = keyspace.due(now: now, limit: limit)
     for entry in entries {
-      guard let record = checkedRecord(entry), record.kind == RecordKind.put.rawValue,
-        let table = tableReference(record.table), locate(table, hash(record.key), record.key).entry == entry
+      guard let record = addresses.intactRecord(entry), record.kind == RecordKind.put.rawValue,
+        let table = tables.reference(record.table), locate(table, hash(record.key), record.key).entry == entry
       else { continue }
-      wheel.park(entry, now: now)
+      keyspace.park(entry, now: now)
     }
     return entries.count
-  }
-
-  private func checkedRecord(_ entry: IndexEntry) -> RecordView? {
-    guard bases[entry.segment].load(ordering: .acquiring) != 0 else { return nil }
-    let record = record(entry).record
-    return isIntact(record, entry) ? record : nil
   }
 }

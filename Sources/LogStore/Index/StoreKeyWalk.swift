@@ -110,8 +110,7 @@ extension LogStore {
     while cursor.next <= limit {
       let segment: Segment
       if let here = cursor.segment, here.state != .dropped { segment = here } else { segment = try place(&cursor) }
-      let base = bases[segment.slot].load(ordering: .acquiring)
-      guard let start = UnsafeRawPointer(bitPattern: base & ~1) else {
+      guard let (start, isMapped) = addresses.segment(segment.slot) else {
         throw .dropped(wanted: cursor.next, logStart: firstRetainedLSN)
       }
       let end = segment.state == .active ? segment.capacity : segment.used
@@ -120,7 +119,7 @@ extension LogStore {
         continue
       }
       let record = RecordView(start + cursor.offset)
-      if base & 1 != 0, record.verify(available: end - cursor.offset) != .good {
+      if isMapped, record.verify(available: end - cursor.offset) != .good {
         throw .damaged(file: path(of: segment, SegmentFormat.fileSuffix), offset: cursor.offset, lsn: cursor.next)
       }
       if record.lsn > limit.value { break }

@@ -1,7 +1,5 @@
 // Raw memory: from an index entry to a record.
-import CSupport
 import Core
-import Synchronization
 
 /// What a look-up found.
 public enum Lookup {
@@ -27,12 +25,7 @@ extension LogStore {
 
   /// The record behind an entry, and whether it lies in a mapped file.
   @inlinable @inline(__always)
-  func record(_ entry: IndexEntry) -> (record: RecordView, mapped: Bool) {
-    let base = bases[entry.segment].load(ordering: .acquiring)
-    return (
-      RecordView(UnsafeRawPointer(bitPattern: (base & ~1) &+ UInt(bitPattern: entry.offset))!), base & 1 != 0
-    )
-  }
+  func record(_ entry: IndexEntry) -> (record: RecordView, mapped: Bool) { addresses.record(entry) }
 
   /// The newest record of a key. Lock-free; the caller is inside an epoch or holds the write lock. O(1).
   ///
@@ -45,8 +38,7 @@ extension LogStore {
       while true {
         let entry = cursor.next()
         if entry == .empty {
-          let removal = index.partitions[hash.partition].lastRemoval.load(ordering: .acquiring)
-          return .missing(lastRemoval: max(removal, table.pointee.boundAt))
+          return .missing(lastRemoval: max(index.lastRemoval(partition: hash.partition), table.pointee.boundAt))
         }
         let (record, mapped) = record(entry)
         if mapped, !isIntact(record, entry) {
@@ -56,6 +48,39 @@ extension LogStore {
         if record.hasKey(key.baseAddress!, count: key.count) { return .found(record) }
       }
     }
+  }
+
+  /// Finds the place of a key. Under the write lock.
+  @inlinable
+  public func locate(_ table: TableReference, _ hash: IndexHash, _ key: UnsafeRawBufferPointer) -> WriteTarget {
+    table.pointee.index._withUnsafeGuaranteedRef { index in
+      var cursor = index.cursor(hash)
+      var inTheWay: WriteTarget?
+      while true {
+        let entry = cursor.next()
+        if entry == .empty {
+          return inTheWay
+            ?? WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: false)
+        }
+        let (record, mapped) = record(entry)
+        if mapped, !isIntact(record, entry) {
+          // Perhaps of this key, and older than what stands behind it: that is the one to replace. Of two good records of a
+          // key a compaction would drop one, and leave its place in the index.
+          noteDamage(entry)
+          inTheWay = WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: true)
+          continue
+        }
+        if record.hasKey(key.baseAddress!, count: key.count) {
+          return WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: record, damaged: false)
+        }
+      }
+    }
+  }
+
+  /// No key of this one's partition was removed by a newer record than this.
+  @inlinable @inline(__always)
+  public func lastRemoval(_ target: WriteTarget) -> UInt64 {
+    target.table.pointee.index._withUnsafeGuaranteedRef { $0.lastRemoval(partition: target.hash.partition) }
   }
 
   /// Asks the processor to fetch what `find` will touch first.
@@ -70,21 +95,14 @@ extension LogStore {
     table.pointee.index._withUnsafeGuaranteedRef { index in
       var cursor = index.cursor(hash)
       let entry = cursor.next()
-      if entry != .empty {
-        let base = bases[entry.segment].load(ordering: .relaxed)
-        let address = (base & ~1) &+ UInt(bitPattern: entry.offset)
-        paceline_prefetch(UnsafeRawPointer(bitPattern: address)!)
-        paceline_prefetch(UnsafeRawPointer(bitPattern: address &+ 64)!)
-        paceline_prefetch(UnsafeRawPointer(bitPattern: address &+ 128)!)
-      }
+      if entry != .empty { addresses.prefetch(entry) }
     }
   }
 
   /// Verifies a record of a mapped file without trusting its lengths.
   @inline(never) @usableFromInline
   func isIntact(_ record: RecordView, _ entry: IndexEntry) -> Bool {
-    let end = mappedEnds[entry.segment]
-    return record.verify(available: end - entry.offset) == .good
+    addresses.isIntact(record, entry)
   }
 
   /// Remembers where a look-up met damage, for INFO and the server's log.
@@ -96,13 +114,23 @@ extension LogStore {
   }
   /// A record is good, and its value cannot be had: what stands before the records of its file is damaged.
   public func noteUnreadable(_ record: RecordView, slot: Int) {
-    let base = bases[slot].load(ordering: .acquiring) & ~1
-    let address = UInt(bitPattern: record.base)
-    guard base > 0, address >= base, address - base < UInt(mappedEnds[slot]) else { return }
-    noteDamage(IndexEntry(tag: 0, segment: slot, offset: Int(address - base)))
+    if let entry = addresses.entry(of: record, slot: slot) { noteDamage(entry) }
   }
   /// The first places at which look-ups met damage since the store was opened.
   public var damagedPlaces: [DamagedPlace] { damage.withLock { $0 } }
+
+  /// The slot of the segment in which this very record lies; nil if the index has moved on: the key was written anew, or
+  /// compaction moved its record. Inside an epoch or under the write lock. O(1).
+  public func slot(of record: RecordView, _ table: TableReference, _ hash: IndexHash) -> Int? {
+    table.pointee.index._withUnsafeGuaranteedRef { index in
+      var cursor = index.cursor(hash)
+      while true {
+        let entry = cursor.next()
+        if entry == .empty { return nil }
+        if addresses.record(entry).record.base == record.base { return entry.segment }
+      }
+    }
+  }
 
   // MARK: Walks over keys
 

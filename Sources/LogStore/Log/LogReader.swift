@@ -60,9 +60,9 @@ extension LogStore {
     while cursor.next <= limit {
       let segment: Segment
       if let here = cursor.segment, here.state != .dropped { segment = here } else { segment = try place(&cursor) }
-      let base = bases[segment.slot].load(ordering: .acquiring)
-      let start = UnsafeRawPointer(bitPattern: base & ~1)!
-      let mapped = base & 1 != 0
+      guard let (start, mapped) = addresses.segment(segment.slot) else {
+        throw .dropped(wanted: cursor.next, logStart: firstRetainedLSN)
+      }
       // A filled segment's end is final; in the active one `limit` stops the walk before its end.
       let end = segment.state == .active ? segment.capacity : segment.used
       if cursor.offset >= end {
@@ -113,14 +113,15 @@ extension LogStore {
     }
     // A compacted piece has gaps: a run of the raw log never goes through one.
     if raw, segment.name.isData { throw .dropped(wanted: wanted, logStart: firstRetainedLSN) }
-    let base = bases[segment.slot].load(ordering: .acquiring)
-    let start = UnsafeRawPointer(bitPattern: base & ~1)!
+    guard let (start, isMapped) = addresses.segment(segment.slot) else {
+      throw .dropped(wanted: wanted, logStart: firstRetainedLSN)
+    }
     var offset = segment.landmark(before: wanted.value)
     // Behind the active segment's records there may be those of a segment that had the memory before.
     let end = segment === active ? activeUsed : segment.used
     while offset < end {
       let record = RecordView(start + offset)
-      if base & 1 != 0, record.verify(available: end - offset) != .good {
+      if isMapped, record.verify(available: end - offset) != .good {
         throw .damaged(file: path(of: segment, SegmentFormat.fileSuffix), offset: offset, lsn: wanted)
       }
       if record.lsn >= wanted.value { break }

@@ -78,8 +78,7 @@ extension LogStore {
   /// The level at which writes to a database are committed; nil: the server's. Any thread, one load.
   @inlinable @inline(__always)
   public func tableLevel(_ database: Int) -> RecordLevel? {
-    let code = databaseLevels[database].load(ordering: .acquiring)
-    return code == 0 ? nil : RecordLevel(rawValue: code - 1)
+    tables.level(database)
   }
 
   /// The voters of the newest catalog that is applied. Under the write lock.

@@ -124,8 +124,7 @@ extension LogStore {
 
   func publish(_ mapping: MappedFile, of segment: Segment) {
     segment.mapping = mapping
-    mappedEnds[segment.slot] = mapping.count
-    bases[segment.slot].store(UInt(bitPattern: mapping.start) | 1, ordering: .releasing)
+    addresses.publish(mapping, slot: segment.slot)
   }
 
   /// Drops sealed segments in which nothing is alive.
@@ -138,9 +137,10 @@ extension LogStore {
     var dropped: [Segment] = []
     var olderKept = false
     for segment in segmentList.withLock({ $0 }) {
-      let holdsCatalog = catalogEntry != .empty && catalogEntry.segment == segment.slot
+      let holdsCatalog = keyspace.catalogEntry != .empty && keyspace.catalogEntry.segment == segment.slot
       // A slave's records count as alive only when they are applied.
-      if segment.state == .sealed, segment.lastLSN <= positions.applied, liveRecords[segment.slot] == 0, !holdsCatalog {
+      if segment.state == .sealed, segment.lastLSN <= positions.applied, keyspace.live.recordCount(slot: segment.slot) == 0,
+        !holdsCatalog {
         if segment.deadSince == .none { segment.deadSince = LSN(lastLSN) }
       }
       let dead =
@@ -201,13 +201,13 @@ extension LogStore {
   }
 
   func recycle(_ segment: Segment) {
-    bases[segment.slot].store(0, ordering: .releasing)
+    addresses.withdraw(segment.slot)
     segment.memory = nil
     segment.mapping = nil
     writeLock.lock()
-    clearCounters(slot: segment.slot)
+    keyspace.release(slot: segment.slot)
     clearDictionaries(slot: segment.slot)
-    freeSlots.append(segment.slot)
+    slots.giveBack(segment.slot)
     writeLock.unlock()
   }
 
@@ -226,14 +226,15 @@ extension LogStore {
     generation.nextRevision = nextRevision
     generation.rewindFloor = rewindFloor
     generation.cut = nil
-    generation.keys = indexes.mapValues { UInt64($0.count) }
+    generation.keys = tables.indexes.mapValues { UInt64($0.count) }
     generation.reach = reachLocked
-    if catalogEntry == .empty {
+    let place = keyspace.catalogEntry
+    if place == .empty {
       generation.catalogRecord = []
     } else {
-      let newest = record(catalogEntry).record
+      let newest = record(place).record
       // A damaged one keeps the good copy that the generation before has.
-      if isIntact(newest, catalogEntry) {
+      if isIntact(newest, place) {
         generation.catalogRecord = [UInt8](UnsafeRawBufferPointer(start: newest.base, count: newest.recordBytes))
       }
     }

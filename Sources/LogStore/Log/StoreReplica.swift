@@ -127,32 +127,14 @@ extension LogStore {
   func index(_ record: RecordView, at entry: IndexEntry) {
     switch RecordKind(rawValue: record.kind) {
     case .put:
-      guard let table = tableReference(record.table) ?? makeRoom(for: record.table) else { return }
+      guard let table = tables.reference(record.table) ?? makeRoom(for: record.table) else { return }
       let hash = hash(record.key)
-      let target = locate(table, hash, record.key)
-      if _slowPath(target.damaged) { missed.note(table: record.table, hash: hash.value, lsn: record.lsn) }
       let place = IndexEntry(tag: hash.tag, segment: entry.segment, offset: entry.offset)
-      table.pointee.index._withUnsafeGuaranteedRef { index in
-        let p = hash.partition
-        if let old = target.old {
-          index.partitions[p].digest = index.partitions[p].digest &- old.digest &+ record.digest
-          died(old, at: target.entry)
-          index.replace(target.cursor, with: place)
-        } else {
-          index.partitions[p].digest = index.partitions[p].digest &+ record.digest
-          index.insert(hash, place)
-        }
-      }
-      liveBuckets[place.bucket] += Int32(truncatingIfNeeded: record.recordBytes)
-      liveRecords[entry.segment] += 1
-      if record.flags & RecordFlag.expiry != 0 { wheel.add(place, expiry: record.expiry, now: wallClock) }
+      keyspace.point(locate(table, hash, record.key), at: place, record, bytes: record.recordBytes)
     case .delete:
       keep(record, entry)
-      guard let table = tableReference(record.table) else { return }
-      let hash = hash(record.key)
-      let target = locate(table, hash, record.key)
-      if let old = target.old { removeFromIndex(target, old: old, by: record.lsn) }
-      if _slowPath(target.damaged) { missed.note(table: record.table, hash: hash.value, lsn: record.lsn) }
+      guard let table = tables.reference(record.table) else { return }
+      keyspace.remove(locate(table, hash(record.key), record.key), by: record.lsn)
     case .catalog:
       keep(record, entry)
       // A restart begins with the newest catalog and passes the older ones here.
@@ -171,15 +153,6 @@ extension LogStore {
     segment?.keptBytes += record.recordBytes
   }
 
-  /// The table with this id if a database still uses it.
-  func tableReference(_ id: UInt32) -> TableReference? {
-    for database in 0..<databases {
-      let table = table(database)
-      if table.pointee.id == id { return table }
-    }
-    return nil
-  }
-
   /// A log that names no databases has as many as it has tables: database n is table n + 1. Under the write lock.
   /// nil where the log names them.
   @discardableResult
@@ -187,9 +160,8 @@ extension LogStore {
     guard newestCatalogLSN == 0, table >= catalog.nextTable, table <= Catalog.databasesMax else { return nil }
     var wider = catalog
     wider.setDatabases(Int(table))
-    setCatalog(wider)
-    bindTables()
-    return tableReference(table)
+    tables.adopt(wider, at: 0)
+    return tables.reference(table)
   }
 }
 

@@ -13,66 +13,7 @@ public enum WriteRefusal: Equatable, Sendable {
   case outOfMemory
 }
 
-/// The place of a key for a write: found once, used for the comparison with the old record and for the change.
-/// Valid under the write lock until the next change of the index.
-public struct WriteTarget {
-  @usableFromInline let table: TableReference
-  @usableFromInline let hash: IndexHash
-  @usableFromInline let cursor: KeyIndex.Cursor
-  @usableFromInline let entry: IndexEntry
-  /// The record that stands there now, expired or not; nil if there is none.
-  public let old: RecordView?
-  public let damaged: Bool
-
-  @inlinable @inline(__always)
-  init(
-    table: TableReference, hash: IndexHash, cursor: KeyIndex.Cursor, entry: IndexEntry, old: RecordView?, damaged: Bool
-  ) {
-    self.table = table
-    self.hash = hash
-    self.cursor = cursor
-    self.entry = entry
-    self.old = old
-    self.damaged = damaged
-  }
-}
-
 extension LogStore {
-  /// Finds the place of a key. Under the write lock.
-  @inlinable
-  public func locate(_ table: TableReference, _ hash: IndexHash, _ key: UnsafeRawBufferPointer) -> WriteTarget {
-    table.pointee.index._withUnsafeGuaranteedRef { index in
-      var cursor = index.cursor(hash)
-      var inTheWay: WriteTarget?
-      while true {
-        let entry = cursor.next()
-        if entry == .empty {
-          return inTheWay
-            ?? WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: false)
-        }
-        let (record, mapped) = record(entry)
-        if mapped, !isIntact(record, entry) {
-          // Perhaps of this key, and older than what stands behind it: that is the one to replace. Of two good records of a
-          // key a compaction would drop one, and leave its place in the index.
-          noteDamage(entry)
-          inTheWay = WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: nil, damaged: true)
-          continue
-        }
-        if record.hasKey(key.baseAddress!, count: key.count) {
-          return WriteTarget(table: table, hash: hash, cursor: cursor, entry: entry, old: record, damaged: false)
-        }
-      }
-    }
-  }
-
-  /// No key of this one's partition was removed by a newer record than this.
-  @inlinable @inline(__always)
-  public func lastRemoval(_ target: WriteTarget) -> UInt64 {
-    target.table.pointee.index._withUnsafeGuaranteedRef {
-      $0.partitions[target.hash.partition].lastRemoval.load(ordering: .acquiring)
-    }
-  }
-
   /// Why writes are refused at present, nil if they are taken. Cheap: one load.
   @inlinable @inline(__always) public var isWritable: Bool { refusal.load(ordering: .relaxed) == 0 }
   /// A write or sync failed; only opening the store again ends it.
@@ -104,27 +45,14 @@ extension LogStore {
     let record = RecordView(activeBase + activeUsed)
     let entry = IndexEntry(tag: target.hash.tag, segment: activeSlot, offset: activeUsed)
     let bytes = finishRecord(record)
-    target.table.pointee.index._withUnsafeGuaranteedRef { index in
-      let p = target.hash.partition
-      if let old = target.old {
-        index.partitions[p].digest = index.partitions[p].digest &- old.digest &+ record.digest
-        died(old, at: target.entry)
-        index.replace(target.cursor, with: entry)
-      } else {
-        index.partitions[p].digest = index.partitions[p].digest &+ record.digest
-        index.insert(target.hash, entry)
-      }
-    }
-    liveBuckets[entry.bucket] &+= Int32(truncatingIfNeeded: bytes)
-    liveRecords[activeSlot] &+= 1
-    if record.flags & RecordFlag.expiry != 0 { noteExpiry(record, at: entry) }
+    keyspace.point(target, at: entry, record, bytes: bytes)
     publish()
   }
 
   /// Appends a tombstone for the key at `target`, which must have a record. false if there is no memory.
   @discardableResult
   public func delete(_ target: WriteTarget, key: UnsafeRawBufferPointer) -> Bool {
-    guard let old = target.old else { preconditionFailure("delete of a key that has no record") }
+    precondition(target.old != nil, "delete of a key that has no record")
     let bytes = RecordView.bytes(key: key.count, value: 0, expires: false)
     if activeUsed + bytes > activeCapacity { guard roll(for: bytes) else { return false } }
     let record = activeBase + activeUsed
@@ -132,17 +60,9 @@ extension LogStore {
     finishRecord(RecordView(record))
     active.keptRecords += 1
     active.keptBytes += bytes
-    removeFromIndex(target, old: old, by: lastLSN)
+    keyspace.remove(target, by: lastLSN)
     publish()
     return true
-  }
-
-  func removeFromIndex(_ target: WriteTarget, old: RecordView, by lsn: UInt64) {
-    target.table.pointee.index._withUnsafeGuaranteedRef { index in
-      index.partitions[target.hash.partition].digest &-= old.digest
-      died(old, at: target.entry)
-      index.remove(target.hash, target.cursor, removedBy: lsn)
-    }
   }
 
   /// Appends a record that no table's index holds: a catalog change or a no-op.
@@ -205,8 +125,8 @@ extension LogStore {
 
   /// The log names the number of its databases, and nothing else was said about them. Under the write lock.
   public var onlyNamesDatabases: Bool {
-    guard catalogEntry != .empty, votersInLog.isEmpty else { return false }
-    return record(catalogEntry).record.value.first == Catalog.Operation.setDatabases.rawValue
+    guard keyspace.catalogEntry != .empty, votersInLog.isEmpty else { return false }
+    return record(keyspace.catalogEntry).record.value.first == Catalog.Operation.setDatabases.rawValue
       && catalog.nextTable == UInt32(databases) + 1
   }
 
@@ -223,27 +143,8 @@ extension LogStore {
   }
 
   func adopt(_ changed: Catalog, at lsn: UInt64, entry: IndexEntry) {
-    let gone = Set(catalog.tables).subtracting(changed.tables)
-    for id in gone { if let index = indexes[id] { forgetRecords(of: index) } }
-    setCatalog(changed)
-    catalogEntry = entry
+    keyspace.adopt(changed, at: lsn, entry: entry, slots: slots.end)
     catalogLSN.store(lsn, ordering: .releasing)
-    bindTables(at: lsn)
-  }
-
-  /// Everything a dropped index pointed at is dead: takes it off the segments' live counters. O(keys), but for the
-  /// common case that nothing else is alive.
-  private func forgetRecords(of index: KeyIndex) {
-    let others = indexes.values.contains { $0 !== index && $0.count > 0 }
-    if !others {
-      for segment in segmentList.withLock({ $0 }) { clearCounters(slot: segment.slot) }
-      return
-    }
-    for p in 0..<KeyIndex.partitionCount {
-      index.forEach(partition: p, tags: 0..<1 << 24) { entry in
-        died(record(entry).record, at: entry)
-      }
-    }
   }
 
   // MARK: Terms and units
@@ -322,20 +223,9 @@ extension LogStore {
   }
 
   @usableFromInline @inline(never)
-  func noteExpiry(_ record: RecordView, at entry: IndexEntry) {
-    wheel.add(entry, expiry: record.expiry, now: wallClock)
-  }
-
-  @usableFromInline @inline(never)
   func noteLandmark(_ lsn: UInt64) {
     lastLandmark = activeUsed
     active.noteLandmark(lsn, at: activeUsed)
-  }
-
-  @inlinable @inline(__always)
-  func died(_ record: RecordView, at entry: IndexEntry) {
-    liveBuckets[entry.bucket] &-= Int32(truncatingIfNeeded: record.recordBytes)
-    liveRecords[entry.segment] &-= 1
   }
 
   /// Makes what was appended visible, unless a unit is open.
@@ -350,9 +240,9 @@ extension LogStore {
   @inline(never) @usableFromInline
   func roll(for bytes: Int) -> Bool {
     let capacity = max(configuration.segmentBytes, SegmentFormat.headerBytes + bytes)
-    guard let slot = takeSlot() else { return false }
+    guard let slot = slots.take() else { return false }
     guard let memory = pool.take(capacity) else {
-      freeSlots.append(slot)
+      slots.giveBack(slot)
       return false
     }
     if activeSlot != 0, activeUsed == active.recordsAt {
@@ -391,14 +281,6 @@ extension LogStore {
     activeSlot = segment.slot
     activeRecordsAt = segment.recordsAt
     lastLandmark = 0
-    mappedEnds[segment.slot] = segment.capacity
-    bases[segment.slot].store(UInt(bitPattern: memory.start), ordering: .releasing)
-  }
-
-  func takeSlot() -> Int? {
-    if let slot = freeSlots.popLast() { return slot }
-    guard nextSlot < IndexEntry.segmentSlotsMax else { return nil }
-    defer { nextSlot += 1 }
-    return nextSlot
+    addresses.publish(memory, capacity: segment.capacity, slot: segment.slot)
   }
 }

@@ -95,7 +95,7 @@ struct Recovery {
           "the newest catalog record, LSN \(newest.lsn), is damaged, and the generation has no copy of it\(Self.advice)",
           isDamage: true)
       }
-      store.catalogEntry = newest.entry
+      store.keyspace.found(catalogAt: newest.entry)
       bind(catalog, at: newest.lsn)
     }
     if let unknown = keys.keys.max(), unknown >= store.catalog.nextTable, store.makeRoom(for: unknown) == nil {
@@ -105,7 +105,7 @@ struct Recovery {
     let young = sealed.filter { $0.segment.firstLSN > generation.segments.last?.lastLSN ?? .none }.map(\.index.count)
     for (table, count) in keys {
       let known = generation.keys[table].map { Int(clamping: $0) + young.reduce(0, +) }
-      store.indexes[table]?.reserve(keys: min(count, known ?? count))
+      store.tables.indexes[table]?.reserve(keys: min(count, known ?? count))
     }
     let loaders = max(1, min(workers, 64))
     let files = sealed.map(\.index)
@@ -115,7 +115,7 @@ struct Recovery {
       let per = KeyIndex.partitionCount / loaders
       let from = worker * per
       let upTo = worker == loaders - 1 ? KeyIndex.partitionCount : from + per
-      var loader = Loader(store: store, partitions: from..<upTo, slots: store.nextSlot)
+      let loader = Loader(store: store, partitions: from..<upTo, slots: store.slots.end)
       for (segment, file) in zip(segments, files) { loader.load(segment, file) }
       results.withLock { [loader] in $0.append(loader) }
     }
@@ -157,9 +157,8 @@ struct Recovery {
   }
 
   private func bind(_ catalog: Catalog, at lsn: UInt64) {
-    store.setCatalog(catalog)
     store.catalogLSN.store(lsn, ordering: .releasing)
-    store.bindTables(at: lsn)
+    store.tables.adopt(catalog, at: lsn)
   }
 
   /// - Parameter limit: records behind it do not count.
@@ -357,7 +356,7 @@ struct Recovery {
     let used = tail.end
     // A torn record may have made the file longer than an index entry reaches.
     let capacity = max(store.configuration.segmentBytes, used)
-    guard let slot = store.takeSlot(), let memory = store.pool.take(capacity) else {
+    guard let slot = store.slots.take(), let memory = store.pool.take(capacity) else {
       throw OpenError("no memory for a segment of \(capacity) bytes")
     }
     memory.start.copyMemory(from: tail.mapping.start, byteCount: used)

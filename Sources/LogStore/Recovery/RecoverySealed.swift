@@ -99,7 +99,7 @@ extension Recovery {
     } catch {
       index = try rebuildIndex(name, header, mapping, because: "\(error)", known: known)
     }
-    guard let slot = store.takeSlot() else { throw OpenError("the log has more segments than can be addressed") }
+    guard let slot = store.slots.take() else { throw OpenError("the log has more segments than can be addressed") }
     let segment = Segment(
       slot: slot, name: name, capacity: mapping.count, used: mapping.count, recordsAt: header.recordsAt)
     segment.state = .sealed

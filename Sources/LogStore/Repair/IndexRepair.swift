@@ -42,8 +42,7 @@ extension LogStore {
       let last = segment.state == .active ? limit : min(limit, segment.lastLSN)
       let here = left.keys.filter { $0 >= segment.firstLSN && $0 <= last }
       guard !here.isEmpty else { continue }
-      let base = bases[segment.slot].load(ordering: .acquiring)
-      guard let start = UnsafeRawPointer(bitPattern: base & ~1) else { continue }
+      guard let start = addresses.start(segment.slot) else { continue }
       func note(_ record: RecordView) {
         guard let item = left.removeValue(forKey: LSN(record.lsn)) else { return }
         let isIt =
@@ -120,11 +119,8 @@ extension LogStore {
     if let old = target.old {
       if old.lsn == record.lsn || old.lsn > lsn.value { return .unchanged }
     } else {
-      let removal = table.pointee.index._withUnsafeGuaranteedRef {
-        $0.partitions[target.hash.partition].lastRemoval.load(ordering: .acquiring)
-      }
       // It may have been deleted since.
-      guard removal <= lsn.value else { return .notNow }
+      guard lastRemoval(target) <= lsn.value else { return .notNow }
     }
     index(record, at: IndexEntry(tag: 0, segment: segment.slot, offset: place.offset))
     segment.deadSince = .none
@@ -138,63 +134,17 @@ extension LogStore {
     let table = table(database)
     guard indexChange == .none, table.pointee.id == id else { return .notNow }
     let path = IndexHash(wrong.hash)
-    return table.pointee.index._withUnsafeGuaranteedRef { index in
-      var cursor = index.cursor(path)
-      while true {
-        let entry = cursor.next()
-        if entry == .empty { return .unchanged }
-        let (record, mapped) = record(entry)
-        if mapped, !isIntact(record, entry) {
-          noteDamage(entry)
-          return .notNow
-        }
-        guard record.lsn == wrong.lsn.value, hash(record.key).value == wrong.hash else { continue }
-        let p = path.partition
-        index.partitions[p].digest &-= record.digest
-        died(record, at: entry)
-        index.remove(
-          path, cursor, removedBy: max(lsn.value, index.partitions[p].lastRemoval.load(ordering: .acquiring)))
-        return .done
+    for entry in tables.path(table, path) {
+      let (record, mapped) = record(entry)
+      if mapped, !isIntact(record, entry) {
+        noteDamage(entry)
+        return .notNow
       }
+      guard record.lsn == wrong.lsn.value, hash(record.key).value == wrong.hash else { continue }
+      keyspace.takeOut(entry, of: table, path, record.weight, by: lsn.value)
+      return .done
     }
-  }
-}
-
-// For tests of what finds and repairs damage of the index: makes it.
-extension LogStore {
-  /// Takes a key's entry out as if it had never been there. `silently`: the running digest does not notice. Under the
-  /// write lock. false if there is no such key.
-  public func breakIndex(dropping key: UnsafeRawBufferPointer, database: Int, silently: Bool) -> Bool {
-    let target = locate(table(database), hash(key), key)
-    guard let old = target.old else { return false }
-    target.table.pointee.index._withUnsafeGuaranteedRef { index in
-      let p = target.hash.partition
-      let removal = index.partitions[p].lastRemoval.load(ordering: .acquiring)
-      if !silently { index.partitions[p].digest &-= old.digest }
-      died(old, at: target.entry)
-      index.remove(target.hash, target.cursor, removedBy: removal)
-      if silently { index.partitions[p].live += 1 }
-    }
-    return true
-  }
-
-  /// Points the index at the record with this LSN, whatever came after it. Under the write lock. false if the log has no
-  /// such put.
-  public func breakIndex(pointingAt lsn: LSN) -> Bool {
-    for segment in segmentList.withLock({ $0 }) where segment.firstLSN <= lsn {
-      guard segment.state == .active || segment.lastLSN >= lsn, segment.rewriters == 0 else { continue }
-      let base = bases[segment.slot].load(ordering: .acquiring)
-      guard let start = UnsafeRawPointer(bitPattern: base & ~1) else { continue }
-      var isDone = false
-      walk(segment, from: lsn, to: lsn) { record in
-        guard record.kind == RecordKind.put.rawValue, tableReference(record.table) != nil else { return false }
-        index(record, at: IndexEntry(tag: 0, segment: segment.slot, offset: record.base - start))
-        isDone = true
-        return false
-      }
-      if isDone { return true }
-    }
-    return false
+    return .unchanged
   }
 }
 

@@ -48,9 +48,8 @@ extension LogStore {
   /// false when nothing can be told about the piece. Ends when `body` returns false.
   @discardableResult
   func walk(_ segment: Segment, from first: LSN, to last: LSN, _ body: (RecordView) -> Bool) -> Bool {
-    let base = bases[segment.slot].load(ordering: .acquiring)
-    guard let start = UnsafeRawPointer(bitPattern: base & ~1) else { return false }
-    if base & 1 == 0 {
+    guard let (start, isMapped) = addresses.segment(segment.slot) else { return false }
+    if !isMapped {
       // In memory. Nothing behind `last` is looked at: it may be under construction.
       var at = segment.recordsAt
       let end = segment.state == .active ? segment.capacity : segment.used

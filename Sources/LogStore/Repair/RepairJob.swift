@@ -38,7 +38,7 @@ public final class RepairJob {
   private let participant: EpochDomain.Participant
   private var writer: DataFileWriter?
   private let name: LogFileName
-  private var moves: [CompactionJob.Move] = []
+  private var moves: [KeyMove] = []
   /// Of puts that were damaged here: what the index may still point at.
   private var mended: [Mended] = []
   /// The same of those that are left out.
@@ -56,8 +56,9 @@ public final class RepairJob {
   private var settled = LSN.none
   public private(set) var recordsMended = 0
 
-  struct Mended {
-    var move: CompactionJob.Move
+  private struct Mended {
+    var move: KeyMove
+    var place: Place
     var lsn: UInt64
     var contentHash: UInt32
   }
@@ -113,8 +114,7 @@ public final class RepairJob {
     guard let index = store.indexFile(of: segment) else { throw .noIndex }
     store.epochs.enter(participant)
     defer { store.epochs.leave(participant) }
-    let base = store.bases[segment.slot].load(ordering: .acquiring) & ~1
-    guard let start = UnsafeRawPointer(bitPattern: base) else { throw .notYet }
+    guard let start = store.addresses.start(segment.slot) else { throw .notYet }
     // Dictionaries go with the file. If they are damaged, so are the values that need them.
     let known = store.dictionaries(in: segment, at: start)
     dictionaries = known ?? [:]
@@ -195,12 +195,12 @@ public final class RepairJob {
       switch RecordKind(rawValue: entry.kind) {
       case .put where isReplaced:
         let from = IndexEntry(tag: IndexHash(entry.hash).tag, segment: segment.slot, offset: entry.offset)
-        let bytes = Int32(truncatingIfNeeded: entry.recordBytes)
         superseded.append(
           Mended(
-            move: CompactionJob.Move(
-              from: from, offset: 0, bytes: bytes, newBytes: 0, table: entry.table, hash: entry.hash, expires: false,
-              isCatalog: false), lsn: lsn.value, contentHash: entry.contentHash))
+            move: KeyMove(
+              owner: .key(table: entry.table, hash: entry.hash), from: from, offset: 0, bytes: entry.recordBytes,
+              newBytes: 0, expires: false),
+            place: place, lsn: lsn.value, contentHash: entry.contentHash))
       case .delete where isReplaced: break
       case .delete
       where newest[place]?.lsn == lsn.value && lsn <= settled && lsn < neededFrom && !written.contains(entry.hash):
@@ -233,13 +233,14 @@ public final class RepairJob {
     let isPut = entry.kind == RecordKind.put.rawValue
     if !isPut { kept = (kept.records + 1, kept.bytes + record.recordBytes) }
     guard isPut || entry.kind == RecordKind.catalog.rawValue else { return }
-    let move = CompactionJob.Move(
+    let move = KeyMove(
+      owner: isPut ? .key(table: entry.table, hash: entry.hash) : .catalog,
       from: IndexEntry(tag: isPut ? IndexHash(entry.hash).tag : 0, segment: segment.slot, offset: entry.offset),
-      offset: offset, bytes: Int32(truncatingIfNeeded: entry.recordBytes),
-      newBytes: Int32(truncatingIfNeeded: record.recordBytes), table: entry.table, hash: entry.hash,
-      expires: entry.flags & RecordFlag.expiry != 0, isCatalog: !isPut)
+      offset: offset, bytes: entry.recordBytes, newBytes: record.recordBytes,
+      expires: entry.flags & RecordFlag.expiry != 0)
     if isMended, isPut {
-      mended.append(Mended(move: move, lsn: record.lsn, contentHash: entry.contentHash))
+      let place = Place(table: entry.table, hash: entry.hash)
+      mended.append(Mended(move: move, place: place, lsn: record.lsn, contentHash: entry.contentHash))
     } else {
       moves.append(move)
     }
@@ -248,7 +249,7 @@ public final class RepairJob {
   /// Looks in the log for what came after the mended records, on the same path of the index.
   private func search(from first: LSN, to last: LSN, also more: Set<UInt64> = []) throws(RepairFailure) {
     defer { searchedTo = max(searchedTo, last) }
-    let paths = more.union((mended + superseded).map { $0.move.hash >> 30 })
+    let paths = more.union((mended + superseded).map { $0.place.hash >> 30 })
     guard !paths.isEmpty, first <= last else { return }
     func note(_ table: UInt32, _ hash: UInt64, _ kind: UInt8, _ lsn: UInt64) {
       guard kind == RecordKind.put.rawValue || kind == RecordKind.delete.rawValue, paths.contains(hash >> 30) else {
@@ -297,7 +298,7 @@ public final class RepairJob {
           throw FileError(operation: "repair", path: name.records, errno: 5, reason: "\(error)")
         }
         settle()
-        store.moveLocked(mended.map(\.move)[...], to: replacement)
+        store.keyspace.move(mended.map(\.move)[...], to: replacement.slot)
       }
     } catch {
       throw .disk(error)
@@ -311,33 +312,22 @@ public final class RepairJob {
     let touched = mended + superseded
     let byPlace = Dictionary(touched.map { ($0.move.from.word, $0) }, uniquingKeysWith: { first, _ in first })
     for item in touched {
-      guard let table = store.tableReference(item.move.table) else { continue }
-      let path = IndexHash(item.move.hash)
-      table.pointee.index._withUnsafeGuaranteedRef { index in
-        var cursor = index.cursor(path)
-        while true {
-          let entry = cursor.next()
-          if entry == .empty { return }
-          let found: (hash: UInt64, lsn: UInt64, contentHash: UInt32, bytes: Int32)
-          if let own = byPlace[entry.word] {
-            found = (own.move.hash, own.lsn, own.contentHash, own.move.bytes)
-          } else {
-            let record = store.record(entry).record
-            guard store.isIntact(record, entry) else { continue }
-            found = (
-              store.hash(record.key).value, record.lsn, record.contentHash,
-              Int32(truncatingIfNeeded: record.recordBytes)
-            )
-          }
-          guard let newer = newest[Place(table: item.move.table, hash: found.hash)], newer.lsn > found.lsn else {
-            continue
-          }
-          let p = path.partition
-          index.partitions[p].digest &-= RecordView.digest(lsn: found.lsn, contentHash: found.contentHash)
-          store.liveBuckets[entry.bucket] &-= found.bytes
-          store.liveRecords[entry.segment] &-= 1
-          index.remove(path, cursor, removedBy: newer.lsn)
+      guard let table = store.tables.reference(item.place.table) else { continue }
+      let path = IndexHash(item.place.hash)
+      for entry in store.tables.path(table, path) {
+        let found: (hash: UInt64, lsn: UInt64, weight: RecordWeight)
+        if let own = byPlace[entry.word] {
+          let digest = RecordView.digest(lsn: own.lsn, contentHash: own.contentHash)
+          found = (own.place.hash, own.lsn, RecordWeight(digest: digest, bytes: own.move.bytes))
+        } else {
+          let record = store.record(entry).record
+          guard store.isIntact(record, entry) else { continue }
+          found = (store.hash(record.key).value, record.lsn, record.weight)
         }
+        guard let newer = newest[Place(table: item.place.table, hash: found.hash)], newer.lsn > found.lsn else {
+          continue
+        }
+        store.keyspace.takeOut(entry, of: table, path, found.weight, by: newer.lsn)
       }
     }
   }

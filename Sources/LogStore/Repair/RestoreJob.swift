@@ -28,7 +28,7 @@ public final class RestoreJob {
   private let table: UInt32
   private let aliveAt: LSN
   private var writer: DataFileWriter?
-  private var moves: [CompactionJob.Move] = []
+  private var moves: [KeyMove] = []
   /// Records of other keys whose places are taken: nothing may point at them any more.
   private var replaced: [(hash: UInt64, entry: IndexEntry)] = []
   private var kept: (records: Int, bytes: Int) = (0, 0)
@@ -93,8 +93,7 @@ public final class RestoreJob {
     guard let index = store.indexFile(of: segment) else { throw .noIndex }
     store.epochs.enter(participant)
     defer { store.epochs.leave(participant) }
-    let base = store.bases[segment.slot].load(ordering: .acquiring) & ~1
-    guard let start = UnsafeRawPointer(bitPattern: base), let known = store.dictionaries(in: segment, at: start) else {
+    guard let start = store.addresses.start(segment.slot), let known = store.dictionaries(in: segment, at: start) else {
       throw .notYet
     }
     dictionaries = known
@@ -153,10 +152,10 @@ public final class RestoreJob {
     let isPut = entry.kind == RecordKind.put.rawValue
     guard isPut || entry.kind == RecordKind.catalog.rawValue else { return }
     moves.append(
-      CompactionJob.Move(
+      KeyMove(
+        owner: isPut ? .key(table: entry.table, hash: entry.hash) : .catalog,
         from: isPut ? from : IndexEntry(tag: 0, segment: segment.slot, offset: entry.offset), offset: offset,
-        bytes: Int32(truncatingIfNeeded: entry.recordBytes), newBytes: Int32(truncatingIfNeeded: newBytes),
-        table: entry.table, hash: entry.hash, expires: entry.flags & RecordFlag.expiry != 0, isCatalog: !isPut))
+        bytes: entry.recordBytes, newBytes: newBytes, expires: entry.flags & RecordFlag.expiry != 0))
   }
 
   /// Offset and size of a copy in the new file; nil if its bytes are not what they should be.
@@ -203,21 +202,7 @@ public final class RestoreJob {
   /// Under the write lock. The old file is still readable.
   private func forget(_ hash: UInt64, _ entry: IndexEntry) {
     let record = store.record(entry).record
-    guard record.kind == RecordKind.put.rawValue, let table = store.tableReference(record.table) else { return }
-    let path = IndexHash(hash)
-    table.pointee.index._withUnsafeGuaranteedRef { index in
-      var cursor = index.cursor(path)
-      while true {
-        let found = cursor.next()
-        if found == .empty { return }
-        guard found == entry else { continue }
-        let p = path.partition
-        index.partitions[p].digest &-= record.digest
-        store.died(record, at: found)
-        index.remove(
-          path, cursor, removedBy: max(aliveAt.value, index.partitions[p].lastRemoval.load(ordering: .acquiring)))
-        return
-      }
-    }
+    guard record.kind == RecordKind.put.rawValue, let table = store.tables.reference(record.table) else { return }
+    store.keyspace.takeOut(entry, of: table, IndexHash(hash), record.weight, by: aliveAt.value)
   }
 }

@@ -32,7 +32,7 @@ final class IndexState {
   }
   func insert() {
     let hash = nextHash()
-    index.insert(hash, IndexEntry(tag: hash.tag, segment: 1, offset: 64))
+    index.insert(hash, IndexEntry(tag: hash.tag, segment: 1, offset: 64), digest: 1)
   }
   func find() -> IndexEntry {
     let hash = nextHash()
