@@ -105,7 +105,8 @@ let package = Package(
     .testTarget(
       name: "PacelineCommandLineTests",
       dependencies: [
-        "paceline", "PacelineServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "paceline", "Core", "LogStore", "Simulator", "PacelineServer",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
   ]

@@ -57,6 +57,15 @@ public final class MappedFile: @unchecked Sendable {
     self.count = count
     self.release = release
   }
+  /// Memory of its own with these bytes.
+  package convenience init(copying bytes: [UInt8]) {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(bytes.count, 8), alignment: 8)
+    memory.copyBytes(from: bytes)
+    let address = UInt(bitPattern: memory.baseAddress)
+    self.init(start: UnsafeRawPointer(memory.baseAddress!), count: bytes.count) {  // allocated above, never empty
+      UnsafeMutableRawPointer(bitPattern: address)?.deallocate()
+    }
+  }
   deinit { release() }
   public var bytes: UnsafeRawBufferPointer { .init(start: start, count: count) }
 }

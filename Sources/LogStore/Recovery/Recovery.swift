@@ -322,7 +322,7 @@ struct Recovery {
         if !waits { good = tail.lastLSN }
       }
     }
-    // Synced bytes that cannot be read are damage; what was never synced may be cut. See the tail mark in Segment.swift.
+    // Synced bytes that cannot be read are damage; what was never synced may be cut. See the tail mark in SegmentFormat.swift.
     // A file was synced before the next one was begun.
     let isWhole =
       next.map { tail.lastLSN.next == $0 } ?? (TailMark.highestSynced(mapping.bytes, from: tail.end) <= tail.end)
@@ -338,7 +338,7 @@ struct Recovery {
     guard let last = tails.last, !hasDamage else { return }
     // A good mark right behind the records is where a written log ends; it is not a torn tail.
     let mark = TailMark.synced(last.mapping.bytes, at: last.end) != nil ? TailMark.bytes : 0
-    var torn = max(0, Self.lastNonZero(last.mapping.bytes, from: last.end) - last.end - mark)
+    var torn = max(0, TailMark.lastNonZero(last.mapping.bytes, from: last.end) - last.end - mark)
     let records = last.lastLSN.value - whole.lsn.value
     for (position, tail) in tails.enumerated() where position >= whole.tail {
       torn += tail.end - (position == whole.tail ? whole.end : SegmentFormat.headerBytes)

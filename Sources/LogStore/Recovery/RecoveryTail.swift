@@ -23,12 +23,4 @@ extension Recovery {
     try file.sync()
     return file
   }
-
-  /// Offset behind the last byte that is not zero, `from` if all are.
-  static func lastNonZero(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int {
-    var end = bytes.count
-    while end >= from + 8, bytes.baseAddress!.u64(end - 8) == 0 { end -= 8 }
-    while end > from, bytes[end - 1] == 0 { end -= 1 }
-    return end
-  }
 }

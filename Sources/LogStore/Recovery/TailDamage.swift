@@ -87,7 +87,7 @@ struct TailSearch {
     guard let base = bytes.baseAddress else { return }
     var at = (start + 7) & ~7
     var known = at
-    var end = Recovery.lastNonZero(bytes, from: min(at, bytes.count))
+    var end = TailMark.lastNonZero(bytes, from: min(at, bytes.count))
     while at + RecordView.headerBytes <= end {
       let record = RecordView(base + at)
       let most = last.lsn.value + UInt64((at - known) / RecordView.headerBytes) + 1
@@ -199,7 +199,7 @@ extension TailDamage {
     let mapping = try fileSystem.map(from)
     let file = try fileSystem.open(path, .create)
     defer { file.close() }
-    let end = Recovery.lastNonZero(mapping.bytes, from: 0)
+    let end = TailMark.lastNonZero(mapping.bytes, from: 0)
     var at = 0
     while at < end {
       let piece = UnsafeRawBufferPointer(rebasing: mapping.bytes[at..<min(end, at + 1 << 20)])

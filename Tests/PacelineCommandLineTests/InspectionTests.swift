@@ -3,6 +3,8 @@ import LogStore
 import Simulator
 import Testing
 
+@testable import paceline
+
 @Suite struct InspectionTests {
   private func inspect(_ files: SimulatedFileSystem, _ path: String, records: Bool = false) throws -> (
     text: String, damage: Int
@@ -14,17 +16,13 @@ import Testing
   }
   private final class Lines { var all: [String] = [] }
 
-  private func disk() throws -> TestDisk {
-    let disk = TestDisk(databases: 2)
-    let store = try disk.create()
-    _ = store.beginTerm(reign(1))
-    for i in 0..<30 { store.put("key\(i)", String(repeating: "v", count: 300), expiry: i % 5 == 0 ? 99_000 : 0) }
-    store.remove("key3")
-    store.put("odd\n\"\u{1b}[31m\\", "x")
-    try disk.settle(store)
-    _ = store.commit(sync: true)
-    disk.files.setContents(
-      "data/" + DirectoryFile.name(disk.generations.last!.generation), disk.generations.last!.encoded())
+  private func disk() throws -> InspectedDisk {
+    let disk = try InspectedDisk()
+    disk.begin()
+    for i in 0..<30 { disk.put("key\(i)", String(repeating: "v", count: 300), expiry: i % 5 == 0 ? 99_000 : 0) }
+    disk.remove("key3")
+    disk.put("odd\n\"\u{1b}[31m\\", "x")
+    try disk.seal()
     return disk
   }
 
@@ -53,7 +51,7 @@ import Testing
 
   @Test func damageIsMarkedWithFileOffsetAndLSN() throws {
     let disk = try disk()
-    let path = disk.path(LSN(1), ".wal")
+    let path = disk.firstFile
     disk.files.flipBit(path, offset: 64 + 56 + 50)
     let (text, damage) = try inspect(disk.files, path)
     #expect(damage >= 1 && text.contains("DAMAGED \(path): offset 120, after LSN 1"))
@@ -61,12 +59,11 @@ import Testing
   }
 
   @Test func aTornTailIsNotDamage() throws {
-    let disk = TestDisk()
-    let store = try disk.create()
-    store.put("a", "1")
-    store.put("b", String(repeating: "2", count: 100))
-    _ = store.commit(sync: false)
-    let path = disk.path(LSN(1), ".wal")
+    let disk = try InspectedDisk()
+    disk.put("a", "1")
+    disk.put("b", String(repeating: "2", count: 100))
+    _ = disk.store.commit(sync: false)
+    let path = disk.firstFile
     var bytes = try #require(disk.files.contents(path))
     for i in 150..<bytes.count { bytes[i] = 0 }
     disk.files.setContents(path, bytes)

@@ -1,15 +1,16 @@
 // Raw memory: walks segment files record by record, whatever their bytes are.
 import Core
+import LogStore
 
 /// Reads the files of a data directory and says in words what is in them: `paceline inspect`.
 ///
 /// Only reads, so a server may be running on the files. Bytes are trusted nowhere: every record is verified before
 /// anything of it is shown. Damage is a line that begins with `DAMAGED` and counts in `damageCount`.
-public struct Inspection {
+struct Inspection {
   private let fileSystem: any FileSystem
   private let showRecords: Bool
   private let print: (String) -> Void
-  public private(set) var damageCount = 0
+  private(set) var damageCount = 0
   /// Newest place of every key met, by table and hash of the key: tells what is alive over several files.
   private var newest: [KeyPlace: (file: Int, expires: Bool)] = [:]
   private var filesWalked = 0
@@ -21,14 +22,14 @@ public struct Inspection {
     let hash: UInt64
   }
 
-  public init(fileSystem: any FileSystem, showRecords: Bool, print: @escaping (String) -> Void) {
+  init(fileSystem: any FileSystem, showRecords: Bool, print: @escaping (String) -> Void) {
     self.fileSystem = fileSystem
     self.showRecords = showRecords
     self.print = print
   }
 
   /// A file or a directory. Throws only when there is nothing to read.
-  public mutating func inspect(_ path: String) throws(FileError) {
+  mutating func inspect(_ path: String) throws(FileError) {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     guard fileSystem.exists(path) else {
       throw FileError(operation: "inspect", path: path, errno: 2, reason: "no such file or directory")
@@ -237,18 +238,18 @@ public struct Inspection {
         print(
           "  the log ends at offset \(at); synced up to \(synced) before the last write; \(raw.count - at) bytes reserved"
         )
-        if Recovery.lastNonZero(raw, from: at + TailMark.bytes) > at + TailMark.bytes {
+        if TailMark.lastNonZero(raw, from: at + TailMark.bytes) > at + TailMark.bytes {
           print("  torn tail: bytes of a write that was never synced follow; the next start cuts them")
         }
         return
       }
-      if !isSealed, Recovery.lastNonZero(raw, from: at) <= at {
+      if !isSealed, TailMark.lastNonZero(raw, from: at) <= at {
         print("  the log ends at offset \(at); \(raw.count - at) bytes reserved")
         return
       }
       if !isSealed, TailMark.highestSynced(raw, from: at) <= at {
         print(
-          "  torn tail: \(Recovery.lastNonZero(raw, from: at) - at) bytes at offset \(at), after LSN \(tally.last), never "
+          "  torn tail: \(TailMark.lastNonZero(raw, from: at) - at) bytes at offset \(at), after LSN \(tally.last), never "
             + "synced (or being written now); the next start cuts them")
         return
       }
@@ -364,7 +365,7 @@ public struct Inspection {
   // MARK: Text
 
   /// Bytes as redis-cli shows them: printable ASCII as it is, the rest escaped. Safe for any terminal.
-  public static func quoted(_ bytes: some Sequence<UInt8>) -> String {
+  static func quoted(_ bytes: some Sequence<UInt8>) -> String {
     var text = "\""
     for byte in bytes {
       switch byte {
@@ -384,17 +385,5 @@ public struct Inspection {
   private static func hex(_ value: UInt64) -> String {
     let digits = String(value.byteSwapped, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
-  }
-}
-
-extension MappedFile {
-  /// Memory of its own with these bytes.
-  convenience init(copying bytes: [UInt8]) {
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(bytes.count, 8), alignment: 8)
-    memory.copyBytes(from: bytes)
-    let address = UInt(bitPattern: memory.baseAddress)
-    self.init(start: UnsafeRawPointer(memory.baseAddress!), count: bytes.count) {  // allocated above, never empty
-      UnsafeMutableRawPointer(bitPattern: address)?.deallocate()
-    }
   }
 }
