@@ -79,6 +79,12 @@ import Testing
       sources.filter { $0.code.contains(pattern) && $0.lines.first?.hasPrefix("// Raw memory: ") != true }.map(\.path))
   }
 
+  /// Entries, digests and live counts are kept in step in one place: `Keyspace`. See decision 0040.
+  @Test func onlyItsRoomFollowsATableToItsIndex() {
+    expectNone(
+      sources.filter { !$0.path.contains("LogStore/Index/") && $0.code.contains("pointee.index") }.map(\.path))
+  }
+
   @Test func uncheckedSendableHasItsReason() {
     var offenders: [String] = []
     for source in sources {

@@ -139,8 +139,10 @@ extension LogStore {
     for segment in segmentList.withLock({ $0 }) {
       let holdsCatalog = keyspace.catalogEntry != .empty && keyspace.catalogEntry.segment == segment.slot
       // A slave's records count as alive only when they are applied.
-      if segment.state == .sealed, segment.lastLSN <= positions.applied, keyspace.live.recordCount(slot: segment.slot) == 0,
-        !holdsCatalog {
+      if segment.state == .sealed, segment.lastLSN <= positions.applied,
+        keyspace.live.recordCount(slot: segment.slot) == 0,
+        !holdsCatalog
+      {
         if segment.deadSince == .none { segment.deadSince = LSN(lastLSN) }
       }
       let dead =
