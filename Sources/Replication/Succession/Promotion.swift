@@ -253,7 +253,8 @@ package struct Promotion: Sendable {
     let knowsRow =
       facts.nodes.isEmpty || master == .unknown || master == facts.id || facts.upstream.count == 1
       || facts.nodes.contains { $0.id == master }
-    guard !knowsRow else { return facts.nodes.filter { !$0.isMaster } }
+    // A node that was just started does not know any more who is master; the newest reign in its log tells.
+    guard !knowsRow else { return facts.nodes.filter { !$0.isMaster && $0.id != master } }
     let told = answers(facts).first { $0.state.masterID == master && !$0.state.row.isEmpty }
     guard let told else { return nil }
     let row = [told.node.id] + told.state.row.map(\.id)

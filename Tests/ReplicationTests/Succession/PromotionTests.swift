@@ -211,6 +211,18 @@ import Testing
     #expect(Self.refusal(Self.facts(.async), [Self.dead, .tick], at: late) == nil)
   }
 
+  /// It was just started, and has not heard who is master. The owner of the newest reign in its log is no slave of its own.
+  @Test func theOwnerOfTheNewestReignIsNoneOfTheSlaves() {
+    let facts = Self.facts(.fullsync(slaves: 1)) {
+      $0.last = Position(Reign(term: Term(2), owner: node(1)), lsn: LSN(100))
+      $0.nodes[0].isMaster = false
+    }
+    let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
+    #expect(Self.refusal(facts, asked, at: 3000) == nil)
+    let silent = Self.refusal(facts, [Self.dead, Self.state(Self.second)], at: 60_000)
+    #expect(silent?.contains("must be asked to find the one with every fullsync:1 write") == true, "\(silent ?? "none")")
+  }
+
   @Test func aDenialOrTooFewVotesEndIt() {
     let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
     let denied = Self.vote(Self.second, granted: false, "it voted for another")
