@@ -16,6 +16,8 @@ package final class NodeCore: @unchecked Sendable {
   package let disk: DiskWatch
   package private(set) var replication: ReplicationService!
   package private(set) var succession: Succession!
+  package private(set) var rounds: Rounds!
+  package private(set) var compaction: Compaction!
   let durability: Durability
   private let storeBox: Mutex<LogStore>
   let roleBox = Mutex(Role.master)
@@ -87,6 +89,8 @@ package final class NodeCore: @unchecked Sendable {
     lastSave = Atomic(host.wall.milliseconds / 1000)
     replication = ReplicationService(core: self)
     succession = Succession(core: self)
+    rounds = Rounds(self)
+    compaction = Compaction(self)
     if let doubt = directory.voteDoubt {
       logger.error(
         "THIS NODE CANNOT BE SURE HOW IT VOTED: it neither votes nor stands in these terms",
@@ -130,7 +134,7 @@ package final class NodeCore: @unchecked Sendable {
     }
     host.commitAdvanced()
     replication?.logAdvanced()
-    if result.filledSegments { host.wakeMaintenance() }
+    if result.filledSegments { host.wake(.maintenance) }
   }
 
   @discardableResult

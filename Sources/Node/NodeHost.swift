@@ -68,8 +68,12 @@ package protocol NodeHost: AnyObject, Sendable {
   /// A comparison with the master's digest found a difference. Under the write lock.
   func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore)
 
-  /// There is something to seal, drop or name in a generation.
-  func wakeMaintenance()
+  // Background work
+
+  /// The next step of this duty is due now.
+  func wake(_ duty: BackgroundDuty)
+  /// Clients write nothing any more, and slaves get the rest of the log before the process ends.
+  var isEnding: Bool { get }
 }
 
 /// Runs work one after the other.
@@ -162,6 +166,9 @@ package struct NodeConfiguration: Sendable {
   /// How long a store that was given up is kept; 0: not at all.
   package var replacedKeepSeconds: UInt64 = 7 * 24 * 3600
   package var walKeepBytes = 64 << 20
+  package var compaction = CompactionSetting()
+  /// How often a master sends a digest of its data to its slaves.
+  package var digestIntervalMilliseconds: UInt64 = 5000
   package var commit = CommitSetting()
   /// What happens when slaves do not answer in time, and how many writes may wait for them.
   package var sync = SyncWatchConfig()

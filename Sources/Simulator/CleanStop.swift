@@ -68,18 +68,9 @@ extension NodeProcess {
   }
 
   private func look(_ done: @escaping (Set<NodeID>) -> Void) {
-    process.at(queue.now + 10_000) { [unowned self] in
+    process.at(queue.now + Shutdown.lookMilliseconds * 1000) { [unowned self] in
       guard case .waiting = shutdown.state else { return }
-      let slaves = core.replication.slaves.filter { $0.state.link != nil }.map {
-        ConnectedSlave(
-          id: $0.id, address: $0.address, durableLSN: $0.ack.durableLSN, appliedLSN: $0.ack.appliedLSN)
-      }
-      let goal = ShutdownGoal(
-        last: store.positions.appended, shown: min(store.positions.committed, store.positions.durable))
-      let facts = ShutdownFacts(
-        isMaster: core.isMaster, isHandingOver: core.succession.failoverState != "no-failover", goal: goal,
-        slaves: slaves)
-      perform(shutdown.step(.looked(facts), now: monotonic), done)
+      perform(shutdown.step(.looked(core.shutdownFacts), now: monotonic), done)
       if case .waiting = shutdown.state { look(done) }
     }
   }

@@ -28,14 +28,13 @@ package final class NodeProcess: @unchecked Sendable {
 
   // The commit.
   private var commitStore: LogStore
-  private var isCommitScheduled = false
-  private var lastSync: UInt64 = 0
-  private var isMarked = true
-  // Maintenance.
-  private var isMaintenanceScheduled = false
-  private var lastSecond: UInt64 = 0
-  private var lastDigest: UInt64 = 0
-  var compaction: SimulatedCompaction?
+  private var commitSchedule: CommitSchedule
+  private var commitTimer: EventQueue.Ticket?
+  /// Somebody asked for a commit, and it is on its way.
+  private var isCommitAsked = false
+  // Background work.
+  private(set) var maintenance: SimulatedWork!
+  private(set) var compaction: SimulatedWork!
   private(set) lazy var scrub = SimulatedScrub(self)
   private var pauses = 0
   /// A handover is under way.
@@ -67,12 +66,16 @@ package final class NodeProcess: @unchecked Sendable {
     // No disk of a simulation damages what was synced.
     if let damage { site.simulation.report(Violation("damage", "node \(site.number): \(damage)")) }
     commitStore = store
+    commitSchedule = CommitSchedule(
+      configuration.durability, intervalMilliseconds: 200, now: Tick(milliseconds: clockBase + queue.now / 1000))
     self.random = random
     core = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: site.logger)
     workers = (0..<2).map { _ in
       SimulatedWorker(
         node: self, loop: SimulatedLoop(process: process, seed: self.random.next(), mayBlock: false), store: store)
     }
+    maintenance = SimulatedWork(core.rounds, self) { [unowned self] in stateChanged() }
+    compaction = SimulatedWork(core.compaction, self)
     process.stepEnded = { [unowned self] in stepEnded() }
   }
 
@@ -81,7 +84,6 @@ package final class NodeProcess: @unchecked Sendable {
   /// The process ended: what holds each other lets go, so that its memory is given back.
   func dismantle() {
     workers = []
-    compaction = nil
     core.dismantle()
   }
 
@@ -91,8 +93,9 @@ package final class NodeProcess: @unchecked Sendable {
   func takeRole(then done: @escaping @Sendable ((any Error)?) -> Void) {
     let role = core.rememberedRole ?? site.startMaster.map { .slave(of: SimulatedNode.address($0)) } ?? .master
     site.log("starts as \(role)")
-    scheduleMaintenance(after: 100_000)
-    scheduleCompaction()
+    restCommit()
+    maintenance.start(afterMilliseconds: 100)
+    compaction.start(afterMilliseconds: configuration.compaction.idleMilliseconds)
     if site.simulation.plan.flipsBits { scrub.start() }
     core.start(role, then: done)
   }
@@ -103,6 +106,9 @@ package final class NodeProcess: @unchecked Sendable {
     site.stepEnded()
     return UInt64(site.disk.takeLatency())
   }
+
+  /// COMPACT.
+  func compactAll() { if !core.compaction.isAsked { core.compaction.compactAll { _ in } } }
 
   // MARK: Clients
 
@@ -131,72 +137,51 @@ package final class NodeProcess: @unchecked Sendable {
 
   // MARK: The commit
 
-  private func scheduleCommit() {
-    guard !isCommitScheduled else { return }
-    isCommitScheduled = true
+  /// Somebody wants a commit: it takes what the others append until the disk, or the wait for more, is done.
+  private func askForCommit() {
+    guard !isCommitAsked else { return }
+    isCommitAsked = true
     let delay: UInt64
     switch configuration.durability {
     case .fsync: delay = site.syncDelay()
     case .interval, .none: delay = UInt64(200 + random.below(2000))
     }
     process.at(queue.now + delay) { [self] in
-      isCommitScheduled = false
-      let store = commitStore
-      let isSyncDue = isLeisurely && queue.now - lastSync >= 200_000
-      let sync = configuration.durability == .fsync || isSyncDue
-      commit(sync: sync)
-      if store.positions.written < store.positions.appended { scheduleCommit() }
-      _ = stepEnded()
+      isCommitAsked = false
+      commitStep(isAsked: true)
     }
   }
 
-  /// Records are written first, and synced some time later.
-  private var isLeisurely: Bool { configuration.durability != .fsync }
+  /// Nobody wants one: the schedule looks by itself after a while.
+  private func restCommit() {
+    if let commitTimer { queue.cancel(commitTimer) }
+    let pause = commitSchedule.waitMilliseconds(LogProgress(commitStore))
+    commitTimer = process.at(queue.now + pause * 1000) { [self] in commitStep(isAsked: false) }
+  }
+
+  private func commitStep(isAsked: Bool) {
+    let store = commitStore
+    switch commitSchedule.next(LogProgress(store), isAsked: isAsked, now: monotonic) {
+    case .nothing: break
+    case .mark: commit(sync: true)
+    case .commit(let sync):
+      core.appended(store)
+      let result = commit(sync: sync)
+      let rest = commitSchedule.done(sync: sync, isBlocked: result.blocked, now: monotonic)
+      if store.positions.written < store.positions.appended || result.blocked {
+        process.at(queue.now + rest * 1000) { [self] in askForCommit() }
+      }
+    }
+    restCommit()
+    _ = stepEnded()
+  }
 
   @discardableResult
   private func commit(sync: Bool) -> CommitResult {
     let store = commitStore
-    if sync { lastSync = queue.now }
-    isMarked = false
-    core.appended(store)
     let result = store.commit(sync: sync)
     core.committed(store, result)
-    // Whoever asked for it: a full disk is tried again until there is room.
-    if result.blocked { process.at(queue.now + 200_000) { [self] in scheduleCommit() } }
     return result
-  }
-
-  // MARK: Maintenance
-
-  private func scheduleMaintenance(after delay: UInt64) {
-    process.at(queue.now + delay) { [self] in
-      background.run { [self] in maintain() }
-      scheduleMaintenance(after: 100_000)
-    }
-  }
-
-  private func maintain() {
-    isMaintenanceScheduled = false
-    core.expire()
-    core.maintainStore()
-    core.disk.look(core.store)
-    core.tick()
-    stateChanged()
-    core.replication.sampleWrites()
-    if queue.now - lastSecond >= 1_000_000 {
-      lastSecond = queue.now
-      core.replication.measure()
-    }
-    if queue.now - lastDigest >= site.digestIntervalMicroseconds {
-      lastDigest = queue.now
-      core.replication.sendDigest()
-    }
-    if isLeisurely, store.positions.durable < store.positions.appended { scheduleCommit() }
-    // Quiet for a while: a mark behind the last record says that all of it is synced.
-    if configuration.durability == .fsync, !isMarked, queue.now - lastSync > 1_000_000 {
-      commit(sync: true)
-      isMarked = true
-    }
   }
 }
 
@@ -231,14 +216,14 @@ extension NodeProcess: NodeHost {
   }
   package func closeClient(_ link: LinkID) { client(link.value)?.connection.close() }
 
-  package func wakeCommit() { scheduleCommit() }
+  package func wakeCommit() { askForCommit() }
   @discardableResult package func commitNow() -> CommitResult {
     MayBlock.check("commit")
     return commit(sync: true)
   }
   package func commits(in store: LogStore) {
     commitStore = store
-    scheduleCommit()
+    askForCommit()
   }
 
   package func moveReaders(to store: LogStore) {
@@ -270,9 +255,11 @@ extension NodeProcess: NodeHost {
     guard !site.simulation.plan.flipsBits else { return }
     site.simulation.report(Violation("digests differ", "node \(site.number) at LSN \(lsn)"))
   }
-  package func wakeMaintenance() {
-    guard !isMaintenanceScheduled else { return }
-    isMaintenanceScheduled = true
-    background.run { [self] in maintain() }
+  package func wake(_ duty: BackgroundDuty) {
+    switch duty {
+    case .maintenance: maintenance.wake()
+    case .compaction: compaction.wake()
+    }
   }
+  package var isEnding: Bool { isStopping }
 }

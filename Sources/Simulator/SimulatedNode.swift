@@ -76,6 +76,9 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.databases = plan.databases.isEmpty ? configuration.store.databases : plan.databases[number]
     configuration.store.compression = plan.compresses ? .lz4 : .none
     configuration.walKeepBytes = plan.walKeepBytes
+    configuration.compaction.stepBytes = 2000
+    configuration.compaction.idleMilliseconds = UInt64(plan.compactionIntervalMilliseconds)
+    configuration.digestIntervalMilliseconds = 700
     // A master that synced nothing may come back empty.
     configuration.acceptDataLoss = plan.durability != .fsync || acceptsDataLoss
     configuration.syncMode = plan.alwaysSyncsFully ? .full : .auto
@@ -95,8 +98,6 @@ package final class SimulatedNode: @unchecked Sendable {
   var wall: WallClock {
     WallClock(milliseconds: UInt64(Int64(1_700_000_000_000) + Int64(queue.now / 1000) + wallOffset))
   }
-  var digestIntervalMicroseconds: UInt64 { 700_000 }
-  var compactionIntervalMicroseconds: UInt64 { UInt64(simulation.plan.compactionIntervalMilliseconds) * 1000 }
   func syncDelay() -> UInt64 {
     UInt64(
       syncMicroseconds.lowerBound + random.below(syncMicroseconds.upperBound - syncMicroseconds.lowerBound + 1))

@@ -182,7 +182,7 @@ package final class Simulation: @unchecked Sendable {
 
   /// A tombstone that nobody else has any more goes when what is older has been cleaned: by COMPACT.
   private func compactDamaged() {
-    for node in nodes where node.isAlive && node.life?.remainingDamage != nil { node.life?.compact(isForced: true) }
+    for node in nodes where node.isAlive && node.life?.remainingDamage != nil { node.life?.compactAll() }
   }
 
   private func whatIsMissing() -> String? {

@@ -39,7 +39,7 @@ extension Simulation {
     case .fullDisk(let node, let milliseconds):
       nodes[node].fillDisk()
       after(milliseconds) { $0.nodes[node].emptyDisk() }
-    case .compact(let node): nodes[node].life?.compact(isForced: true)
+    case .compact(let node): nodes[node].life?.compactAll()
     case .save(let node):
       guard let life = nodes[node].life, nodes[node].isAlive else { return }
       life.admin.run { try? life.core.saveGeneration() }

@@ -187,7 +187,7 @@ package final class ReplicationService: @unchecked Sendable {
       case .persist where saves: saveList()
       case .persist:
         savingIsDue.store(true, ordering: .releasing)
-        core.host.wakeMaintenance()
+        core.host.wake(.maintenance)
       case .broadcastSlaveList(let list):
         let body = list.encoded()
         for runner in streams { runner.broadcast(.slaveList, body, at: .none) }

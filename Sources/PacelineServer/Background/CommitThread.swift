@@ -3,20 +3,15 @@ import LogStore
 import Node
 import Synchronization
 
-/// The one thread that writes and syncs the log.
-///
-/// With `fsync` it commits as soon as there is something, everything that was appended while the last commit ran at
-/// once: the commits make their own batches. Otherwise it writes out about every millisecond, and syncs now and then.
+/// The one thread that writes and syncs the log, when `CommitSchedule` says so.
 final class CommitThread: @unchecked Sendable {
-  // Safe to share: the signal and the atomics; `store` changes under its mutex.
+  // Safe to share: the signals and the atomics; `store` changes under its mutex; `schedule` is the thread's own.
   private let signal = Signal()
   /// Never raised but by `stop`: only waited for.
   private let gathering = Signal()
   private let stopping = Atomic<Bool>(false)
   private let store: Mutex<LogStore>
-  let durability: Durability
-  /// How long written records may stay unsynced; nil: not at all.
-  private let syncPause: UInt64?
+  private var schedule: CommitSchedule
   private let onBegin: @Sendable (LogStore) -> Void
   private let onCommit: @Sendable (LogStore, CommitResult) -> Void
   private let thread = Mutex<BackgroundThread?>(nil)
@@ -29,8 +24,7 @@ final class CommitThread: @unchecked Sendable {
   ) {
     self.onBegin = onBegin
     self.store = Mutex(store)
-    self.durability = durability
-    syncPause = durability.syncPauseMilliseconds(interval: intervalMilliseconds)
+    schedule = CommitSchedule(durability, intervalMilliseconds: intervalMilliseconds, now: Clocks.monotonic)
     self.onCommit = onCommit
     let started = BackgroundThread("pl-commit") { [unowned self] in run() }
     thread.withLock { $0 = started }
@@ -66,34 +60,18 @@ final class CommitThread: @unchecked Sendable {
   }
 
   private func run() {
-    var lastSync = Clocks.monotonic
-    var isMarked = true
     while !stopping.load(ordering: .acquiring) {
-      let asked = signal.wait(milliseconds: waitMilliseconds(store.withLock { $0 }))
+      let pause = schedule.waitMilliseconds(LogProgress(store.withLock { $0 }))
+      let isAsked = signal.wait(milliseconds: Int(pause))
       let current = store.withLock { $0 }
-      // Where there is no room for a new segment, nothing may wait for it, and nothing new is let in: it is tried again.
-      let isFull = if case .noSpace? = current.writeRefusal { true } else { false }
-      let hasWork =
-        current.positions.written < current.positions.appended || needsSync(current, since: lastSync) || isFull
-      if !hasWork {
-        // Quiet for a while: a mark behind the last record says that all of it is synced, so that damage there is
-        // told from a torn tail.
-        if !asked, !isMarked, durability == .fsync {
-          _ = commit(sync: true)
-          isMarked = true
-        }
-        continue
-      }
-      isMarked = false
-      onBegin(current)
-      let sync = durability == .fsync || needsSync(current, since: lastSync)
-      let result = commit(sync: sync)
-      if sync { lastSync = Clocks.monotonic }
-      if result.blocked {
-        pause(milliseconds: 200)
-      } else if durability != .fsync {
-        // Gathers what comes within a millisecond into one write.
-        pause(milliseconds: 1)
+      switch schedule.next(LogProgress(current), isAsked: isAsked, now: Clocks.monotonic) {
+      case .nothing: break
+      case .mark: _ = commit(sync: true)
+      case .commit(let sync):
+        onBegin(current)
+        let result = commit(sync: sync)
+        let rest = schedule.done(sync: sync, isBlocked: result.blocked, now: Clocks.monotonic)
+        if rest > 0 { self.pause(milliseconds: Int(rest)) }
       }
     }
   }
@@ -104,16 +82,6 @@ final class CommitThread: @unchecked Sendable {
       gathering.wait(milliseconds: milliseconds)
       signal.raise()
     }
-  }
-
-  private func needsSync(_ store: LogStore, since lastSync: Tick) -> Bool {
-    guard let syncPause, store.positions.durable < store.positions.appended else { return false }
-    return Clocks.monotonic.since(lastSync) >= syncPause
-  }
-
-  private func waitMilliseconds(_ store: LogStore) -> Int {
-    guard let syncPause, store.positions.durable < store.positions.appended else { return 1000 }
-    return Int(min(1000, max(1, syncPause / 2)))
   }
 
   func stop() {

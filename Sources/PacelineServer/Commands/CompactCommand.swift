@@ -7,14 +7,14 @@ extension ServerCore {
   /// INFO paceline shows how far it is.
   func compact(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     if arguments.count == 2, equalsIgnoringCase(arguments[1], "nowait") {
-      compactionThread.compactAll { _ in }
+      node.compaction.compactAll { _ in }
       executor.reply.simple("Compaction started" as StaticString)
       return .done
     }
     guard arguments.count == 1 else { throw .syntax }
     let pending = PendingReply()
     let own = worker(of: executor)
-    compactionThread.compactAll { report in
+    node.compaction.compactAll { report in
       pending.fulfil { executor in
         if !report.lastError.isEmpty { return executor.reply.error("ERR \(report.lastError)") }
         let lines: [(String, Int)] = [

@@ -159,7 +159,7 @@ extension ServerCore {
   private func pacelineLines(_ view: StoreView) -> [(String, String)] {
     let figures = view.figures
     let keys = view.keys.reduce(0, +)
-    let compaction = compactionThread.report
+    let compaction = node.compaction.report
     return [
       ("index_bytes", String(figures.indexBytes)), ("data_bytes", String(figures.dataBytes)),
       ("live_bytes", String(figures.liveBytes)), ("dead_bytes", String(figures.deadBytes)),

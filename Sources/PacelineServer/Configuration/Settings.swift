@@ -38,6 +38,9 @@ extension NodeConfiguration {
     beginsDataSet = settings.newDataSet
     replacedKeepSeconds = UInt64(settings.replacedKeepSeconds)
     walKeepBytes = settings.walKeepBytes
+    compaction.isOn = settings.compaction
+    compaction.garbageRatio = settings.garbageRatio
+    compaction.rateBytes = settings.compactionRateBytes
     commit = settings.commit
     sync.policy = settings.onSyncTimeout
     sync.timeoutMilliseconds = UInt64(settings.syncTimeoutMilliseconds)

@@ -86,7 +86,13 @@ extension ServerCore: NodeHost {
   package func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {
     digestRepair.found(ranges, at: lsn, in: store)
   }
-  package func wakeMaintenance() { maintenance.raise() }
+  package func wake(_ duty: BackgroundDuty) {
+    switch duty {
+    case .maintenance: maintenanceThread.wake()
+    case .compaction: compactionThread.wake()
+    }
+  }
+  package var isEnding: Bool { service.holds.contains(.shutdown) }
 }
 
 /// An event loop for work that may block.

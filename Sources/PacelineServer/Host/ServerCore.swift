@@ -20,8 +20,8 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   // Set once in `init`, after `self` exists.
   private(set) var node: NodeCore!
   private var commitThread: CommitThread!
-  private var maintenanceThread: MaintenanceThread!
-  private(set) var compactionThread: CompactionThread!
+  private(set) var maintenanceThread: WorkThread!
+  private(set) var compactionThread: WorkThread!
   private(set) var scrubThread: ScrubThread!
   /// One loop for the link to the master, the others for slaves' relays; blocking is allowed there.
   private let background: MultiThreadedEventLoopGroup
@@ -31,7 +31,6 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   private(set) var digestRepair: DigestRepair!
   /// For commands that block on disk: they never run on a loop.
   let adminPool = NIOThreadPool(numberOfThreads: 2)
-  let maintenance = Signal()
   /// What the commands of the server itself keep.
   let service = ServiceState()
   /// The role takes writes. Loops keep a copy; what a loop would refuse by a stale one it looks up here.
@@ -60,8 +59,8 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
       onBegin: { [unowned self] store in node?.appended(store) },
       onCommit: { [unowned self] store, result in node?.committed(store, result) })
     node = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: logger)
-    maintenanceThread = MaintenanceThread(core: self)
-    compactionThread = CompactionThread(core: self)
+    maintenanceThread = WorkThread("pl-maintain", ServerRounds(core: self))
+    compactionThread = WorkThread("pl-compact", node.compaction)
     scrubThread = ScrubThread(core: self)
     digestRepair = DigestRepair(core: self)
     shutdown = ShutdownControl(core: self)

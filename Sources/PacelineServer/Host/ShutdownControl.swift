@@ -24,7 +24,6 @@ final class ShutdownControl: Sendable {
   private let mayLook = Signal()
   /// What a client is told whose SHUTDOWN did not end the server, in Redis's words.
   private static let failed: PendingReply.Answer = { $0.reply.error("ERR Errors trying to SHUTDOWN. Check logs.") }
-  private static let lookEveryMilliseconds = 10
 
   init(core: ServerCore) { self.core = core }
 
@@ -92,9 +91,9 @@ final class ShutdownControl: Sendable {
       core.holdWrites(.shutdown)
       // Given up meanwhile: whoever did that came too early to let the writes go on.
       while isWaiting {
-        let facts = facts
+        let facts = core.node.shutdownFacts
         perform { $0.machine.step(.looked(facts), now: Clocks.monotonic) }
-        mayLook.wait(milliseconds: Self.lookEveryMilliseconds)
+        mayLook.wait(milliseconds: Int(Shutdown.lookMilliseconds))
       }
       if !isUnderWay { core.releaseWrites(.shutdown) }
     }
@@ -104,18 +103,6 @@ final class ShutdownControl: Sendable {
     state.withLock { state in
       if case .waiting = state.machine.state { true } else { false }
     }
-  }
-
-  private var facts: ShutdownFacts {
-    // The slaves first: a log that goes on meanwhile makes the answer later, never wrong.
-    let slaves = core.replication.slaves.filter { $0.state.link != nil }.map {
-      ConnectedSlave(
-        id: $0.id, address: $0.address, durableLSN: $0.ack.durableLSN, appliedLSN: $0.ack.appliedLSN)
-    }
-    let positions = core.store.positions
-    return ShutdownFacts(
-      isMaster: core.isMaster, isHandingOver: core.node.succession.failoverState != "no-failover",
-      goal: ShutdownGoal(last: positions.appended, shown: min(positions.committed, positions.durable)), slaves: slaves)
   }
 
   private func resume() {

@@ -15,6 +15,9 @@ package struct Shutdown: Sendable {
   /// On a slave: how far its log went when the wait began. It goes on as long as its master is there.
   private var fixedGoal: ShutdownGoal?
 
+  /// While the node waits, its host looks this often.
+  package static let lookMilliseconds: UInt64 = 10
+
   package init() {}
 
   package mutating func step(_ event: ShutdownEvent, now: Tick) -> [ShutdownAction] {
