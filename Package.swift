@@ -54,9 +54,14 @@ let package = Package(
       ],
       swiftSettings: fast),
     .target(
+      name: "NodeCommands",
+      dependencies: ["Core", "RESP", "LogStore", "Replication", "Commands", "Node"],
+      swiftSettings: fast),
+    .target(
       name: "Simulator",
       dependencies: [
-        "Core", "RESP", "LogStore", "Commands", "Replication", "Node", .product(name: "Logging", package: "swift-log"),
+        "Core", "RESP", "LogStore", "Commands", "Replication", "Node", "NodeCommands",
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: fast),
 
@@ -67,7 +72,7 @@ let package = Package(
     .target(
       name: "PacelineServer",
       dependencies: nio + [
-        "Core", "CSupport", "RESP", "LogStore", "Commands", "Replication", "Node",
+        "Core", "CSupport", "RESP", "LogStore", "Commands", "Replication", "Node", "NodeCommands",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],

@@ -3,6 +3,7 @@ import Commands
 import Core
 import LogStore
 import Node
+import NodeCommands
 import RESP
 import Replication
 
@@ -61,7 +62,7 @@ protocol CommandObserver: AnyObject {
 
 /// The server's side of a connection: bytes in, commands executed, replies out when they are good. Later perhaps a
 /// slave's stream.
-final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
+final class ClientConnection: ConnectionReceiver, StreamCandidate, @unchecked Sendable {
   // Safe to share: a simulation has one thread.
   unowned let worker: SimulatedWorker
   let connection: SimulatedConnection
@@ -99,7 +100,7 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
     if let stream {
       stream.closed(reason)
     } else if session.isSlaveLink {
-      node.slaveLeft(LinkID(session.id))
+      node.row.slaveLeft(LinkID(session.id))
     }
   }
 
@@ -220,11 +221,13 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
   /// Looks whether the suspension is over, and goes on.
   func retry() {
     if suspension == nil, !node.pausesWrites { goOn() }
-    guard case .reply(let pending)? = suspension, let answer = pending.ready, !isClosed else { return }
+    guard let why = suspension, !isClosed, let answer = node.row.outcome(of: why, now: node.monotonic) else { return }
     suspension = nil
-    worker.executor.reply.removeAll(keepingCapacity: true)
-    answer(worker.executor)
-    sendReplies()
+    if let answer {
+      worker.executor.reply.removeAll(keepingCapacity: true)
+      answer(worker.executor)
+      sendReplies()
+    }
     goOn()
   }
 
@@ -241,14 +244,14 @@ final class ClientConnection: ConnectionReceiver, @unchecked Sendable {
     connection.readAgain()
   }
 
-  /// The answer is the last reply; from here on the connection is a slave's stream.
-  func handOver(answer: [UInt8], to stream: RelayInput) {
+  var nodeConnection: (any NodeConnection)? { isClosed || !connection.isOpen ? nil : connection }
+
+  /// From here on the connection is a slave's stream.
+  func handOver(answer: [UInt8], to receiver: RelayInput, over _: any NodeConnection) {
     suspension = nil
     worker.clients[session.id] = nil
     connection.send(answer)
-    self.stream = stream
+    stream = receiver
     goOn()
   }
-
-  var isOpen: Bool { !isClosed && connection.isOpen }
 }

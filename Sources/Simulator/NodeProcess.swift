@@ -3,6 +3,7 @@ import Core
 import LogStore
 import Logging
 import Node
+import NodeCommands
 import RESP
 import Replication
 
@@ -15,6 +16,7 @@ package final class NodeProcess: @unchecked Sendable {
   let queue: EventQueue
   let configuration: NodeConfiguration
   private(set) var core: NodeCore!
+  private(set) var row: RowCommands!
   private(set) var workers: [SimulatedWorker] = []
   private let upstream: SimulatedLoop
   private let relays: [SimulatedLoop]
@@ -70,6 +72,7 @@ package final class NodeProcess: @unchecked Sendable {
       configuration.durability, intervalMilliseconds: 200, now: Tick(milliseconds: clockBase + queue.now / 1000))
     self.random = random
     core = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: site.logger)
+    row = RowCommands(core, host: self)
     workers = (0..<2).map { _ in
       SimulatedWorker(
         node: self, loop: SimulatedLoop(process: process, seed: self.random.next(), mayBlock: false), store: store)
@@ -126,9 +129,6 @@ package final class NodeProcess: @unchecked Sendable {
       }
     )
   }
-
-  /// A slave's connection closed before it became a stream.
-  func slaveLeft(_ link: LinkID) { admin.run { [self] in core.replication.linkClosed(link) } }
 
   func client(_ id: UInt64) -> ClientConnection? {
     for worker in workers { if let client = worker.clients[id] { return client } }

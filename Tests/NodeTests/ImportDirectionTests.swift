@@ -9,8 +9,9 @@ import Testing
     "RESP": 2, "LogStore": 2, "Replication": 2,
     "Commands": 3,
     "Node": 4,
-    "PacelineServer": 5, "PacelineClient": 5, "Simulator": 5,
-    "paceline": 6,
+    "NodeCommands": 5,
+    "PacelineServer": 6, "PacelineClient": 6, "Simulator": 6,
+    "paceline": 7,
   ]
   /// Modules that come with the toolchain and need no declaration.
   static let toolchain: Set<String> = [

@@ -39,3 +39,24 @@ extension ReplicationService {
     for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
   }
 }
+
+extension NodeCore {
+  /// As of now: the registry's own figure is measured once a second.
+  package func lag(of slave: Slave) -> Lag {
+    let store = self.store
+    var lag = slave.lag(masterLast: store.positions.appended, masterClock: clock)
+    if lag.records > 0 {
+      store.writeLock.lock()
+      lag.bytes = UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart)))
+      store.writeLock.unlock()
+    }
+    return lag
+  }
+
+  package var votersInLog: [NodeID] {
+    let store = self.store
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    return store.votersInLog
+  }
+}

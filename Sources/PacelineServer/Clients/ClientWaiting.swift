@@ -106,7 +106,7 @@ extension ClientHandler {
     if isBehindOthers { return }
     guard channel.isWritable, heldBytes <= worker.outputBufferBytesMax / 2 else { return }
     if case .exec(let tail) = suspension { return goOn(with: tail) }
-    guard let answer = worker.server.outcome(of: suspension, now: now) else {
+    guard let answer = worker.server.row.outcome(of: suspension, now: now) else {
       if case .unconfirmed(let deadline) = suspension, now >= deadline {
         self.suspension = nil
         worker.resumed(self)

@@ -51,7 +51,7 @@ extension ServerCore {
     if client.channel.isActive {
       service.clients.become(.replica, client.session.id)
     } else if client.session.isSlaveLink {
-      slaveLeft(LinkID(client.session.id))
+      row.slaveLeft(LinkID(client.session.id))
     }
   }
 

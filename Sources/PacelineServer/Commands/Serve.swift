@@ -38,14 +38,15 @@ extension ServerCore {
     case .bgrewriteaof: return rewriteLog(executor)
     case .compact: return try compact(arguments, executor)
     case .scrub: return scrub(executor)
-    case .msFetchRecords: return try fetchRecords(arguments, executor)
-    case .msDigestPartitions: try digestPartitions(arguments, executor)
-    case .msPartitionRecords: return try partitionRecords(arguments, executor)
     case .shutdown: return try serveShutdown(arguments, executor, session)
     case .monitor: monitor(executor, session)
     case .digest: try digest(arguments, executor)
     case .lastlsn: lastLSN(executor, session)
-    default: return try replicationCommand(command, arguments, executor, session)
+    default:
+      guard let outcome = try row.serve(command, arguments, executor, session) else {
+        preconditionFailure("\(command) has no function")
+      }
+      return outcome
     }
     return .done
   }

@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Node
+import NodeCommands
 import RESP
 import Synchronization
 
@@ -19,6 +20,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   private(set) var workers: [LoopWorker] = []
   // Set once in `init`, after `self` exists.
   private(set) var node: NodeCore!
+  private(set) var row: RowCommands!
   private var commitThread: CommitThread!
   private(set) var maintenanceThread: WorkThread!
   private(set) var compactionThread: WorkThread!
@@ -59,6 +61,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
       onBegin: { [unowned self] store in node?.appended(store) },
       onCommit: { [unowned self] store, result in node?.committed(store, result) })
     node = NodeCore(host: self, directory: directory, store: store, damage: damage, logger: logger)
+    row = RowCommands(node, host: self)
     maintenanceThread = WorkThread("pl-maintain", ServerRounds(core: self))
     compactionThread = WorkThread("pl-compact", node.compaction)
     scrubThread = ScrubThread(core: self)
@@ -127,33 +130,6 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   @discardableResult
   package func commitNow() -> CommitResult { commitThread.flush() }
   package func stateChanged() { for worker in workers { worker.stateChanged() } }
-
-  // MARK: Connections
-
-  /// nil while it lasts; then what is to be answered, if anything.
-  func outcome(of suspension: Suspension, now: Tick) -> PendingReply.Answer?? {
-    switch suspension {
-    case .time(let until): return now >= until ? .some(nil) : nil
-    case .reply(let pending): return pending.ready.map { .some($0) }
-    case .turn: return .some(nil)
-    // A log that takes no writes says so itself.
-    case .room: return store.isOverloaded && store.isWritable ? nil : .some(nil)
-    // The connection asks the commands of its transaction itself.
-    case .exec: return nil
-    case .paused:
-      let isPaused = !service.holds.isEmpty || service.pause.current(now: now) != nil
-      return isPaused ? nil : .some(nil)
-    case .unconfirmed(let deadline):
-      // As a slave it shows what was written before the question when it has caught up with the new master.
-      if !isMaster { return replication.upstream.view.isInSync ? .some(nil) : nil }
-      let isOver = now >= deadline || now.milliseconds < node.readLease.load(ordering: .relaxed)
-      return isOver ? .some(nil) : nil
-    case .slaves(let count, let lsn, let deadline): return waitOutcome(count, lsn, deadline, now)
-    case .disks(let local, let count, let lsn, let deadline):
-      return waitDisksOutcome(local, count, lsn, deadline, now)
-    case .visible(let lsn, let deadline): return visibleOutcome(lsn, deadline, now)
-    }
-  }
 
   // MARK: ServerServices
 

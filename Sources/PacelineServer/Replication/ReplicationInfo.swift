@@ -16,7 +16,7 @@ extension ServerCore {
     // A slave knows others of the row, too; its own slaves are listed.
     let slaves = replication.slaves.filter { isMaster || $0.state.link != nil || $0.pin != nil }
     lines.append(("connected_slaves", String(slaves.count { $0.state.link != nil })))
-    let voters = votersInLog
+    let voters = node.votersInLog
     for (number, slave) in slaves.enumerated() { lines.append(("slave\(number)", line(of: slave, voters))) }
     lines.append(contentsOf: [
       ("master_failover_state", node.succession.failoverState), ("master_replid", directory.lineage.description),
@@ -83,27 +83,8 @@ extension ServerCore {
     return lines
   }
 
-  /// As of now: the registry's own figure is measured once a second.
-  func lag(of slave: Slave) -> Lag {
-    let store = self.store
-    var lag = slave.lag(masterLast: store.positions.appended, masterClock: node.clock)
-    if lag.records > 0 {
-      store.writeLock.lock()
-      lag.bytes = UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart)))
-      store.writeLock.unlock()
-    }
-    return lag
-  }
-
-  var votersInLog: [NodeID] {
-    let store = self.store
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return store.votersInLog
-  }
-
   private func line(of slave: Slave, _ voters: [NodeID]) -> String {
-    let lag = lag(of: slave)
+    let lag = node.lag(of: slave)
     let state: String
     var progress = SyncProgress()
     switch slave.state {

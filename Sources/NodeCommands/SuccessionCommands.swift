@@ -7,7 +7,7 @@ import RESP
 import Replication
 
 // Who is master: FAILOVER, PROMOTE, the voters, and what nodes ask each other.
-extension ServerCore {
+extension RowCommands {
   /// FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]
   func failOver(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     var target: NodeAddress?
@@ -38,10 +38,9 @@ extension ServerCore {
     }
     let pending = PendingReply()
     let done: @Sendable (String?) -> Void = { [self] failure in
-      pending.fulfil { executor in
+      answer(pending) { executor in
         if let failure { executor.reply.error("ERR \(failure)") } else { executor.reply.ok() }
       }
-      stateChanged()
     }
     if aborts {
       guard arguments.count == 2 else { throw .text("ERR FAILOVER ABORT takes no other argument.") }
@@ -63,10 +62,9 @@ extension ServerCore {
     }
     let pending = PendingReply()
     node.succession.promote(force: arguments.count == 2) { [self] failure in
-      pending.fulfil { executor in
+      answer(pending) { executor in
         if let failure { executor.reply.error("NOPROMOTE \(failure)") } else { executor.reply.ok() }
       }
-      stateChanged()
     }
     return suspended(pending, executor)
   }
@@ -74,11 +72,11 @@ extension ServerCore {
   /// MS_VOTER id [id ...] yes|no [FORCE]; ids may also be separated by commas.
   func changeVoter(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     let isForced = arguments.count > 3 && equalsIgnoringCase(arguments[arguments.count - 1], "force")
-    let answer = arguments.count - (isForced ? 2 : 1)
-    let adds = equalsIgnoringCase(arguments[answer], "yes")
-    guard adds || equalsIgnoringCase(arguments[answer], "no"), answer > 1, !(adds && isForced) else { throw .syntax }
+    let answerAt = arguments.count - (isForced ? 2 : 1)
+    let adds = equalsIgnoringCase(arguments[answerAt], "yes")
+    guard adds || equalsIgnoringCase(arguments[answerAt], "no"), answerAt > 1, !(adds && isForced) else { throw .syntax }
     var ids: [NodeID] = []
-    for i in 1..<answer {
+    for i in 1..<answerAt {
       for word in text(arguments[i]).split(separator: ",", maxSplits: 64) {
         guard let id = NodeID(hex: String(word)) else { throw .text("ERR a node id has 40 hexadecimal digits") }
         if !ids.contains(id) { ids.append(id) }
@@ -94,15 +92,14 @@ extension ServerCore {
     }
     let pending = PendingReply()
     let wanted = ids
-    adminPool.submit { [self] _ in
+    host.runBlocking { [self] in
       let outcome = node.order(addsVoters: adds, wanted, isForced: isForced)
-      pending.fulfil { executor in
+      answer(pending) { executor in
         switch outcome {
         case .done: executor.reply.ok()
         case .refused(let error): executor.reply.error("\(error)")
         }
       }
-      stateChanged()
     }
     return suspended(pending, executor)
   }
@@ -134,19 +131,17 @@ extension ServerCore {
     }
     let pending = PendingReply()
     node.succession.newMaster(news) { [self] failure in
-      pending.fulfil { executor in
+      answer(pending) { executor in
         if let failure { executor.reply.error(failure.description) } else { executor.reply.ok() }
       }
-      stateChanged()
     }
     return suspended(pending, executor)
   }
 
   private func answer(_ pending: PendingReply, _ elements: [String]) {
-    pending.fulfil { executor in
+    answer(pending) { executor in
       executor.reply.array(elements.count)
       for element in elements { executor.reply.bulk(element) }
     }
-    stateChanged()
   }
 }

@@ -2,16 +2,19 @@
 import Commands
 import Core
 import LogStore
+import Node
 import RESP
 import Replication
 
-/// MS_DIGEST_PARTITIONS, MS_PARTITION_RECORDS, DEBUG INDEX-DROP and INDEX-POINT
-extension ServerCore {
+// MS_FETCH_RECORDS, MS_DIGEST_PARTITIONS and MS_PARTITION_RECORDS: what another node asks for to repair its data.
+extension RowCommands {
   /// About how many records one answer of MS_PARTITION_RECORDS lists.
-  static let listedRecordsMax = 1 << 16
+  private static let listedRecordsMax = 1 << 16
+  /// About how many bytes of records one answer of MS_FETCH_RECORDS has.
+  private static let fetchedBytesMax = 1 << 20
 
   private func checkLineage(_ argument: UnsafeRawBufferPointer) throws(CommandFailure) {
-    guard decoded(argument) == directory.lineage.description else {
+    guard text(argument) == directory.lineage.description else {
       throw .text("ERR this node has another data set")
     }
   }
@@ -28,7 +31,7 @@ extension ServerCore {
     try checkLineage(arguments[1])
     guard let lsn = parseInteger(arguments[2]), lsn >= 0 else { throw .notInteger }
     let database = try database(arguments[3])
-    guard let sums = digestRepair.sums(at: LSN(UInt64(lsn)), database: database) else {
+    guard let sums = host.digestSums(at: LSN(UInt64(lsn)), database: database) else {
       throw .text("ERR the digest at that LSN is not kept any more")
     }
     executor.reply.array(2)
@@ -57,38 +60,22 @@ extension ServerCore {
     }
   }
 
-  /// DEBUG INDEX-DROP key [SILENT], DEBUG INDEX-POINT lsn: damage that must be found and repaired. On a slave only, whose
-  /// master has the data.
-  func breakIndex(
-    _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) {
-    guard !isMaster else { throw .text("ERR only a slave's index can be damaged on purpose") }
-    let isDrop = equalsIgnoringCase(arguments[1], "index-drop")
-    let isSilent = arguments.count == 4 && equalsIgnoringCase(arguments[3], "silent")
-    guard arguments.count == 3 || isDrop && isSilent else { throw .syntax }
-    var lsn: Int64 = 0
-    if !isDrop {
-      guard let number = parseInteger(arguments[2]), number > 0 else { throw .notInteger }
-      lsn = number
+  /// MS_FETCH_RECORDS lineage first-lsn last-lsn: the LSN to go on from (0: done), then whole records.
+  func fetchRecords(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
+    try checkLineage(arguments[1])
+    guard let first = parseInteger(arguments[2]), let last = parseInteger(arguments[3]), first > 0, last >= first else {
+      throw .notInteger
     }
-    let isDone = still(executor) { store in
-      isDrop
-        ? store.breakIndex(dropping: arguments[2], database: session.database, silently: isSilent)
-        : store.breakIndex(pointingAt: LSN(UInt64(lsn)))
+    let store = self.store
+    return inBackground(executor) {
+      let found = store.fetchRecords(
+        from: LSN(UInt64(first)), to: LSN(UInt64(last)), bytesMax: Self.fetchedBytesMax)
+      return { executor in
+        guard let found else { return executor.reply.error("ERR too many readers of the log; ask again") }
+        executor.reply.array(found.records.count + 1)
+        executor.reply.integer(Int64(clamping: found.next.value))
+        for record in found.records { executor.reply.bulk(record) }
+      }
     }
-    guard isDone else { throw .noSuchKey }
-    executor.reply.ok()
   }
-}
-
-extension PartitionListing {
-  init(_ view: PartitionView) {
-    self.init(
-      table: view.table, lsn: view.lsn, reign: view.reign,
-      records: view.records.map { ListedRecord(hash: $0.hash, lsn: $0.lsn, contentHash: $0.contentHash) })
-  }
-}
-
-extension PartitionRecord {
-  init(_ listed: ListedRecord) { self.init(hash: listed.hash, lsn: listed.lsn, contentHash: listed.contentHash) }
 }

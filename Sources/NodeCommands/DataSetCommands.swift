@@ -6,16 +6,15 @@ import RESP
 import Replication
 
 // Which data set counts, and what was given up for another one.
-extension ServerCore {
+extension RowCommands {
   /// MS_NEW_DATA_SET
   func declareDataSet(_ executor: Executor) -> Outcome {
     let pending = PendingReply()
-    adminPool.submit { [self] _ in
+    host.runBlocking { [self] in
       node.declareDataSet { [self] failure in
-        pending.fulfil { executor in
+        answer(pending) { executor in
           if let failure { executor.reply.error("ERR \(failure)") } else { executor.reply.ok() }
         }
-        stateChanged()
       }
     }
     return suspended(pending, executor)
@@ -40,16 +39,15 @@ extension ServerCore {
     guard arguments.count == 3, equalsIgnoringCase(arguments[1], "remove") else { throw .syntax }
     let name = equalsIgnoringCase(arguments[2], "all") ? nil : text(arguments[2])
     let pending = PendingReply()
-    adminPool.submit { [self] _ in
+    host.runBlocking { [self] in
       let count = node.removeReplaced(named: name)
-      pending.fulfil { executor in
+      answer(pending) { executor in
         if count == 0, name != nil {
           executor.reply.error("ERR no such store was set aside: see MS_REPLACED LIST")
         } else {
           executor.reply.integer(Int64(count))
         }
       }
-      stateChanged()
     }
     return suspended(pending, executor)
   }

@@ -1,0 +1,35 @@
+// Raw memory: hands a slave's bytes on.
+import Commands
+import Core
+import NIOCore
+import NIOPosix
+import Node
+import NodeCommands
+import Replication
+
+/// What the node's commands ask of the server.
+extension ServerCore: CommandHost {
+  package func runBlocking(_ work: @escaping @Sendable () -> Void) { adminPool.submit { _ in work() } }
+
+  package func loop(of client: LinkID, _ executor: Executor) -> ClientLoop {
+    let worker = worker(of: executor)
+    return { body in worker.eventLoop.execute { body(worker.clients[client.value]) } }
+  }
+
+  package func pausesClients(now: Tick) -> Bool {
+    !service.holds.isEmpty || service.pause.current(now: now) != nil
+  }
+
+  package func digestSums(at lsn: LSN, database: Int) -> PartitionSums? {
+    digestRepair.sums(at: lsn, database: database)
+  }
+}
+
+extension ClientHandler: StreamCandidate {
+  var nodeConnection: (any NodeConnection)? { channel.isActive ? ChannelConnection(channel) : nil }
+
+  func handOver(answer: [UInt8], to receiver: RelayInput, over connection: any NodeConnection) {
+    guard let connection = connection as? ChannelConnection else { preconditionFailure("a connection of another host") }
+    handOver(answer: ByteBuffer(bytes: answer), to: ConnectionHandler(receiver, connection: connection))
+  }
+}

@@ -1,0 +1,45 @@
+// Raw memory: hands views of error lines through; none outlives its call.
+import Commands
+import Core
+import LogStore
+import Node
+import NodeCommands
+import RESP
+import Replication
+
+/// What commands ask of the node in a simulation. Those about the row are the server's.
+extension NodeProcess: ServerServices, CommandHost {
+  package var password: [UInt8]? { nil }
+  package var redisVersion: String { "7.0.15" }
+  package var roleName: String { core.isMaster ? "master" : "replica" }
+  package func readOnlyError() -> String { "READONLY You can't write against a read only replica." }
+  package func feedMonitors(_ line: String) {}
+  package var level: RecordLevel { configuration.commit.level }
+  package var fullsyncSlaves: Int { configuration.commit.slaves }
+
+  package func serve(
+    _ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
+  ) throws(CommandFailure) -> Outcome {
+    guard let outcome = try row.serve(command, arguments, executor, session) else {
+      throw .text("ERR not in a simulation")
+    }
+    return outcome
+  }
+
+  package func leaseDeadline(now: Tick) -> Tick? { core.leaseDeadline(now: now) }
+  package func holdsBack(writes: Bool, now: Tick) -> Bool { writes && pausesWrites }
+
+  package func runBlocking(_ work: @escaping @Sendable () -> Void) { admin.run(work) }
+  package func loop(of client: LinkID, _ executor: Executor) -> ClientLoop {
+    guard let worker = workers.first(where: { $0.executor === executor }) else {
+      preconditionFailure("an executor of no loop")
+    }
+    return { body in worker.loop.run { body(worker.clients[client.value]) } }
+  }
+  package func pausesClients(now: Tick) -> Bool { pausesWrites }
+  package func digestSums(at lsn: LSN, database: Int) -> PartitionSums? { nil }
+  package func planned(_ planned: ReplicationService.Planned, for slave: NodeID) {
+    if planned.report.mode == .full { site.plannedFully(planned, for: slave) }
+    site.planned(planned.report)
+  }
+}
