@@ -47,6 +47,7 @@ let package = Package(
       swiftSettings: fast),
 
     .target(name: "Commands", dependencies: ["Core", "RESP", "LogStore"], swiftSettings: fast),
+    .target(name: "Connection", dependencies: ["Core", "RESP", "LogStore", "Commands"], swiftSettings: fast),
     .target(
       name: "Node",
       dependencies: [
@@ -60,7 +61,7 @@ let package = Package(
     .target(
       name: "Simulator",
       dependencies: [
-        "Core", "RESP", "LogStore", "Commands", "Replication", "Node", "NodeCommands",
+        "Core", "RESP", "LogStore", "Commands", "Connection", "Replication", "Node", "NodeCommands",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: fast),
@@ -72,7 +73,7 @@ let package = Package(
     .target(
       name: "PacelineServer",
       dependencies: nio + [
-        "Core", "CSupport", "RESP", "LogStore", "Commands", "Replication", "Node", "NodeCommands",
+        "Core", "CSupport", "RESP", "LogStore", "Commands", "Connection", "Replication", "Node", "NodeCommands",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -96,8 +97,10 @@ let package = Package(
     .testTarget(name: "LogStoreTests", dependencies: ["Core", "LogStore", "Simulator"]),
     .testTarget(name: "CommandsTests", dependencies: ["Core", "RESP", "LogStore", "Commands", "Simulator"]),
     .testTarget(
+      name: "ConnectionTests", dependencies: ["Core", "RESP", "LogStore", "Commands", "Connection", "Simulator"]),
+    .testTarget(
       name: "SimulatorTests", dependencies: ["Core", "RESP", "LogStore", "Node", "Replication", "Simulator"]),
-    .testTarget(name: "NodeTests", dependencies: ["Core", "LogStore", "Node", "Simulator"]),
+    .testTarget(name: "NodeTests", dependencies: ["Core", "RESP", "LogStore", "Node", "Simulator"]),
     .testTarget(
       name: "PacelineClientTests",
       dependencies: nio + ["RESP", "PacelineClient", .product(name: "NIOConcurrencyHelpers", package: "swift-nio")]),

@@ -18,6 +18,9 @@ package final class NodeCore: @unchecked Sendable {
   package private(set) var succession: Succession!
   package private(set) var rounds: Rounds!
   package private(set) var compaction: Compaction!
+  package private(set) var scrub: Scrub!
+  package private(set) var digestRepair: DigestRepair!
+  package let digestSamples = DigestSamples()
   let durability: Durability
   private let storeBox: Mutex<LogStore>
   let roleBox = Mutex(Role.master)
@@ -91,6 +94,8 @@ package final class NodeCore: @unchecked Sendable {
     succession = Succession(core: self)
     rounds = Rounds(self)
     compaction = Compaction(self)
+    scrub = Scrub(self)
+    digestRepair = DigestRepair(self)
     if let doubt = directory.voteDoubt {
       logger.error(
         "THIS NODE CANNOT BE SURE HOW IT VOTED: it neither votes nor stands in these terms",

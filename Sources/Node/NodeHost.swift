@@ -59,15 +59,6 @@ package protocol NodeHost: AnyObject, Sendable {
   /// Writes wait in their connections, before anything of them has happened; or go on.
   func pauseWrites(_ yes: Bool)
 
-  // Background checks
-
-  /// A transfer met damage in this file: it is checked, and repaired if that can be.
-  func damageMet(in file: String, of store: LogStore)
-  /// The digest of this moment, for the slaves to compare with.
-  func digestSample() -> Digest
-  /// A comparison with the master's digest found a difference. Under the write lock.
-  func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore)
-
   // Background work
 
   /// The next step of this duty is due now.
@@ -167,6 +158,7 @@ package struct NodeConfiguration: Sendable {
   package var replacedKeepSeconds: UInt64 = 7 * 24 * 3600
   package var walKeepBytes = 64 << 20
   package var compaction = CompactionSetting()
+  package var scrub = ScrubSetting()
   /// How often a master sends a digest of its data to its slaves.
   package var digestIntervalMilliseconds: UInt64 = 5000
   package var commit = CommitSetting()

@@ -11,8 +11,6 @@ package protocol CommandHost: NodeHost {
   func loop(of client: LinkID, _ executor: Executor) -> ClientLoop
   /// Clients wait: CLIENT PAUSE, a handover, or the end of the node.
   func pausesClients(now: Tick) -> Bool
-  /// The sums of a digest that this node sent at an LSN; nil: it is not kept.
-  func digestSums(at lsn: LSN, database: Int) -> PartitionSums?
   /// A sync is planned for a slave; for who watches.
   func planned(_ planned: ReplicationService.Planned, for slave: NodeID)
 }

@@ -31,7 +31,7 @@ extension RowCommands {
     try checkLineage(arguments[1])
     guard let lsn = parseInteger(arguments[2]), lsn >= 0 else { throw .notInteger }
     let database = try database(arguments[3])
-    guard let sums = host.digestSums(at: LSN(UInt64(lsn)), database: database) else {
+    guard let sums = node.digestSamples.sums(at: LSN(UInt64(lsn)), database: database) else {
       throw .text("ERR the digest at that LSN is not kept any more")
     }
     executor.reply.array(2)

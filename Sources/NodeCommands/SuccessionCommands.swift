@@ -74,7 +74,9 @@ extension RowCommands {
     let isForced = arguments.count > 3 && equalsIgnoringCase(arguments[arguments.count - 1], "force")
     let answerAt = arguments.count - (isForced ? 2 : 1)
     let adds = equalsIgnoringCase(arguments[answerAt], "yes")
-    guard adds || equalsIgnoringCase(arguments[answerAt], "no"), answerAt > 1, !(adds && isForced) else { throw .syntax }
+    guard adds || equalsIgnoringCase(arguments[answerAt], "no"), answerAt > 1, !(adds && isForced) else {
+      throw .syntax
+    }
     var ids: [NodeID] = []
     for i in 1..<answerAt {
       for word in text(arguments[i]).split(separator: ",", maxSplits: 64) {

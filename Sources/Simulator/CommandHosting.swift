@@ -1,4 +1,3 @@
-// Raw memory: hands views of error lines through; none outlives its call.
 import Commands
 import Core
 import LogStore
@@ -31,13 +30,12 @@ extension NodeProcess: ServerServices, CommandHost {
 
   package func runBlocking(_ work: @escaping @Sendable () -> Void) { admin.run(work) }
   package func loop(of client: LinkID, _ executor: Executor) -> ClientLoop {
-    guard let worker = workers.first(where: { $0.executor === executor }) else {
+    guard let worker = workers.first(where: { $0.loop.executor === executor }) else {
       preconditionFailure("an executor of no loop")
     }
-    return { body in worker.loop.run { body(worker.clients[client.value]) } }
+    return { body in worker.eventLoop.run { body(worker.clients[client.value]) } }
   }
   package func pausesClients(now: Tick) -> Bool { pausesWrites }
-  package func digestSums(at lsn: LSN, database: Int) -> PartitionSums? { nil }
   package func planned(_ planned: ReplicationService.Planned, for slave: NodeID) {
     if planned.report.mode == .full { site.plannedFully(planned, for: slave) }
     site.planned(planned.report)

@@ -14,7 +14,7 @@ package final class NodeProcess: @unchecked Sendable {
   unowned let site: SimulatedNode
   let process: SimulatedProcess
   let queue: EventQueue
-  let configuration: NodeConfiguration
+  private(set) var configuration: NodeConfiguration
   private(set) var core: NodeCore!
   private(set) var row: RowCommands!
   private(set) var workers: [SimulatedWorker] = []
@@ -37,7 +37,9 @@ package final class NodeProcess: @unchecked Sendable {
   // Background work.
   private(set) var maintenance: SimulatedWork!
   private(set) var compaction: SimulatedWork!
-  private(set) lazy var scrub = SimulatedScrub(self)
+  private(set) var scrub: SimulatedWork!
+  private(set) var digestRepair: SimulatedWork!
+  private var filesRepaired = 0
   private var pauses = 0
   /// A handover is under way.
   private(set) var pausesWrites = false
@@ -75,10 +77,12 @@ package final class NodeProcess: @unchecked Sendable {
     row = RowCommands(core, host: self)
     workers = (0..<2).map { _ in
       SimulatedWorker(
-        node: self, loop: SimulatedLoop(process: process, seed: self.random.next(), mayBlock: false), store: store)
+        node: self, eventLoop: SimulatedLoop(process: process, seed: self.random.next(), mayBlock: false), store: store)
     }
     maintenance = SimulatedWork(core.rounds, self) { [unowned self] in stateChanged() }
     compaction = SimulatedWork(core.compaction, self)
+    scrub = SimulatedWork(core.scrub, self) { [unowned self] in countRepairs() }
+    digestRepair = SimulatedWork(core.digestRepair, self)
     process.stepEnded = { [unowned self] in stepEnded() }
   }
 
@@ -99,7 +103,8 @@ package final class NodeProcess: @unchecked Sendable {
     restCommit()
     maintenance.start(afterMilliseconds: 100)
     compaction.start(afterMilliseconds: configuration.compaction.idleMilliseconds)
-    if site.simulation.plan.flipsBits { scrub.start() }
+    scrub.start(afterMilliseconds: configuration.scrub.idleMilliseconds)
+    digestRepair.start(afterMilliseconds: 1000)
     core.start(role, then: done)
   }
 
@@ -113,6 +118,15 @@ package final class NodeProcess: @unchecked Sendable {
   /// COMPACT.
   func compactAll() { if !core.compaction.isAsked { core.compaction.compactAll { _ in } } }
 
+  /// The faults are over: files are checked often.
+  func heal() { configuration.scrub = site.configuration.scrub }
+
+  private func countRepairs() {
+    let repaired = core.scrub.damage.filesRepaired
+    for _ in 0..<max(0, repaired - filesRepaired) { site.simulation.repaired() }
+    filesRepaired = repaired
+  }
+
   // MARK: Clients
 
   /// A place for one more connection.
@@ -120,17 +134,17 @@ package final class NodeProcess: @unchecked Sendable {
     nextWorker += 1
     let worker = workers[nextWorker % workers.count]
     return (
-      worker.loop,
+      worker.eventLoop,
       { [unowned self] connection in
-        let handler = ClientConnection(worker: worker, connection: connection, id: nextClient)
+        let handler = SimulatedSocket(worker: worker, socket: connection, id: nextClient)
         nextClient += 1
-        worker.clients[handler.session.id] = handler
+        worker.clients[handler.connection.session.id] = handler
         return handler
       }
     )
   }
 
-  func client(_ id: UInt64) -> ClientConnection? {
+  func client(_ id: UInt64) -> SimulatedSocket? {
     for worker in workers { if let client = worker.clients[id] { return client } }
     return nil
   }
@@ -214,7 +228,7 @@ extension NodeProcess: NodeHost {
     guard let loop = loop as? SimulatedLoop else { preconditionFailure("a loop of another host") }
     site.network.connect(from: site.number, to: SimulatedNode.number(of: address), on: loop, to: receiver)
   }
-  package func closeClient(_ link: LinkID) { client(link.value)?.connection.close() }
+  package func closeClient(_ link: LinkID) { client(link.value)?.socket.close() }
 
   package func wakeCommit() { askForCommit() }
   @discardableResult package func commitNow() -> CommitResult {
@@ -228,13 +242,9 @@ extension NodeProcess: NodeHost {
 
   package func moveReaders(to store: LogStore) {
     MayBlock.check("wait for the loops")
-    for worker in workers {
-      let good = worker.good
-      for id in worker.clients.keys.sorted() { worker.clients[id]?.endHeld(good: good) }
-      worker.executor.use(store)
-    }
+    for worker in workers { worker.move(to: store) }
   }
-  package func takesWrites(_ yes: Bool) { for worker in workers { worker.takesWrites = yes } }
+  package func takesWrites(_ yes: Bool) { for worker in workers { worker.loop.takesWrites = yes } }
   package func commitAdvanced() { for worker in workers { worker.askForRelease() } }
   package func stateChanged() { for worker in workers { worker.askForRelease() } }
   package var startRole: String { site.startMaster.map { SimulatedNode.address($0).description } ?? "self" }
@@ -243,22 +253,12 @@ extension NodeProcess: NodeHost {
     pausesWrites = yes
     stateChanged()
   }
-  package func damageMet(in file: String, of store: LogStore) {
-    guard site.simulation.plan.flipsBits else {
-      return site.simulation.report(Violation("damage", "node \(site.number): \(file)"))
-    }
-    if store.suspect(file: file) { site.log("met damage in \(file)") }
-  }
-  package func digestSample() -> Digest { core.digest() }
-  package func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {
-    // A record that cannot be read is not found by what replaces it: both count until it is repaired.
-    guard !site.simulation.plan.flipsBits else { return }
-    site.simulation.report(Violation("digests differ", "node \(site.number) at LSN \(lsn)"))
-  }
   package func wake(_ duty: BackgroundDuty) {
     switch duty {
     case .maintenance: maintenance.wake()
     case .compaction: compaction.wake()
+    case .scrub: scrub.wake()
+    case .digestRepair: digestRepair.wake()
     }
   }
   package var isEnding: Bool { isStopping }

@@ -80,7 +80,7 @@ extension NodeProcess {
   /// The record of a key, expired or not.
   func stored(_ key: String) -> (lsn: LSN, expiry: UInt64)? {
     let worker = workers[0]
-    worker.beginBatch()
+    worker.beginBatch(forwarding: false)
     defer { worker.endBatch() }
     return Array(key.utf8).withUnsafeBytes { bytes in
       guard case .found(let record) = store.find(store.table(SimulatedKey.database(key)), store.hash(bytes), bytes)

@@ -79,6 +79,10 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.compaction.stepBytes = 2000
     configuration.compaction.idleMilliseconds = UInt64(plan.compactionIntervalMilliseconds)
     configuration.digestIntervalMilliseconds = 700
+    configuration.scrub.intervalMilliseconds =
+      simulation.isHealing && plan.flipsBits ? 200 : UInt64(plan.scrubMilliseconds)
+    configuration.scrub.idleMilliseconds = plan.flipsBits ? 50 : 500
+    configuration.scrub.retryMilliseconds = 500
     // A master that synced nothing may come back empty.
     configuration.acceptDataLoss = plan.durability != .fsync || acceptsDataLoss
     configuration.syncMode = plan.alwaysSyncsFully ? .full : .auto
@@ -232,7 +236,9 @@ struct SimulatedLog: LogHandler {
       .joined(separator: " ")
     node.log("\(event.level) \(event.message) \(details)")
     if node.simulation.plan.flipsBits { return }
-    if "\(event.message)".hasPrefix("DATA DIFFERS") || "\(event.message)".hasPrefix("A STORED RECORD IS DAMAGED") {
+    if "\(event.message)".hasPrefix("DATA DIFFERS") || "\(event.message)".hasPrefix("A STORED RECORD IS DAMAGED")
+      || "\(event.message)".hasPrefix("A FILE OF THE LOG IS DAMAGED")
+    {
       node.simulation.report(Violation("the node says", "node \(node.number): \(event.message) \(details)"))
     }
   }

@@ -23,6 +23,8 @@ package final class Simulation: @unchecked Sendable {
   /// The history that the node that reigns began its reign with.
   private var newestBranch = TermHistory()
   private(set) var isHealing = false
+  /// Entries of an index were taken out on purpose; see `breakIndexOfSlave`.
+  var hasBrokenIndex = false
   /// When the operator last looked for a master in the place of one that came back empty.
   var emptyMasterAt: UInt64 = 0
   private var healingSince: UInt64 = 0
@@ -101,6 +103,7 @@ package final class Simulation: @unchecked Sendable {
       }
       if plan.flipsBits, queue.now > begin + 3 * Self.patienceMicroseconds { replaceDamagedMaster() }
       unhealed = whatIsMissing()
+      if unhealed == nil, breakIndexOfSlave() { unhealed = "an index lost entries" }
     }
     if plan.stepsClocks, result.violations.isEmpty {
       // What has expired is looked for now and then.
@@ -137,6 +140,7 @@ package final class Simulation: @unchecked Sendable {
     for node in nodes {
       node.diskIsGood()
       node.resume()
+      node.life?.heal()
       if !node.isAlive { node.start() }
     }
   }
@@ -206,7 +210,7 @@ package final class Simulation: @unchecked Sendable {
         result.unrepairedNodes += 1
       }
     }
-    return nil
+    return indexDifference
   }
 
   // MARK: What nodes tell

@@ -256,11 +256,11 @@ extension NodeProcess {
   /// What a client would read here now; nothing is waited for.
   func value(of key: String) -> String? {
     let worker = workers[0]
-    worker.beginBatch()
+    worker.beginBatch(forwarding: false)
     defer { worker.endBatch() }
     var found: String?
     Array(key.utf8).withUnsafeBytes { bytes in
-      guard let record = try? worker.executor.read(bytes, in: SimulatedKey.database(key)) else { return }
+      guard let record = try? worker.loop.executor.read(bytes, in: SimulatedKey.database(key)) else { return }
       found = String(decoding: record.value, as: UTF8.self)
     }
     return found

@@ -17,6 +17,8 @@ package struct SimulationResult: Sendable {
   /// Bits of sealed files that turned over, and files that were repaired from other nodes.
   package var flippedBits = 0
   package var repairedFiles = 0
+  /// Entries of a slave's index that were taken out on purpose; the digests find them.
+  package var lostEntries = 0
   /// Nodes with a damaged record in the end that no other node had any more.
   package var unrepairedNodes = 0
   /// Of everything that happened, in order: the same seed gives the same number.

@@ -97,6 +97,7 @@ struct SimulateCommand: ParsableCommand {
       total.sharedTerms += result.sharedTerms
       total.flippedBits += result.flippedBits
       total.repairedFiles += result.repairedFiles
+      total.lostEntries += result.lostEntries
       total.unrepairedNodes += result.unrepairedNodes
       total.fullSyncRules.merge(result.fullSyncRules, uniquingKeysWith: +)
       total.faults.merge(result.faults, uniquingKeysWith: +)
@@ -119,7 +120,7 @@ struct SimulateCommand: ParsableCommand {
         syncs            \(total.fullSyncs) full, \(total.deltaSyncs) delta, \(total.partialSyncs) partial
         full syncs       \(list(total.fullSyncRules))
         shared terms     \(total.sharedTerms)
-        flipped bits     \(total.flippedBits), \(total.repairedFiles) files repaired, \(total.unrepairedNodes) nodes left with a record that nobody has
+        flipped bits     \(total.flippedBits), \(total.repairedFiles) files repaired, \(total.unrepairedNodes) nodes left with a record that nobody has; \(total.lostEntries) entries of an index lost and found
 
         """
     }

@@ -8,7 +8,7 @@ import Testing
     "Core": 1,
     "RESP": 2, "LogStore": 2, "Replication": 2,
     "Commands": 3,
-    "Node": 4,
+    "Node": 4, "Connection": 4,
     "NodeCommands": 5,
     "PacelineServer": 6, "PacelineClient": 6, "Simulator": 6,
     "paceline": 7,

@@ -4,7 +4,7 @@ import Testing
 @Suite struct SourceRulesTests {
   /// Modules that decide and do no IO.
   static let decisionModules: Set<String> = [
-    "Core", "RESP", "LogStore", "Replication", "Commands", "Node", "NodeCommands",
+    "Core", "RESP", "LogStore", "Replication", "Commands", "Connection", "Node", "NodeCommands",
   ]
   /// Where the store meets the system.
   static let systemFiles: Set<String> = ["RealFileSystem.swift", "SegmentMemory.swift", "Pages.swift"]

@@ -6,6 +6,10 @@ package enum BackgroundDuty: Sendable {
   case maintenance
   /// `Compaction`
   case compaction
+  /// `Scrub`
+  case scrub
+  /// `DigestRepair`
+  case digestRepair
 }
 
 /// One machine of background work. Its host decides when a step runs: the server gives each machine a thread, the simulator

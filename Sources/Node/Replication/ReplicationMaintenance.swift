@@ -34,7 +34,7 @@ extension ReplicationService {
   package func sendDigest() {
     let streaming = streams
     guard !streaming.isEmpty else { return }
-    let digest = core.host.digestSample()
+    let digest = core.digestSamples.take(core)
     let body = digest.encoded()
     for runner in streaming { runner.broadcast(.digest, body, at: digest.lsn) }
   }

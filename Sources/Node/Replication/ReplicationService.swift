@@ -106,7 +106,7 @@ package final class ReplicationService: @unchecked Sendable {
   func damageMet(_ why: String, in file: String, of store: LogStore, for link: LinkID) {
     guard store === core.store else { return }
     step(.unreadable(link, why))
-    core.host.damageMet(in: file, of: store)
+    core.scrub.damageMet(in: file, of: store)
   }
 
   // MARK: Registry events from relays

@@ -141,7 +141,7 @@ package final class UpstreamLink: @unchecked Sendable {
         } catch {
           logger.error("sync stopped", metadata: ["replication.error": "\(error)"])
           holdIfDisk(error)
-          if case LogReadError.damaged(let file, _, _) = error { core.host.damageMet(in: file, of: core.store) }
+          if case LogReadError.damaged(let file, _, _) = error { core.scrub.damageMet(in: file, of: core.store) }
           queue = [.storeFailed("\(error)")]
           break
         }

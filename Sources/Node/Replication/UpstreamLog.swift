@@ -154,7 +154,7 @@ extension UpstreamLink {
       logger.error(
         "DATA DIFFERS FROM THE MASTER",
         metadata: ["digest.lsn": "\(digest.lsn)", "digest.ranges": "\(ranges)"])
-      core.host.digestDiffers(ranges, at: digest.lsn, in: store)
+      core.digestRepair.found(ranges, at: digest.lsn, in: store)
     }
   }
 }

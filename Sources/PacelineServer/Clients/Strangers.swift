@@ -67,25 +67,25 @@ extension ClientHandler {
   /// After bytes were kept, executed or dropped.
   func countStrangersBytes() {
     let all = worker.server.service.strangers
-    guard !session.authenticated, !closed else { return stranger.left(all) }
+    guard !session.authenticated, !connection.isClosed else { return stranger.left(all) }
     let kept = pending.map { $0.readableBytes + $0.writableBytes } ?? 0
-    let total = stranger.holds(kept, at: lastActive, all)
+    let total = stranger.holds(kept, at: connection.lastActive, all)
     // The one that goes is one that asks for more; what it held is free again at once.
     if kept > 0, total > worker.strangersBytesMax { refuseStranger(.tooManyBytes) }
   }
 
   /// About once a second.
   func lookAtStranger(_ now: Tick) {
-    guard !session.authenticated, !closed, !session.closing else { return }
+    guard !session.authenticated, !connection.isClosed, !session.closing else { return }
     if stranger.isOverdue(at: now, afterMilliseconds: worker.authTimeoutMilliseconds) { refuseStranger(.silence) }
   }
 
   /// Ends the connection. It reads nothing, or should not be waited for: what it has not read is dropped with it.
   func refuseStranger(_ offence: Stranger.Offence) {
-    guard !closed, !session.closing else { return }
+    guard !connection.isClosed, !session.closing else { return }
     let all = worker.server.service.strangers
     all.noteRefusal()
-    pending = nil
+    dropPending()
     stranger.left(all)
     worker.server.logger.debug(
       "client that has not authenticated refused",
@@ -95,7 +95,7 @@ extension ClientHandler {
       // Behind the batch that may be at work.
       channel.eventLoop.execute { [channel] in channel.close(promise: nil) }
     } else {
-      finish(offence.text)
+      connection.finish(offence.text)
     }
   }
 }

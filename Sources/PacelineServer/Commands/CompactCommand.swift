@@ -27,7 +27,7 @@ extension ServerCore {
           executor.reply.bulk(integer: Int64(value))
         }
       }
-      own.eventLoop.execute { own.release() }
+      own.eventLoop.execute { own.loop.release() }
     }
     return .suspended(.reply(pending))
   }

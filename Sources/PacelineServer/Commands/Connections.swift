@@ -22,7 +22,7 @@ extension ServerCore {
     let settings = configuration
     client.session.address = Self.addressText(of: channel.remoteAddress)
     client.session.authenticated = settings.password == nil
-    client.limits = Self.limits(settings, authenticated: settings.password == nil)
+    client.connection.limits = Self.limits(settings, authenticated: settings.password == nil)
     if settings.password != nil { client.stranger.began(at: client.createdAt) }
     let count = connected.add(1, ordering: .sequentiallyConsistent).newValue
     let entry = ClientDirectory.Entry(
@@ -36,10 +36,10 @@ extension ServerCore {
     }
     if count > settings.clientsMax {
       rejected.add(1, ordering: .relaxed)
-      client.finish("ERR max number of clients reached")
+      client.connection.finish("ERR max number of clients reached")
     } else if settings.protectedMode, settings.password == nil, !Self.isLocal(channel.remoteAddress) {
       rejected.add(1, ordering: .relaxed)
-      client.finish(Self.deniedText)
+      client.connection.finish(Self.deniedText)
     } else {
       keepAlive(channel)
     }
@@ -85,7 +85,7 @@ extension ServerCore {
   func apply(_ settings: ServerConfiguration, to worker: LoopWorker) {
     worker.configure(settings)
     for client in worker.clients.values {
-      client.limits = Self.limits(settings, authenticated: client.session.authenticated)
+      client.connection.limits = Self.limits(settings, authenticated: client.session.authenticated)
     }
   }
 

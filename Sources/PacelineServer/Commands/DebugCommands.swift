@@ -20,7 +20,7 @@ extension ServerCore {
       } catch {
         pending.fulfil { $0.reply.error("ERR \(error)") }
       }
-      own.eventLoop.execute { own.release() }
+      own.eventLoop.execute { own.loop.release() }
     }
     return .suspended(.reply(pending))
   }
@@ -166,7 +166,7 @@ extension ServerCore {
     let own = worker(of: executor)
     own.eventLoop.scheduleTask(in: .microseconds(Int64(seconds * 1_000_000))) {
       pending.fulfil { $0.reply.ok() }
-      own.release()
+      own.loop.release()
     }
     return .suspended(.reply(pending))
   }

@@ -152,8 +152,8 @@ extension ServerCore {
       ("log_write_error", store.writeRefusal.map { "\($0)" } ?? ""),
       ("refetch_to", directory.current.refetchTo.map { "\($0)" } ?? "none"),
       ("damaged_copies", directory.damagedCopies.joined(separator: ";")),
-    ] + node.disk.lines(store, scrubThread.damage, hold: isMaster ? nil : replication.upstream.view.hold)
-      + scrubThread.lines
+    ] + node.disk.lines(store, node.scrub.damage, hold: isMaster ? nil : replication.upstream.view.hold)
+      + node.scrub.lines
   }
 
   private func pacelineLines(_ view: StoreView) -> [(String, String)] {

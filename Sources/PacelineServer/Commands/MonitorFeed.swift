@@ -92,14 +92,13 @@ extension ServerCore {
   private func deliver(_ worker: LoopWorker) {
     let (ids, lines, overflowed) = service.monitors.take(worker)
     var gone: Set<UInt64> = []
-    var bytes: ByteBuffer?
     for id in ids {
       guard let client = worker.clients[id], client.session.isMonitor, !client.session.closing else {
         gone.insert(id)
         continue
       }
       let waiting = (try? client.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-      if overflowed || client.heldBytes + waiting + lines.count > MonitorFeed.bytesMax {
+      if overflowed || client.connection.held.bytes + waiting + lines.count > MonitorFeed.bytesMax {
         logger.warning(
           "monitor disconnected: it does not read",
           metadata: ["client.id": "\(id)", "client.address": "\(client.session.address)"])
@@ -107,9 +106,7 @@ extension ServerCore {
         client.channel.close(promise: nil)
         continue
       }
-      let buffer = bytes ?? client.channel.allocator.buffer(bytes: lines)
-      bytes = buffer
-      client.send(buffer)
+      lines.withUnsafeBytes { client.connection.send($0) }
     }
     if !gone.isEmpty, service.monitors.remove(gone, on: worker) { service.ignore(.monitors) }
   }

@@ -27,7 +27,7 @@ extension ServerCore {
         body(other)
         guard left.step() else { return }
         pending.fulfil(answer)
-        own.eventLoop.execute { own.release() }
+        own.eventLoop.execute { own.loop.release() }
       }
     }
     return .suspended(.reply(pending))
@@ -136,7 +136,7 @@ extension ServerCore {
         end(victim, on: worker(for: victim.channel.eventLoop))
         guard left.step() else { return }
         pending.fulfil { answer(count, $0) }
-        own.eventLoop.execute { own.release() }
+        own.eventLoop.execute { own.loop.release() }
       }
     }
     return .suspended(.reply(pending))
@@ -211,9 +211,10 @@ extension ServerCore {
     let own = worker(of: executor)
     let pending = PendingReply()
     target.channel.eventLoop.execute { [self, isError] in
-      let isUnblocked = worker(for: target.channel.eventLoop).clients[id]?.unblock(withError: isError) ?? false
+      let isUnblocked =
+        worker(for: target.channel.eventLoop).clients[id]?.connection.unblock(withError: isError) ?? false
       pending.fulfil { $0.reply.integer(isUnblocked ? 1 : 0) }
-      own.eventLoop.execute { own.release() }
+      own.eventLoop.execute { own.loop.release() }
     }
     return .suspended(.reply(pending))
   }

@@ -7,7 +7,7 @@ extension ServerCore {
   func scrub(_ executor: Executor) -> Outcome {
     let pending = PendingReply()
     let own = worker(of: executor)
-    scrubThread.scrubAll { report in
+    node.scrub.scrubAll { report in
       pending.fulfil { executor in
         let lines: [(String, Int)] = [
           ("files", report.files), ("bytes", report.bytes), ("damaged_files", report.damagedFiles),
@@ -19,7 +19,7 @@ extension ServerCore {
           executor.reply.bulk(integer: Int64(value))
         }
       }
-      own.eventLoop.execute { own.release() }
+      own.eventLoop.execute { own.loop.release() }
     }
     return .suspended(.reply(pending))
   }

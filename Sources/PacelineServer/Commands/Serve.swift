@@ -53,7 +53,7 @@ extension ServerCore {
 
   /// The loop that an executor belongs to.
   func worker(of executor: Executor) -> LoopWorker {
-    guard let worker = workers.first(where: { $0.executor === executor }) else {
+    guard let worker = workers.first(where: { $0.loop.executor === executor }) else {
       preconditionFailure("an executor of no event loop")
     }
     return worker

@@ -40,6 +40,7 @@ extension NodeConfiguration {
     walKeepBytes = settings.walKeepBytes
     compaction.isOn = settings.compaction
     compaction.garbageRatio = settings.garbageRatio
+    scrub.intervalMilliseconds = UInt64(settings.scrubIntervalSeconds) * 1000
     compaction.rateBytes = settings.compactionRateBytes
     commit = settings.commit
     sync.policy = settings.onSyncTimeout

@@ -1,28 +1,16 @@
 // Raw memory: looks at commands where they lie in the receive buffer; what is kept of them is copied.
 import Commands
+import Connection
 import Core
 import LogStore
 import RESP
 
 /// Which commands of a client go to the master.
 extension Forwarder {
-  enum Decision {
-    /// It is executed here.
-    case local
-    /// It is in the batch.
-    case added
-    /// It has been answered already.
-    case answered
-    /// What is in the batch has to be answered first.
-    case wait
-    /// Writes are held back; nothing of it has happened.
-    case paused
-  }
-
   /// - Parameter sendsWrites: writes go to the master; if not, only reads that would not show what was written before.
   func decide(
     _ arguments: borrowing ArgumentList, _ bytes: UnsafeRawBufferPointer, _ session: Session, sendsWrites: Bool
-  ) -> Decision {
+  ) -> Screening {
     guard session.authenticated, !session.isMonitor, let command = CommandLookup.shared.find(arguments[0]),
       CommandLookup.shared.accepts(command, argumentCount: arguments.count)
     else { return here }
@@ -57,36 +45,36 @@ extension Forwarder {
     return added(command, session)
   }
 
-  private var here: Decision { batch.isEmpty ? .local : .wait }
+  private var here: Screening { batch.isEmpty ? .execute : .wait }
 
-  private var hereWithoutWatch: Decision {
+  private var hereWithoutWatch: Screening {
     guard batch.isEmpty else { return .wait }
     unwatch()
-    return .local
+    return .execute
   }
 
   private func isHeldBack(writes: Bool) -> Bool {
-    let executor = worker.executor
+    let executor = worker.loop.executor
     return executor.attention.contains(.paused) && worker.server.holdsBack(writes: writes, now: executor.tick)
   }
 
-  private func added(_ command: Command, _ session: Session) -> Decision {
-    worker.executor.commandsProcessed &+= 1
+  private func added(_ command: Command, _ session: Session) -> Screening {
+    worker.loop.executor.commandsProcessed &+= 1
     session.lastCommand = command
     if session.replyMode == .skipping { session.replyMode = .on }
-    return .added
+    return .taken
   }
 
   // MARK: EXEC
 
-  private func decideExec(_ bytes: UnsafeRawBufferPointer, _ session: Session, sendsWrites: Bool) -> Decision {
+  private func decideExec(_ bytes: UnsafeRawBufferPointer, _ session: Session, sendsWrites: Bool) -> Screening {
     guard let transaction = session.transaction, batch.isEmpty else { return here }
     if transaction.aborted { return hereWithoutWatch }
     // Keys watched where the transaction cannot run: they may have changed.
     if watchIsLost || isMaster && watching { return touched(session) }
-    if isMaster { return .local }
+    if isMaster { return .execute }
     let isWrite = transaction.writes && sendsWrites
-    guard isWrite || watching || !transaction.writes && isBehind(session) else { return .local }
+    guard isWrite || watching || !transaction.writes && isBehind(session) else { return .execute }
     if !session.watched.isEmpty, transaction.writes { return touched(session) }
     guard transaction.queue.allSatisfy({ Self.mayBeForwarded($0.command) }) else {
       return answer(session) { reply in
@@ -108,15 +96,15 @@ extension Forwarder {
     }
   }
 
-  private func touched(_ session: Session) -> Decision { answer(session) { $0.nullArray() } }
+  private func touched(_ session: Session) -> Screening { answer(session) { $0.nullArray() } }
 
   /// The end of a transaction that is not executed anywhere.
-  private func answer(_ session: Session, _ write: (inout ReplyBuffer) -> Void) -> Decision {
+  private func answer(_ session: Session, _ write: (inout ReplyBuffer) -> Void) -> Screening {
     session.discardTransaction()
     unwatch()
-    let begin = worker.executor.reply.count
-    write(&worker.executor.reply)
-    if session.replyMode == .off || session.replyMode == .skipping { worker.executor.reply.truncate(to: begin) }
+    let begin = worker.loop.executor.reply.count
+    write(&worker.loop.executor.reply)
+    if session.replyMode == .off || session.replyMode == .skipping { worker.loop.executor.reply.truncate(to: begin) }
     _ = added(.exec, session)
     return .answered
   }

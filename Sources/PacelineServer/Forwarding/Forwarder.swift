@@ -73,14 +73,14 @@ final class Forwarder {
   }
 
   private var server: ServerCore { worker.server }
-  var isMaster: Bool { worker.takesWrites && server.isMaster }
+  var isMaster: Bool { worker.loop.takesWrites && server.isMaster }
 
   /// A batch is on its way.
   var isUnderWay: Bool { if case .idle = phase { false } else { true } }
 
   /// Reads would not show what the client wrote.
   func isBehind(_ session: Session) -> Bool {
-    tokenIsUnknown || session.lastWrite > worker.executor.store.positions.applied.value
+    tokenIsUnknown || session.lastWrite > worker.loop.executor.store.positions.applied.value
   }
 
   /// The client has gone.
@@ -297,13 +297,13 @@ final class Forwarder {
     guard let client, out.readableBytes > 0 else { return }
     let bytes = out
     out = ByteBuffer()
-    client.sendForwarded(bytes)
+    bytes.withUnsafeReadableBytes { client.connection.sendForwarded($0) }
     pace()
   }
 
   private func pace() {
     guard let client, let upstream else { return }
-    upstream.read(client.channel.isWritable && client.heldBytes <= worker.outputBufferBytesMax)
+    upstream.read(client.isWritable && client.connection.held.bytes <= worker.loop.outputBufferBytesMax)
   }
 
   // MARK: Ends
@@ -335,7 +335,7 @@ final class Forwarder {
     let over = suspension
     suspension = nil
     over?.fulfil { _ in }
-    client.retry()
+    client.connection.retry()
   }
 
   private func fail() {
@@ -368,6 +368,7 @@ final class Forwarder {
     if !watchIsLost { watching = false }
     if batch.isSkipped { client.session.replyMode = .skipping }
     client.giveBack(batch.unanswered)
+    client.forwarding.givenBack()
     finish()
   }
 

@@ -1,4 +1,3 @@
-// Raw memory: hands a slave's bytes on.
 import Commands
 import Core
 import NIOCore
@@ -19,13 +18,10 @@ extension ServerCore: CommandHost {
   package func pausesClients(now: Tick) -> Bool {
     !service.holds.isEmpty || service.pause.current(now: now) != nil
   }
-
-  package func digestSums(at lsn: LSN, database: Int) -> PartitionSums? {
-    digestRepair.sums(at: lsn, database: database)
-  }
 }
 
 extension ClientHandler: StreamCandidate {
+  func answerSuspended(_ error: String) { connection.answerSuspended(error) }
   var nodeConnection: (any NodeConnection)? { channel.isActive ? ChannelConnection(channel) : nil }
 
   func handOver(answer: [UInt8], to receiver: RelayInput, over connection: any NodeConnection) {

@@ -65,7 +65,7 @@ extension ServerCore: NodeHost {
   }
   package func takesWrites(_ yes: Bool) {
     roleTakesWrites.store(yes, ordering: .releasing)
-    for worker in workers { worker.eventLoop.execute { worker.takesWrites = yes } }
+    for worker in workers { worker.eventLoop.execute { worker.loop.takesWrites = yes } }
   }
   package func commitAdvanced() { for worker in workers { worker.commitAdvanced() } }
   package func pauseWrites(_ yes: Bool) { if yes { holdWrites(.handover) } else { releaseWrites(.handover) } }
@@ -81,15 +81,12 @@ extension ServerCore: NodeHost {
     service.release(why)
     stateChanged()
   }
-  package func damageMet(in file: String, of store: LogStore) { scrubThread.damageMet(in: file, of: store) }
-  package func digestSample() -> Digest { digestRepair.sample() }
-  package func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {
-    digestRepair.found(ranges, at: lsn, in: store)
-  }
   package func wake(_ duty: BackgroundDuty) {
     switch duty {
     case .maintenance: maintenanceThread.wake()
     case .compaction: compactionThread.wake()
+    case .scrub: scrubThread.wake()
+    case .digestRepair: digestThread.wake()
     }
   }
   package var isEnding: Bool { service.holds.contains(.shutdown) }

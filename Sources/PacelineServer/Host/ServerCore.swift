@@ -24,13 +24,13 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
   private var commitThread: CommitThread!
   private(set) var maintenanceThread: WorkThread!
   private(set) var compactionThread: WorkThread!
-  private(set) var scrubThread: ScrubThread!
+  private(set) var scrubThread: WorkThread!
+  private(set) var digestThread: WorkThread!
   /// One loop for the link to the master, the others for slaves' relays; blocking is allowed there.
   private let background: MultiThreadedEventLoopGroup
   package let upstreamLoop: any WorkLoop
   private let relayLoops: [any WorkLoop]
   private let nextRelayLoop = Atomic<Int>(0)
-  private(set) var digestRepair: DigestRepair!
   /// For commands that block on disk: they never run on a loop.
   let adminPool = NIOThreadPool(numberOfThreads: 2)
   /// What the commands of the server itself keep.
@@ -64,8 +64,8 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     row = RowCommands(node, host: self)
     maintenanceThread = WorkThread("pl-maintain", ServerRounds(core: self))
     compactionThread = WorkThread("pl-compact", node.compaction)
-    scrubThread = ScrubThread(core: self)
-    digestRepair = DigestRepair(core: self)
+    scrubThread = WorkThread("pl-scrub", node.scrub)
+    digestThread = WorkThread("pl-digest", node.digestRepair)
     shutdown = ShutdownControl(core: self)
     adminPool.start()
   }
@@ -83,7 +83,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     maintenanceThread.start()
     compactionThread.start()
     scrubThread.start()
-    digestRepair.start()
+    digestThread.start()
   }
 
   func worker(for loop: any EventLoop) -> LoopWorker {
@@ -108,7 +108,7 @@ package final class ServerCore: ServerServices, @unchecked Sendable {
     for worker in workers { try? await worker.closeClients().get() }
     compactionThread.stop()
     scrubThread.stop()
-    digestRepair.stop()
+    digestThread.stop()
     maintenanceThread.stop()
     commitThread.stop()
     node.maintainStore()

@@ -71,7 +71,7 @@ extension ServerCore {
       ("last_sync_estimated_bytes", String(view.lastEstimatedBytes)), ("last_sync_bytes", String(view.lastBytes)),
       ("last_sync_seconds", String(view.lastSeconds)), ("last_sync_error", view.lastError ?? ""),
       ("syncs", String(view.syncCount)), ("diverged_from_master", view.dissentsFrom == nil ? "0" : "1"),
-      ("digest_state", digestRepair.state(view.digest)), ("digest_lsn", view.digestLSN.description),
+      ("digest_state", node.digestRepair.state(view.digest)), ("digest_lsn", view.digestLSN.description),
       ("sync_bytes_done", String(view.progress?.bytesDone ?? 0)),
       ("sync_bytes_total", String(view.progress?.bytesTotal ?? 0)),
     ])
@@ -79,7 +79,7 @@ extension ServerCore {
       lines.append(("master_clock_ahead_ms", String(ahead)))
       lines.append(("clock_warning", node.expiryClock.clocksDiffer ? "1" : "0"))
     }
-    lines.append(contentsOf: digestRepair.lines)
+    lines.append(contentsOf: node.digestRepair.lines)
     return lines
   }
 
