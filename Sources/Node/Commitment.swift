@@ -246,8 +246,8 @@ extension NodeCore {
   }
 
   /// Started with records that may be good, and were shown before, and nobody has said since that they are: as if they had
-  /// never been is no answer. Until the node follows a master, or is one.
-  private func isHiding(_ store: LogStore) -> Bool {
+  /// never been is no answer. True until the node follows a master, or is one; from then on it is never asked again.
+  private func reviewHiding(_ store: LogStore) -> Bool {
     guard startHides.load(ordering: .acquiring) else { return false }
     let isOver =
       isMaster && !store.isReplica || replication.upstream.view.isInSync
@@ -274,11 +274,11 @@ extension NodeCore {
     #else
       let isIgnored = false
     #endif
-    if isHiding(store) {
+    if reviewHiding(store) {
       until = min(before, now)
     } else if !isMaster || store.isReplica || !decidesByQuorum || !configuration.readLease || isIgnored {
       until = .max
-    } else if succession.isReignGivenUp {
+    } else if succession.view.failover == .underWay {
       until = min(before, now)
     } else {
       until = commitment.leaseEnd?.milliseconds ?? .max

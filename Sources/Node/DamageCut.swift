@@ -126,12 +126,24 @@ extension NodeCore {
     for note in report.notes { logger.warning("\(note)") }
     store.isReplica = true
     replaceStore(with: store, keepingFilesOfOld: true)
-    tailDamage.withLock { $0 = nil }
     logger.error(
       "THE LOG WAS CUT BEFORE DAMAGE: the records are fetched from another node",
       metadata: [
         "log.damage": "\(damage)", "log.last.lsn": "\(store.positions.appended)", "log.reached": "\(damage.reached)",
         "log.kept.files": "\(copies.joined(separator: ", "))",
       ])
+  }
+}
+
+extension TailDamage {
+  /// A start that found no other node with what is damaged here.
+  func refusal(_ why: String) -> OpenError {
+    OpenError(
+      """
+      \(self), and \(why). Nothing was changed. Start this node again when a node that holds the log up to \
+      \(reached) answers; or put the file back from a copy; or give up what no other node holds: PROMOTE another \
+      node, which this one then follows, or start with an empty directory as a slave of a node that has the data. \
+      `paceline inspect` on the file shows what is still readable
+      """, isDamage: true, tail: self)
   }
 }

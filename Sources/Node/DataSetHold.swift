@@ -85,7 +85,7 @@ extension NodeCore {
       confirmDataSet()
       return done(nil)
     }
-    guard succession.isJoining else {
+    guard waitsForPeers != nil else {
       return done(
         "this node follows a master: REPLICAOF NO ONE makes it one, MS_NEW_DATA_SET is for a master that takes no writes"
       )

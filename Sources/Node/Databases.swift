@@ -6,11 +6,11 @@ import Replication
 // How many databases there are: `DatabaseCount` decides, the log names it.
 extension NodeCore {
   /// With the first records of a reign. Under the write lock.
-  func nameDatabases(_ store: LogStore) {
+  func nameDatabases(_ store: LogStore, isFirstOfStart: Bool) {
     let wanted = DatabaseCount.atReign(
       own: configuration.databases, named: store.catalogRecordLSN > .none ? store.databases : nil,
       inForce: store.databases, used: store.databasesUsed,
-      isStart: reignIsStart.exchange(false, ordering: .acquiringAndReleasing))
+      isStart: isFirstOfStart)
     // Without memory for the record nothing else is written either, and the next reign tries again.
     _ = store.nameDatabases(wanted)
   }

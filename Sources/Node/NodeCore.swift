@@ -23,7 +23,6 @@ package final class NodeCore: @unchecked Sendable {
   package let digestSamples = DigestSamples()
   let durability: Durability
   private let storeBox: Mutex<LogStore>
-  let roleBox = Mutex(Role.master)
   let termValue: Atomic<UInt32>
   /// The newest that another node told of, of which data set.
   let heardReign = Mutex<(lineage: NodeID, reign: Reign)>((.unknown, .none))
@@ -43,30 +42,24 @@ package final class NodeCore: @unchecked Sendable {
   package let lostFiles: Mutex<[String]>
   let reachNotedAt = Mutex(Tick(milliseconds: 0))
   /// Found at the start and not cut yet: the store stands for one that is not open.
-  let tailDamage: Mutex<TailDamage?>
+  let damageAtStart: TailDamage?
   /// Of the data set that claims this master's place; see `DataSetHold.swift`.
   let rivalBox: Mutex<DataSetState.Rival?>
-  /// What this node waits for before it joins its row; nil: it does not.
-  let joining = Mutex<String?>(nil)
   /// Raw value of what keeps writes out: 0 nothing, 1 too few slaves, 2 too many writes wait for slaves, 3 another data set.
   package let writeBar = Atomic<UInt8>(0)
   /// From this tick on nothing may be shown before a majority of the voters is heard of; the highest number where none is
   /// asked.
   package let readLease = Atomic<UInt64>(.max)
   let reviewingLease = Mutex<Void>(())
-  /// See `isHiding`.
+  /// See `reviewHiding`.
   let startHides = Atomic<Bool>(false)
   /// Why the last REPLICAOF was undone; empty if it was not.
   package let replicaOfError = Mutex("")
-  /// No master was found yet behind an operator's REPLICAOF.
-  let isOrderOpen = Atomic<Bool>(false)
   let startedAt: Tick
   /// When the master of this node's promise gave it back.
   let promiseReleased = Atomic<UInt64>(0)
   /// Before it ended it may have promised its master something.
   let startedAsSlave = Atomic<Bool>(false)
-  /// The next reign is that of a node that was started as the master.
-  let reignIsStart = Atomic<Bool>(false)
   /// The number of databases of which it was said last that it counts instead of `--databases`, and in which role.
   let databasesNoted = Mutex<(number: Int, asMaster: Bool)?>(nil)
 
@@ -78,7 +71,7 @@ package final class NodeCore: @unchecked Sendable {
     durability = host.nodeConfiguration.durability
     disk = DiskWatch(logger: logger)
     storeBox = Mutex(store)
-    tailDamage = Mutex(damage)
+    damageAtStart = damage
     lostFiles = Mutex(directory.lostFiles)
     directory.reserve.want(SpaceReserve.bytes(segmentBytes: host.nodeConfiguration.store.segmentBytes))
     store.refuseWithoutReserve()
@@ -125,7 +118,7 @@ package final class NodeCore: @unchecked Sendable {
   package var clock: WallClock { expiryClock.read(at: host.monotonic) }
 
   /// The log stands still for a handover: nothing is appended but by the reign that follows. Asked under the write lock.
-  var isHandingOver: Bool { succession.failoverState != "no-failover" }
+  package var isHandingOver: Bool { succession.view.failover != .none }
 
   // MARK: Commit
 

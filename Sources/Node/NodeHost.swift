@@ -10,8 +10,10 @@ package protocol NodeHost: AnyObject, Sendable {
   var monotonic: Tick { get }
   var wall: WallClock { get }
   var nodeConfiguration: NodeConfiguration { get }
-  /// The role that the node was started with: `self`, or the master's address.
-  var startRole: String { get }
+  /// The role that the node was started with.
+  var startRole: Role { get }
+  /// A number that nobody can tell in advance.
+  func drawLot() -> UInt64
 
   // Work
 

@@ -3,14 +3,8 @@ import LogStore
 import Replication
 import Synchronization
 
-/// What this node is at present.
-package enum Role: Equatable, Sendable {
-  case master
-  case slave(of: NodeAddress)
-}
-
 extension NodeCore {
-  package var role: Role { roleBox.withLock { $0 } }
+  package var role: Role { succession.view.role }
   package var isMaster: Bool { role == .master }
   /// The newest reign that this node has a record or heard of. A newer term that it only voted in counts too, with an
   /// unknown owner: whoever won it may reign.
@@ -65,30 +59,25 @@ extension NodeCore {
 
   /// Begins a new term: every reign has its own, so a position names one history. Off the clients' loops.
   ///
-  /// - Parameters:
-  ///   - term: above every term that this node knows of; nil: the next one.
-  ///   - byStart: nobody voted or gave an order: see `StartDivergence`.
-  ///   - asOnlyVoter: the other voters are given up, or left: the record behind the first names this node alone.
   /// - Returns: the LSN of the term's first record, which is durable.
-  @discardableResult
-  package func beginReign(_ term: Term? = nil, byStart: Bool = false, asOnlyVoter: Bool = false) throws -> LSN {
-    let before = (role, directory.current.role, directory.current.startRole)
+  func beginReign(_ beginning: Beginning) throws -> LSN {
+    let before = directory.current
     do {
-      return try begin(term, byStart: byStart, asOnlyVoter: asOnlyVoter)
+      return try begin(beginning)
     } catch {
       // What is in the log already is cut again, by the master that there will be.
-      if case .slave(let master) = before.0, !self.store.isReplica {
-        stepDown(for: master)
-        write(role: before.1, startRole: before.2)
+      if !isMaster, !self.store.isReplica {
+        fenceLog()
+        write(role: before.role, startRole: before.startRole)
       }
       throw error
     }
   }
 
-  private func begin(_ term: Term?, byStart: Bool, asOnlyVoter: Bool) throws -> LSN {
+  private func begin(_ beginning: Beginning) throws -> LSN {
     try cutUnfinishedUnit()
     let store = self.store
-    let next = term ?? max(knownTerm, termForgotten).advanced()
+    let next = beginning.term
     let vote = directory.current.vote
     guard next.isWithinLimit else { throw OpenError(noTermLeft) }
     guard next > store.newestReign?.term ?? .none,
@@ -99,7 +88,7 @@ extension NodeCore {
     // The term is taken on disk before any record carries it: after a crash the next reign has a higher one.
     // So is how the reign began.
     let reign = Reign(term: next, owner: directory.node)
-    if byStart {
+    if beginning.occasion.isMereStart {
       let start = StartMark(reign, mark: host.wall.milliseconds)
       try directory.change {
         $0.vote = .init(term: next, candidate: $0.node)
@@ -131,7 +120,7 @@ extension NodeCore {
         config: settings.sync, now: host.monotonic)
       // If only this does not reach the disk, the reign has the old list, and the order is given again.
       let namesOthers = store.votersInLog.contains { $0 != own }
-      if asOnlyVoter, namesOthers || level.asksQuorum && votersOfLog(store).asksOthers(than: own) {
+      if beginning.isOnlyVoter, namesOthers || level.asksQuorum && votersOfLog(store).asksOthers(than: own) {
         _ = appendVoters([own], to: store, isForced: true)
       }
       store.setLevel(settings.commit.level)
@@ -139,20 +128,17 @@ extension NodeCore {
     }
     let terms = store.terms
     let first = LSN(store.lastAppended)
-    if began { nameDatabases(store) }
+    if began { nameDatabases(store, isFirstOfStart: beginning.isFirstOfStart) }
     store.writeLock.unlock()
     guard began else { throw OpenError("no new term can be begun: the log takes no records") }
     // A restart goes on in this role from the moment that the log has the term.
     try directory.change {
       $0.terms = terms
-      $0.role = text(of: .master)
-      $0.startRole = host.startRole
+      $0.role = Role.master.persisted
+      $0.startRole = host.startRole.persisted
     }
     termValue.store(next.value, ordering: .releasing)
-    roleBox.withLock { $0 = .master }
     expiryClock.look()
-    reviewLease()
-    host.takesWrites(true)
     let result = commitNow()
     // On a full disk reads need no record; writes are refused until it is there. A quorum waits for it.
     let waits = if case .noSpace? = store.writeRefusal { !level.asksQuorum } else { false }
@@ -204,49 +190,28 @@ extension NodeCore {
     }
   }
 
+  // MARK: Changes of the role
+
+  /// Takes the role that the node is started in; `done` is called when clients may come in.
+  package func start(_ role: Role, then done: @escaping @Sendable ((any Error)?) -> Void) {
+    succession.start(role, done)
+  }
+
+  /// REPLICAOF host port, as an operator orders it: carried out at once, and undone if there is no master behind it. Calls
+  /// `done` when no write is taken any more.
+  package func replicaOf(_ master: NodeAddress, then done: @escaping @Sendable () -> Void) {
+    succession.follow(ordered: master, done)
+  }
+
   /// REPLICAOF NO ONE.
   package func becomeMaster(then done: @escaping @Sendable ((any Error)?) -> Void) {
     guard !isMaster else { return done(nil) }
     if let wanted = refetchTo { return done(OpenError(refetching(to: wanted))) }
-    succession.leaveVoters { [self] refusal in
-      if let refusal { return done(OpenError(refusal)) }
-      reignAlone(then: done)
-    }
+    succession.reignAlone { failure in done(failure.map { OpenError($0) }) }
   }
 
-  private func reignAlone(then done: @escaping @Sendable ((any Error)?) -> Void) {
-    replication.upstream.detach { [self] in
-      do {
-        try beginReign(succession.nextTerm(above: knownTerm), asOnlyVoter: true)
-        remember(.master)
-        forgetOrder()
-        liftRival("an operator made this node the master")
-        replication.upstreamChanged([])
-        logger.notice("this node is a master now", metadata: ["term": "\(term)"])
-        done(nil)
-      } catch {
-        done(error)
-      }
-      host.stateChanged()
-    }
-  }
-
-  // MARK: Slave
-
-  /// REPLICAOF host port, and the start of a slave. Writes are refused from here on.
-  package func becomeSlave(of master: NodeAddress, _ reason: FollowReason) {
-    stepDown(for: master)
-    if reason == .ordered {
-      forgetOrder()
-      liftRival("an operator ordered it to follow another node")
-    }
-    replication.upstream.attach(master, reason)
-    logger.notice("this node is a slave now", metadata: ["replication.master": "\(master)"])
-    host.stateChanged()
-  }
-
-  /// Takes no writes from here on; `master` is whom clients are told of.
-  func stepDown(for master: NodeAddress) {
+  /// No write gets into the log any more when this returns. What clients are told of the role is the caller's.
+  func fenceLog() {
     let store = self.store
     commitNow()
     store.writeLock.lock()
@@ -255,23 +220,11 @@ extension NodeCore {
     store.reviewGate()
     store.writeLock.unlock()
     commitment.endReign()
-    roleBox.withLock { $0 = .slave(of: master) }
-    if master != ownAddress { reignIsStart.store(false, ordering: .releasing) }
-    host.takesWrites(false)
     commitNow()
   }
 
-  private func text(of role: Role) -> String {
-    switch role {
-    case .master: "self"
-    case .slave(let master): "\(master.host)/\(master.port)"
-    }
-  }
-
   /// Writes down that the role is another one than the node was started with: a restart goes on in it.
-  package func remember(_ role: Role) {
-    write(role: text(of: role), startRole: host.startRole)
-  }
+  func remember(_ role: Role) { write(role: role.persisted, startRole: host.startRole.persisted) }
 
   private func write(role: String, startRole: String) {
     guard directory.current.role != role || directory.current.startRole != startRole else { return }
@@ -289,14 +242,19 @@ extension NodeCore {
   /// The role that the node changed to while it ran last, if it was started as it is now.
   package var rememberedRole: Role? {
     let current = directory.current
-    guard current.startRole == host.startRole else { return nil }
-    if current.role == "self" { return .master }
-    let parts = current.role.split(separator: "/")
-    guard parts.count == 2, let port = Int(parts[1]), let address = NodeAddress(host: String(parts[0]), port: port)
-    else {
-      return nil
-    }
-    return .slave(of: address)
+    return Role(persisted: current.startRole) == host.startRole ? Role(persisted: current.role) : nil
+  }
+
+  /// What this node waits for before it joins its row; nil: it does not.
+  package var waitsForPeers: String? { succession.view.waitsForPeers }
+
+  /// The row is named, and this node has no data that would tell it more.
+  var asksPeers: Bool {
+    guard !configuration.peers.isEmpty else { return false }
+    let store = self.store
+    store.writeLock.lock()
+    defer { store.writeLock.unlock() }
+    return !hasData(store)
   }
 
   func localFacts(resume: ResumeState?) -> LocalFacts {

@@ -117,10 +117,7 @@ package struct RowCommands: Sendable {
       return .done
     }
     let pending = PendingReply()
-    host.runBlocking { [self] in
-      node.replicaOf(master)
-      answer(pending) { $0.reply.ok() }
-    }
+    node.replicaOf(master) { [self] in answer(pending) { $0.reply.ok() } }
     return suspended(pending, executor)
   }
 }

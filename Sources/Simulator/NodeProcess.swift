@@ -27,6 +27,8 @@ package final class NodeProcess: @unchecked Sendable {
   private var nextClient: UInt64 = 1
   private var nextWorker = 0
   var random: SplitMix64
+  /// What the node draws itself.
+  private var lots: SplitMix64
 
   // The commit.
   private var commitStore: LogStore
@@ -55,6 +57,7 @@ package final class NodeProcess: @unchecked Sendable {
     queue = process.queue
     configuration = site.configuration
     var random = SplitMix64(seed: seed)
+    lots = SplitMix64(seed: ~seed)
     clockBase = UInt64(1000 + random.below(1_000_000))
     upstream = SimulatedLoop(process: process, seed: random.next())
     relays = (0..<2).map { _ in SimulatedLoop(process: process, seed: random.next()) }
@@ -98,7 +101,7 @@ package final class NodeProcess: @unchecked Sendable {
 
   /// Takes the role that it had last, or that it is started with; `done` is called when clients may come in.
   func takeRole(then done: @escaping @Sendable ((any Error)?) -> Void) {
-    let role = core.rememberedRole ?? site.startMaster.map { .slave(of: SimulatedNode.address($0)) } ?? .master
+    let role = core.rememberedRole ?? startRole
     site.log("starts as \(role)")
     restCommit()
     maintenance.start(afterMilliseconds: 100)
@@ -247,7 +250,8 @@ extension NodeProcess: NodeHost {
   package func takesWrites(_ yes: Bool) { for worker in workers { worker.loop.takesWrites = yes } }
   package func commitAdvanced() { for worker in workers { worker.askForRelease() } }
   package func stateChanged() { for worker in workers { worker.askForRelease() } }
-  package var startRole: String { site.startMaster.map { SimulatedNode.address($0).description } ?? "self" }
+  package var startRole: Role { site.startMaster.map { .slave(of: SimulatedNode.address($0)) } ?? .master }
+  package func drawLot() -> UInt64 { lots.next() }
   package func betweenCommits<Result>(_ body: () throws -> Result) rethrows -> Result { try body() }
   package func pauseWrites(_ yes: Bool) {
     pausesWrites = yes

@@ -177,10 +177,7 @@ package final class Simulation: @unchecked Sendable {
         !life.core.isMaster && life.core.role != .slave(of: master) && voters.contains(life.core.directory.node)
       guard isStraggler || isVoterBelow else { continue }
       node.log("is told by the operator")
-      life.admin.run {
-        life.core.becomeSlave(of: master, .ordered)
-        life.core.remember(.slave(of: master))
-      }
+      life.core.replicaOf(master) {}
     }
   }
 

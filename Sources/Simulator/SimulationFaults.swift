@@ -64,7 +64,7 @@ extension Simulation {
     case .twoOfOneTerm(let promoteAfter, let cutFor): makeRivals(promoteAfter: promoteAfter, cutFor: cutFor)
     case .follow(let node, let other):
       guard let life = nodes[node].life, nodes[node].isAlive, nodes[node].isServing else { return }
-      life.admin.run { life.core.replicaOf(SimulatedNode.address(other)) }
+      life.core.replicaOf(SimulatedNode.address(other)) {}
     case .detach(let node):
       guard let life = nodes[node].life, nodes[node].isAlive, nodes[node].isServing else { return }
       life.admin.run { life.core.becomeMaster { _ in } }

@@ -14,6 +14,7 @@ final class ScenarioRunner {
   private var promotion = Promotion()
   private var handover = Handover()
   private var policy = VoterPolicy()
+  private var reigning = ReignScenario()
   private var voter = VoterState(id: node(3), lineage: node(9), knownTerm: Term(2), last: position(2, 100))
   private let masterHistory = terms((1, 1), (2, 50))
 
@@ -31,6 +32,7 @@ final class ScenarioRunner {
       case "promotion": runPromotion(command, verb)
       case "handover": runHandover(command, verb)
       case "voter": runVoter(command, verb)
+      case "reign": reigning.run(command, verb, now: now)
       case _: nil
       }
     return (lines ?? ["no such command: \(line)"]).map(ScenarioText.short)

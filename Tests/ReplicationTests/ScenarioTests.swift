@@ -16,7 +16,7 @@ import Testing
   }
 
   @Test func everyMachineHasTwoScripts() {
-    for machine in ["planner", "relay", "applier", "commit", "handover", "promotion"] {
+    for machine in ["planner", "relay", "applier", "commit", "handover", "promotion", "reign"] {
       #expect(Self.scripts().count { $0.hasPrefix(machine) } >= 2, "\(machine)")
     }
   }

@@ -66,7 +66,6 @@ package final class UpstreamLink: @unchecked Sendable {
       step(.attach(master, reason))
       // Those below must not go on naming who was above before.
       core.upstreamChanged()
-      core.succession.watch.attached()
     }
   }
 
@@ -194,7 +193,7 @@ package final class UpstreamLink: @unchecked Sendable {
       lastAck = FrameHeader(type: .ack).frame(body: ack.encoded())
       wire?.send(lastAck)
     case .rewind(let lsn): return try rewind(to: lsn)
-    case .takeOver(let order): core.succession.takeOver(order)
+    case .takeOver(let order): core.succession.step(.takeOver(order))
     case .beginSnapshot(let begin, let manifest, let keep):
       staged?.abandon()
       if let staged, keep != nil, staged.manifest.snapshot == manifest.snapshot, staged.nextLSN == begin.startLSN {
@@ -293,7 +292,7 @@ package final class UpstreamLink: @unchecked Sendable {
     if let refused = DiskHold(core.store.writeRefusal) { return stop(for: refused) }
     var facts = core.localFacts(resume: staged == nil ? StagedStore.resumable(core.directory) : nil)
     facts.isOrdered = isOrdered
-    facts.isOrderOpen = core.isOrderOpen.load(ordering: .acquiring)
+    facts.isOrderOpen = core.succession.view.isOrderOpen
     step(.connected(facts))
   }
 

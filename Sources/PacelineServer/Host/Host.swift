@@ -11,8 +11,12 @@ import Synchronization
 extension ServerCore: NodeHost {
   package var monotonic: Tick { Clocks.monotonic }
   package var wall: WallClock { Clocks.wall }
-  package var startRole: String {
-    configuration.upstream.map { "\($0.host)/\($0.port)" } ?? "self"
+  package var startRole: Role {
+    configuration.upstream.flatMap { NodeAddress(host: $0.host, port: $0.port) }.map(Role.slave) ?? .master
+  }
+  package func drawLot() -> UInt64 {
+    var generator = SystemRandomNumberGenerator()
+    return generator.next()
   }
   package var cores: Int { System.coreCount }
   package var parallel: ParallelRunner { BackgroundThread.parallel }

@@ -76,10 +76,8 @@ package struct Server: Service {
         }
       }
       .bind(host: configuration.bind, port: configuration.port).get()
-    let asStarted =
-      configuration.upstream.flatMap { NodeAddress(host: $0.host, port: $0.port) }.map(Role.slave) ?? .master
-    let role = core.node.rememberedRole ?? asStarted
-    if role != asStarted {
+    let role = core.node.rememberedRole ?? core.startRole
+    if role != core.startRole {
       logger.notice("this node goes on in the role that it had last, not in the one it is started with")
     }
     try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in

@@ -7,6 +7,7 @@ import NIOPosix
 import Node
 import NodeCommands
 import RESP
+import Replication
 import Synchronization
 
 /// What all event loops share: the node, its commit thread, the list of loops. Commands of the server itself are in

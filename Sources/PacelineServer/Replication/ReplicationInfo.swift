@@ -19,7 +19,8 @@ extension ServerCore {
     let voters = node.votersInLog
     for (number, slave) in slaves.enumerated() { lines.append(("slave\(number)", line(of: slave, voters))) }
     lines.append(contentsOf: [
-      ("master_failover_state", node.succession.failoverState), ("master_replid", directory.lineage.description),
+      ("master_failover_state", node.succession.view.failover.rawValue),
+      ("master_replid", directory.lineage.description),
       ("master_replid2", String(repeating: "0", count: 40)), ("master_repl_offset", positions.appended.description),
       ("second_repl_offset", "-1"), ("repl_backlog_active", "1"),
       ("repl_backlog_size", String(configuration.walKeepBytes)),

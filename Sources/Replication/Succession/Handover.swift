@@ -83,13 +83,22 @@ package struct Handover: Sendable {
         return .failure(Why(text: "\(address) is no slave of this node"))
       }
       guard named.isStreaming else { return .failure(Why(text: "\(address) does not follow the stream yet")) }
+      guard named.isVoter || !facts.needsVoter else {
+        return .failure(
+          Why(
+            text: "\(address) is no voter of this row, and where a quorum commits nobody else gets votes: MS_VOTER "
+              + "\(named.id) yes makes it one"))
+      }
       return .success(named)
     }
     let streaming = facts.candidates.filter(\.isStreaming)
     let voters = streaming.filter(\.isVoter)
     // The one with the highest ack; of equals the first by id, so that the choice can be told in advance.
-    let best = (voters.isEmpty ? streaming : voters).max { ($0.durableLSN, $1.id) < ($1.durableLSN, $0.id) }
+    let best = (voters.isEmpty && !facts.needsVoter ? streaming : voters).max {
+      ($0.durableLSN, $1.id) < ($1.durableLSN, $0.id)
+    }
     guard let best else {
+      guard streaming.isEmpty else { return .failure(Why(text: "no slave that follows the stream is a voter")) }
       guard !facts.diverged.isEmpty else { return .failure(Why(text: "no slave follows the stream")) }
       let names = facts.diverged.map(\.description).joined(separator: ", ")
       return .failure(

@@ -82,6 +82,8 @@ package struct HandoverFacts: Hashable, Sendable {
   package var timeoutMilliseconds: UInt64?
   /// FORCE: when the time is over, hand over to a target that has not got everything.
   package var isForced = false
+  /// Where a quorum commits, the voters give their votes to one of themselves only.
+  package var needsVoter = false
   /// Slaves that hold committed records which this node does not: see `StartDivergence`.
   package var diverged: [NodeAddress] = []
   package init(

@@ -2,12 +2,18 @@ import Core
 
 /// Follows the row upwards, from the node that this one is to follow, by asking each for its state: is there a master at the
 /// top? Nodes are told apart by their ids, however their addresses are written. Pure; the shell asks.
-package struct UpstreamWalk: Sendable {
+package struct UpstreamWalk: Hashable, Sendable {
   package enum Failure: Error, Hashable, Sendable {
     /// It answers, but not as a Paceline node does.
     case noNode(String)
     /// No answer, or a refusal that a node may give.
     case silent(String)
+
+    package var text: String {
+      switch self {
+      case .noNode(let why), .silent(let why): why
+      }
+    }
   }
   package enum Outcome: Hashable, Sendable {
     case master(NodeID)
@@ -54,10 +60,6 @@ package struct UpstreamWalk: Sendable {
 /// nothing is written any more; when the other side turns out to be this node, a ring, or no node at all, the old role comes
 /// back.
 package struct OrderWatch: Hashable, Sendable {
-  package enum FormerRole: Hashable, Sendable {
-    case master
-    case slave(of: NodeAddress)
-  }
   package enum Verdict: Hashable, Sendable {
     case wait
     /// The order stands.
@@ -70,12 +72,12 @@ package struct OrderWatch: Hashable, Sendable {
   /// Another kind of server may be a node's proxy that is starting.
   package static let otherServerMilliseconds: UInt64 = 2000
   package let target: NodeAddress
-  package let former: FormerRole
+  package let former: Role
   private let since: Tick
   private var rings = 0
   private var otherSince: Tick?
 
-  package init(target: NodeAddress, former: FormerRole, now: Tick) {
+  package init(target: NodeAddress, former: Role, now: Tick) {
     (self.target, self.former, since) = (target, former, now)
   }
 

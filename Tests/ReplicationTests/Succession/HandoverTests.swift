@@ -57,6 +57,31 @@ import Testing
     #expect(handover.state == .followed(Self.three, Term(5)) && !handover.isUnderWay)
   }
 
+  /// Nobody would vote for it: to hold writes back until the time is over helps nobody.
+  @Test func whereAQuorumCommitsATargetThatIsNoVoterIsRefusedAtOnce() {
+    func refusal(_ change: (inout HandoverFacts) -> Void) -> String? {
+      var handover = Handover()
+      let actions = handover.step(
+        .start(
+          Self.facts {
+            $0.needsVoter = true
+            $0.candidates[0].isVoter = false
+            change(&$0)
+          }), now: at(0))
+      if case .finished(let why?)? = actions.first { return actions.count == 1 ? why : nil }
+      return nil
+    }
+    #expect(refusal { $0.target = place(7402) }?.hasPrefix("10.0.0.1:7402 is no voter of this row") == true)
+    #expect(refusal { $0.target = place(7403) } == nil)
+    #expect(refusal { _ in } == nil)
+    #expect(refusal { $0.candidates[1].isVoter = false } == "no slave that follows the stream is a voter")
+    #expect(
+      refusal {
+        $0.candidates[1].isVoter = false
+        $0.needsVoter = false
+      } == nil)
+  }
+
   @Test func theTargetIsTheNamedOneOrTheBestVoter() {
     func target(_ change: (inout HandoverFacts) -> Void) -> UInt16? {
       var handover = Handover()

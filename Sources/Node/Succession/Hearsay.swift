@@ -19,7 +19,7 @@ extension Succession {
       return view.isLinkUp && view.isInSync && view.lastHeard.milliseconds > 0
         && now.since(view.lastHeard) <= Self.aliveMilliseconds
     }
-    if isQuorum { return hearsMajority }
+    if votersAsked != nil { return hearsMajority }
     let members = core.replication.slaves.filter(\.hasShown)
     return members.isEmpty
       || members.contains { $0.state.isStreaming && now.since($0.heardAt) <= Self.aliveMilliseconds }
@@ -35,12 +35,10 @@ extension Succession {
   }
 
   private var hearer: HearsayRule.Hearer {
-    var voters: [NodeID] = []
-    if case .quorum(let list) = promotionFacts(force: false, handover: nil).level { voters = list }
     let vote = core.directory.current.vote
     return HearsayRule.Hearer(
       id: core.directory.node, lineage: core.directory.lineage, knownTerm: core.knownTerm, isRowHealthy: isRowHealthy,
-      voters: voters, vote: vote.candidate.map { Vote(term: vote.term, candidate: $0) })
+      voters: votersOfQuorum, vote: vote.candidate.map { Vote(term: vote.term, candidate: $0) })
   }
 
   // MARK: MS_NEW_MASTER
@@ -106,7 +104,7 @@ extension Succession {
     logger.error(
       "A NODE REIGNS WITHOUT A MAJORITY in a newer term: this master goes on above it",
       metadata: ["replication.node": "\(state.address)", "replication.term": "\(state.reign.term)"])
-    beginAbove(state.reign.term)
+    step(.reignWithoutMajority(state.reign.term))
   }
 
   // MARK: A registration's newest term
@@ -128,8 +126,23 @@ extension Succession {
             "a newer term that is not borne out",
             metadata: ["replication.node": "\(address)", "replication.reason": "\(doubt)"])
         }
-        newerReignSeen(reign, at: address, yields: yields)
+        step(.newerReign(reign, at: address, yields: yields))
       }
+    }
+  }
+
+  // MARK: A slave that holds more
+
+  /// A slave that holds committed records which this master, whose reign began by a mere start, does not have. If the master
+  /// has written nothing since, nothing speaks for its log.
+  func longerLogSeen(at address: NodeAddress, common: LSN) {
+    loop.execute { [self] in
+      let store = core.store
+      store.writeLock.lock()
+      let own = store.positions.appended.value - min(common.value, store.positions.appended.value)
+      let beginnings = store.terms.entries.count { $0.firstLSN > common }
+      store.writeLock.unlock()
+      if own == UInt64(beginnings) { step(.longerLog(at: address)) }
     }
   }
 
