@@ -8,35 +8,13 @@ import pathlib
 import shutil
 import struct
 import subprocess
-import tempfile
 
 import pytest
+from preload import Preload
 
 OPERATIONS = ["open", "write", "sync", "rename", "unlink", "truncate", "reserve", "mkdir"]
 ACTIONS = {"fail": 1, "kill before": 2, "kill inside": 3, "kill after": 4}
-SOURCE = pathlib.Path(__file__).with_name("disk_faults.c")
-
-_library = None
-
-
-def library():
-    """The compiled library; made once, in a temporary directory."""
-    global _library
-    if _library is None:
-        compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
-        if not compiler:
-            pytest.skip("no C compiler for the library that makes calls fail")
-        directory = tempfile.mkdtemp(prefix="paceline-faults-")
-        _library = os.path.join(directory, "disk_faults.so")
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", _library, str(SOURCE), "-ldl"], check=True)
-    return _library
-
-
-def remove_library():
-    global _library
-    if _library:
-        shutil.rmtree(os.path.dirname(_library), ignore_errors=True)
-        _library = None
+PRELOAD = Preload("disk_faults.c", "makes calls fail")
 
 
 class Faults:
@@ -49,7 +27,7 @@ class Faults:
         self.file.write_bytes(bytes(4096))
         with open(self.file, "r+b") as opened:
             self.memory = mmap.mmap(opened.fileno(), 4096)
-        server.env |= {"LD_PRELOAD": library(), "DISK_FAULTS": str(self.file)}
+        server.env |= {"LD_PRELOAD": PRELOAD.library(), "DISK_FAULTS": str(self.file)}
 
     def _fields(self):
         return self.LAYOUT.unpack_from(self.memory, 0)

@@ -17,7 +17,7 @@ DAY = 86_400
 @pytest.fixture(scope="module", autouse=True)
 def library():
     yield
-    wall_clock.remove_library()
+    wall_clock.PRELOAD.remove()
 
 
 def pair(cluster, *flags):

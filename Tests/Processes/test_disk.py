@@ -32,7 +32,7 @@ EIO, EMFILE = 5, 24
 @pytest.fixture(scope="module", autouse=True)
 def _library():
     yield
-    disk_faults.remove_library()
+    disk_faults.PRELOAD.remove()
 
 
 @pytest.fixture
