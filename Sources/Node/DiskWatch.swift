@@ -6,14 +6,6 @@ import Synchronization
 
 /// What the disk does to this node, for INFO, and once per change for the log. Any thread.
 package final class DiskWatch: Sendable {
-  /// The worst of all that is known now.
-  enum State: String, Sendable {
-    case ok
-    /// There is no room, or no file handle: goes on by itself when there is.
-    case full
-    /// A write or sync failed: needs a restart.
-    case failed
-  }
   private struct Noted {
     var refusal: WriteRefusal?
     var background: String?
@@ -109,40 +101,33 @@ package final class DiskWatch: Sendable {
   }
 
   /// - Parameter hold: why a slave's link is kept closed, if its disk is the reason.
-  package func lines(_ store: LogStore, _ damage: DamageRegistry, hold: DiskHold?) -> [(String, String)] {
+  package func status(_ store: LogStore, _ damage: DamageRegistry, hold: DiskHold?) -> DiskStatus {
     let noted = noted.withLock { $0 }
-    var state = State.ok
-    var errors: [String] = []
+    var status = DiskStatus()
     switch store.writeRefusal {
-    case .failed(let why): (state, errors) = (.failed, [why])
-    case .noSpace(let why): (state, errors) = (.full, [why])
+    case .failed(let why): (status.state, status.errors) = (.failed, [why])
+    case .noSpace(let why): (status.state, status.errors) = (.full, [why])
     case nil, .keyTooLong, .valueTooLong, .outOfMemory: break
     }
     if let hold {
-      if state != .failed { state = hold.isFinal ? .failed : .full }
-      errors.append(hold.reason)
+      if status.state != .failed { status.state = hold.isFinal ? .failed : .full }
+      status.errors.append(hold.reason)
     }
     for error in [noted.background, noted.generation, noted.reach] {
-      guard let error, !errors.contains(error) else { continue }
-      errors.append(error)
+      guard let error, !status.errors.contains(error) else { continue }
+      status.errors.append(error)
     }
-    let (pages, files) = RealFileSystem.unreadablePages
+    (status.unreadablePages, status.unreadableFiles) = RealFileSystem.unreadablePages
     // What look-ups met and is not checked yet stands beside what was.
     let checked = Set(damage.items.map(\.file))
     let met = store.damagedPlaces.filter { !checked.contains($0.file) }
-    let places =
+    status.damagedRecords = max(damage.items.count, damage.records) + met.count
+    status.damagedPlaces =
       damage.items.flatMap { item in
         item.records.isEmpty
           ? ["\(item.file) around its records"]
           : item.records.prefix(16).map { "\(item.file) at offset \($0.offset), LSN \($0.lsn)" }
       } + met.map(\.description)
-    return [
-      ("disk_state", state.rawValue),
-      ("disk_error", singleLine(errors.joined(separator: "; "), bytesMax: 1024)),
-      ("damaged_records", String(max(damage.items.count, damage.records) + met.count)),
-      ("damaged_places", singleLine(places.joined(separator: ";"), bytesMax: 4096)),
-      ("unreadable_pages", String(pages)),
-      ("unreadable_files", singleLine(files.joined(separator: ";"), bytesMax: 4096)),
-    ]
+    return status
   }
 }

@@ -42,10 +42,13 @@ import Testing
       "role:slave\nmaster_host:127.0.0.1\nmaster_port:7400\nmaster_link_status:up\ndigest_state:equal\nsync_state:streaming"
     )
     let reports = [
-      NodeReport(address: address, answer: .info(Self.master)),
-      NodeReport(address: .init(host: "127.0.0.1", port: 7401), answer: .info(following), lineAtMaster: lines[0]),
+      NodeReport(address: address, answer: .status(ReportedStatus(Self.master))),
       NodeReport(
-        address: .init(host: "::1", port: 7402), answer: .info(InfoText("role:slave\nmaster_link_status:up")),
+        address: .init(host: "127.0.0.1", port: 7401), answer: .status(ReportedStatus(following)),
+        lineAtMaster: lines[0]),
+      NodeReport(
+        address: .init(host: "::1", port: 7402),
+        answer: .status(ReportedStatus(InfoText("role:slave\nmaster_link_status:up"))),
         lineAtMaster: lines[1]),
       NodeReport(address: .init(host: "x", port: 1), answer: .unreachable(reason: "connection refused")),
     ]
@@ -63,7 +66,7 @@ import Testing
 
   @Test func whatIsWrongComesFirst() {
     func state(_ info: String) -> String? {
-      let report = NodeReport(address: .init(host: "a", port: 1), answer: .info(InfoText(info)))
+      let report = NodeReport(address: .init(host: "a", port: 1), answer: .status(ReportedStatus(InfoText(info))))
       return NodeReport.table([report]).lines(colour: false).last
     }
     #expect(
@@ -92,7 +95,8 @@ import Testing
 
   @Test(arguments: [60, 80, 100, 120, 200]) func aNarrowTerminalKeepsTheStateAndTheLag(columns: Int) {
     let slave = NodeReport(
-      address: .init(host: "127.0.0.1", port: 7401), answer: .info(InfoText("role:slave\nmaster_link_status:up")),
+      address: .init(host: "127.0.0.1", port: 7401),
+      answer: .status(ReportedStatus(InfoText("role:slave\nmaster_link_status:up"))),
       lineAtMaster: Self.master.slaves[0].pairs)
     let lines = NodeReport.lines([slave], colour: false, widthMax: columns)
     #expect(lines.allSatisfy { $0.count <= columns })

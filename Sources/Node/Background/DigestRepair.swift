@@ -22,12 +22,12 @@ package final class DigestRepair: BackgroundWork, @unchecked Sendable {
     let own: [Int: PartitionSums]
     let store: LogStore
   }
-  private struct Figures {
-    var isRepairing = false
-    var repairs = 0
-    var records = 0
-    var bytes = 0
-    var error = ""
+  package struct Figures: Sendable {
+    package fileprivate(set) var isRepairing = false
+    package fileprivate(set) var repairs = 0
+    package fileprivate(set) var records = 0
+    package fileprivate(set) var bytes = 0
+    package fileprivate(set) var error = ""
   }
   private struct Run {
     let lsn: LSN
@@ -188,13 +188,8 @@ package final class DigestRepair: BackgroundWork, @unchecked Sendable {
     compared == "different" && figures.withLock({ $0.isRepairing }) ? "repairing" : compared
   }
 
-  package var lines: [(String, String)] {
-    let figures = figures.withLock { $0 }
-    return [
-      ("digest_repairs", String(figures.repairs)), ("digest_repaired_records", String(figures.records)),
-      ("digest_repair_bytes", String(figures.bytes)), ("digest_error", singleLine(figures.error, bytesMax: 512)),
-    ]
-  }
+  /// What was repaired since the start.
+  package var repairs: Figures { figures.withLock { $0 } }
 }
 
 struct RepairRefusal: Error, CustomStringConvertible {

@@ -239,17 +239,6 @@ package final class Scrub: BackgroundWork, @unchecked Sendable {
       }
     }
   }
-
-  /// For INFO.
-  package var lines: [(String, String)] {
-    let (damage, report) = shared.withLock { ($0.registry, $0.sums) }
-    return [
-      ("damaged_files", String(damage.items.count)), ("repaired_files", String(damage.filesRepaired)),
-      ("repaired_records", String(damage.recordsRepaired)), ("scrubbed_files", String(report.files)),
-      ("scrubbed_bytes", String(report.bytes)),
-    ]
-      + damage.items.prefix(16).enumerated().map { ("damage\($0)", singleLine($1.line, bytesMax: 1024)) }
-  }
 }
 
 /// `--scrub-interval`, and how often is looked for something to do.

@@ -1,16 +1,8 @@
 /// What `paceline status` knows about one node: its own `INFO`, or why there is none, and what its master says about it.
 package struct NodeReport: Sendable {
   package enum Answer: Sendable, Equatable {
-    case info(InfoText)
+    case status(ReportedStatus)
     case unreachable(reason: String)
-  }
-
-  /// Bytes of a sync that is under way. A rate or an ETA that nobody measured yet is nil.
-  package struct SyncProgress: Sendable, Equatable {
-    package let bytesDone: UInt64
-    package let bytesTotal: UInt64
-    package let bytesPerSecond: UInt64?
-    package let remainingMilliseconds: UInt64?
   }
 
   package let address: NodeAddress
@@ -24,19 +16,19 @@ package struct NodeReport: Sendable {
     self.lineAtMaster = lineAtMaster
   }
 
-  private var info: InfoText? {
-    if case .info(let info) = answer { return info }
+  private var status: ReportedStatus? {
+    if case .status(let status) = answer { return status }
     return nil
   }
 
-  package var isReachable: Bool { info != nil }
-  package var isMaster: Bool { info?["role"] == "master" }
-  package var role: String? { info?["role"] ?? (lineAtMaster == nil ? nil : "slave") }
+  package var isReachable: Bool { status != nil }
+  package var isMaster: Bool { status?.isMaster ?? false }
+  package var role: String? { status?.role ?? (lineAtMaster == nil ? nil : "slave") }
   /// The same however the node is addressed; nil if unknown.
-  package var identity: String? { info?["run_id"] ?? lineAtMaster?["node"] }
+  package var identity: String? { status?.identity ?? lineAtMaster?["node"] }
   /// A slave's master.
-  package var master: NodeAddress? { info?.address(host: "master_host", port: "master_port") }
-  package var slaves: [InfoText.SlaveLine] { info?.slaves ?? [] }
+  package var master: NodeAddress? { status?.upstream.master }
+  package var slaves: [InfoText.SlaveLine] { status?.slaves ?? [] }
 
   /// The lag as the master sees it; a number it does not give is nil.
   package var lag: (records: UInt64?, bytes: UInt64?, milliseconds: UInt64?) {
@@ -45,19 +37,10 @@ package struct NodeReport: Sendable {
 
   /// The sync under way, as the slave counts it, else as its master does; nil when there is none.
   package var syncProgress: SyncProgress? {
-    func progress(_ integer: (String) -> UInt64?) -> SyncProgress? {
-      guard let done = integer("sync_bytes_done"), let total = integer("sync_bytes_total"), done < total else {
-        return nil
-      }
-      return SyncProgress(
-        bytesDone: done, bytesTotal: total, bytesPerSecond: integer("sync_rate"),
-        remainingMilliseconds: integer("sync_eta_ms"))
-    }
-    if let own = info.flatMap({ progress($0.integer) }) { return own }
-    return lineAtMaster.flatMap { progress($0.integer) }
+    status?.upstream.progress ?? lineAtMaster.flatMap { SyncProgress($0.integer) }
   }
 
-  package var plan: String? { info?["last_sync_plan"] ?? lineAtMaster?["plan"] }
+  package var plan: String? { status?.upstream.lastPlan ?? lineAtMaster?["plan"] }
 }
 
 extension NodeReport {
@@ -108,25 +91,29 @@ extension NodeReport {
   }
 
   private var row: [TextTable.Cell] {
-    func text(_ name: String) -> TextTable.Cell { .init(info?[name] ?? "-") }
+    func number(_ value: UInt64?) -> TextTable.Cell { .init(value.map { String($0) } ?? "-") }
     func lagCell(_ value: String?, behind: Bool) -> TextTable.Cell { .init(value ?? "-", behind ? .warning : .plain) }
     let lag = lag
     return [
-      .init(address.description, isMaster ? .bold : .plain), .init(role ?? "-"), text("term"), text("appended_lsn"),
-      text("durable_lsn"), text("committed_lsn"), text("applied_lsn"),
+      .init(address.description, isMaster ? .bold : .plain), .init(role ?? "-"), number(status?.term),
+      number(status?.log.appended), number(status?.log.durable), number(status?.log.committed),
+      number(status?.log.applied),
       lagCell(lag.records.map(HumanText.count), behind: lag.records ?? 0 > 0),
       lagCell(lag.bytes.map(HumanText.bytes), behind: false),
       lagCell(lag.milliseconds.map(HumanText.count), behind: lag.milliseconds ?? 0 >= 1000),
-      text("instantaneous_ops_per_sec"), .init(info.map { HumanText.count($0.keyCount) } ?? "-"),
-      .init(info?.integer("used_memory").map(HumanText.bytes) ?? "-"), state,
+      number(status?.load.opsPerSecond.flatMap { UInt64(exactly: $0) }),
+      .init(status.map { HumanText.count($0.load.keys) } ?? "-"),
+      .init(status?.load.memoryBytes.map(HumanText.bytes) ?? "-"), state,
     ]
   }
 
   /// What this node is doing, the worst first, and what was cut off its log and still waits for somebody to look at it.
   private var state: TextTable.Cell {
     let now = work
-    var notes = [("CUT OFF ITS LOG", "lost_files"), ("DATA SET ASIDE", "replaced_stores")].compactMap { text, name in
-      info?[name].flatMap { $0.isEmpty ? nil : "\(text): \($0.replacing(";", with: ", "))" }
+    var notes: [String] = []
+    if let data = status?.dataSet {
+      if !data.lostFiles.isEmpty { notes.append("CUT OFF ITS LOG: \(data.lostFiles.joined(separator: ", "))") }
+      if !data.replaced.isEmpty { notes.append("DATA SET ASIDE: \(data.replaced.joined(separator: ", "))") }
     }
     if let clocks = clockDifference { notes.append(clocks) }
     guard !notes.isEmpty else { return now }
@@ -135,7 +122,7 @@ extension NodeReport {
 
   /// At a promotion the new master's clock decides what has expired.
   private var clockDifference: String? {
-    guard info?["clock_warning"] == "1", let ahead = info?["master_clock_ahead_ms"].flatMap({ Int64($0) }) else {
+    guard let upstream = status?.upstream, upstream.clocksDiffer, let ahead = upstream.clockAheadMilliseconds else {
       return nil
     }
     let seconds = HumanText.milliseconds(ahead.magnitude)
@@ -143,83 +130,82 @@ extension NodeReport {
   }
 
   private var work: TextTable.Cell {
-    let info: InfoText
+    let status: ReportedStatus
     switch answer {
     case .unreachable(let reason): return .init("unreachable: \(reason)", .bad)
-    case .info(let answered): info = answered
+    case .status(let told): status = told
     }
-    if info.integer("loading") == 1 { return .init("loading its data", .warning) }
-    if let disk = info["disk_state"], disk != "ok" {
-      return .init("DISK \(disk.uppercased()): \(info["disk_error"] ?? "")", .bad)
-    }
-    if let damaged = info.integer("damaged_records"), damaged > 0 {
-      return .init("DAMAGED: \(info["damaged_places"] ?? "")", .bad)
-    }
-    if let pages = info.integer("unreadable_pages"), pages > 0 {
-      return .init("FILES CANNOT BE READ: \(info["unreadable_files"] ?? "")", .bad)
-    }
-    if let wanted = info["refetch_to"], wanted != "none" {
-      return .init("FETCHING AGAIN what damage took, up to \(wanted)", .bad)
-    }
-    if let waits = info["waits_for_peers"], !waits.isEmpty { return .init("WAITS \(waits)", .bad) }
-    if let reason = info["master_link_down_reason"], reason.hasPrefix("OTHERDATASET") {
-      return .init("OTHER DATA SET: \(reason.dropFirst("OTHERDATASET ".count))", .bad)
-    }
-    if let term = info.integer("vote_unsure_up_to_term"), term > 0, info["voter"] == "1" {
-      return .init("VOTE LOST: gives no vote in terms up to \(term)", .warning)
-    }
-    if let slaves = info["diverged_slaves"], !slaves.isEmpty {
-      return .init(
-        "SLAVES HOLD COMMITTED RECORDS THAT THIS MASTER DOES NOT: \(slaves.replacing(";", with: ", ")); PROMOTE one, or "
-          + "REPLICAOF there", .bad)
-    }
-    if info.integer("diverged_from_master") == 1 {
-      return .init(
-        "DIVERGED: holds committed records that its master does not; PROMOTE it, or REPLICAOF here gives them up", .bad)
-    }
-    if isMaster {
-      if let obstacle = commitObstacle(info) { return obstacle }
+    if status.isLoading { return .init("loading its data", .warning) }
+    if let trouble = status.disk.trouble ?? status.trouble { return trouble }
+    if status.isMaster {
+      if let obstacle = status.commit.obstacle(status.dataSet) { return obstacle }
       let count = slaves.count
       return .init(count == 0 ? "no slaves" : "\(count) slave\(count == 1 ? "" : "s")", count == 0 ? .plain : .good)
     }
-    let digest = info["digest_state"] == "different" ? "; DATA DIFFERS from the master's" : ""
+    let upstream = status.upstream
+    let digest = upstream.digest == "different" ? "; DATA DIFFERS from the master's" : ""
     if let syncProgress { return .init(syncProgress.description(plan: plan) + digest, .warning) }
-    guard info["master_link_status"] == "up" else {
+    guard upstream.linkStatus == "up" else {
       let master = master.map { " to \($0)" } ?? ""
-      return .init("link\(master) is \(info["master_link_status"] ?? "unknown")" + digest, .bad)
+      return .init("link\(master) is \(upstream.linkStatus ?? "unknown")" + digest, .bad)
     }
-    let state = info["sync_state"] ?? lineAtMaster?["state"] ?? "up"
-    let equal = info["digest_state"] == "equal" ? ", digest equal" : ""
+    let state = upstream.syncState ?? lineAtMaster?["state"] ?? "up"
+    let equal = upstream.digest == "equal" ? ", digest equal" : ""
     return .init(state + equal + digest, digest.isEmpty ? .good : .bad)
   }
 }
 
-extension NodeReport {
-  /// What keeps a master's writes, or with a lease its reads too, from being good.
-  private func commitObstacle(_ info: InfoText) -> TextTable.Cell? {
-    let level = info["commit_level"] ?? "async"
-    let waiting = info["voters_waiting"].flatMap { $0.isEmpty ? nil : $0 }
-    if info["read_lease"] == "ended" {
-      let why = waiting.map { ": \($0)" } ?? ""
-      return .init("NO MAJORITY of the voters is heard of: it answers nothing" + why, .bad)
-    }
-    if info.integer("commit_degraded") == 1 {
-      return .init("WITHOUT ITS SLAVES: goes on as if async, not \(level)", .bad)
-    }
-    switch info["writes_refused"] {
-    case "min-slaves": return .init("TAKES NO WRITES: fewer slaves keep up than --min-slaves", .bad)
-    case "other-data-set":
-      return .init(
-        "TAKES NO WRITES: \(info["other_data_set_node"] ?? "a node") holds another data set, \(info["other_data_set"] ?? ""), "
-          + "and claims its place; MS_NEW_DATA_SET keeps this one, REPLICAOF follows the other", .bad)
-    case "queue": return .init("TAKES NO WRITES: too many wait for slaves", .bad)
-    default: break
-    }
-    return level.contains("quorum") || info["read_lease"] != "none" ? waiting.map { .init($0, .warning) } : nil
+extension ReportedStatus.Disk {
+  fileprivate var trouble: TextTable.Cell? {
+    if let state, state != "ok" { return .init("DISK \(state.uppercased()): \(error ?? "")", .bad) }
+    if damagedRecords > 0 { return .init("DAMAGED: \(damagedPlaces ?? "")", .bad) }
+    if unreadablePages > 0 { return .init("FILES CANNOT BE READ: \(unreadableFiles ?? "")", .bad) }
+    return refetchTo.map { .init("FETCHING AGAIN what damage took, up to \($0)", .bad) }
   }
 }
 
-extension NodeReport.SyncProgress {
+extension ReportedStatus {
+  /// What a person has to look at, whatever the role.
+  fileprivate var trouble: TextTable.Cell? {
+    if let waits = dataSet.waitsForPeers { return .init("WAITS \(waits)", .bad) }
+    if let other = upstream.otherDataSet { return .init("OTHER DATA SET: \(other)", .bad) }
+    if let term = commit.voteUnsureUpTo, term > 0, commit.mayVote {
+      return .init("VOTE LOST: gives no vote in terms up to \(term)", .warning)
+    }
+    if !dataSet.divergedSlaves.isEmpty {
+      return .init(
+        "SLAVES HOLD COMMITTED RECORDS THAT THIS MASTER DOES NOT: \(dataSet.divergedSlaves.joined(separator: ", ")); "
+          + "PROMOTE one, or REPLICAOF there", .bad)
+    }
+    guard upstream.isDiverged else { return nil }
+    return .init(
+      "DIVERGED: holds committed records that its master does not; PROMOTE it, or REPLICAOF here gives them up", .bad)
+  }
+}
+
+extension ReportedStatus.Commit {
+  /// What keeps a master's writes, or with a lease its reads too, from being good.
+  fileprivate func obstacle(_ data: ReportedStatus.DataSet) -> TextTable.Cell? {
+    let level = level ?? "async"
+    if readLease == "ended" {
+      let why = votersWaiting.map { ": \($0)" } ?? ""
+      return .init("NO MAJORITY of the voters is heard of: it answers nothing" + why, .bad)
+    }
+    if isDegraded == true { return .init("WITHOUT ITS SLAVES: goes on as if async, not \(level)", .bad) }
+    switch refusal {
+    case .fewSlaves: return .init("TAKES NO WRITES: fewer slaves keep up than --min-slaves", .bad)
+    case .otherDataSet:
+      return .init(
+        "TAKES NO WRITES: \(data.otherNode ?? "a node") holds another data set, \(data.other ?? ""), "
+          + "and claims its place; MS_NEW_DATA_SET keeps this one, REPLICAOF follows the other", .bad)
+    case .queueFull: return .init("TAKES NO WRITES: too many wait for slaves", .bad)
+    case nil: break
+    }
+    return level.contains("quorum") || readLease != "none" ? votersWaiting.map { .init($0, .warning) } : nil
+  }
+}
+
+extension SyncProgress {
   /// `delta sync [####----] 52% 1.2 GiB of 2.4 GiB, 80.0 MiB/s, ETA 15.0 s`
   func description(plan: String?) -> String {
     let percent = bytesTotal == 0 ? 0 : Int(Double(bytesDone) / Double(bytesTotal) * 100)
@@ -229,62 +215,5 @@ extension NodeReport.SyncProgress {
     if let bytesPerSecond { text += ", \(HumanText.bytes(bytesPerSecond))/s" }
     if let remainingMilliseconds { text += ", ETA \(HumanText.milliseconds(remainingMilliseconds))" }
     return text
-  }
-}
-
-// MARK: As JSON
-
-extension NodeReport {
-  /// One object; what the node does not tell is null.
-  package var json: JSONText {
-    var members: [(String, JSONText)] = [("node", .string(address.description)), ("reachable", .boolean(isReachable))]
-    if case .unreachable(let reason) = answer { members.append(("error", .string(reason))) }
-    members.append(("id", JSONText(identity)))
-    members.append(("role", JSONText(role)))
-    members.append(("master", JSONText(master?.description)))
-    for name in ["term", "appended_lsn", "durable_lsn", "committed_lsn", "applied_lsn"] {
-      members.append((name, JSONText(info?.integer(name))))
-    }
-    members.append(("lag_records", JSONText(lag.records)))
-    members.append(("lag_bytes", JSONText(lag.bytes)))
-    members.append(("lag_ms", JSONText(lag.milliseconds)))
-    members.append(("master_link_status", JSONText(info?["master_link_status"])))
-    members.append(("sync_state", JSONText(info?["sync_state"] ?? lineAtMaster?["state"])))
-    members.append(("sync_plan", JSONText(plan)))
-    members.append(("last_sync_reason", JSONText(info?["last_sync_reason"])))
-    members.append(("sync", syncProgress?.json ?? .null))
-    members.append(("digest_state", JSONText(info?["digest_state"])))
-    members.append(("master_clock_ahead_ms", JSONText(info?["master_clock_ahead_ms"].flatMap { Double($0) })))
-    members.append(("disk_state", JSONText(info?["disk_state"])))
-    members.append(("disk_error", JSONText(info?["disk_error"])))
-    members.append(("ops_per_second", JSONText(info?.number("instantaneous_ops_per_sec"))))
-    members.append(("keys", JSONText(info?.keyCount)))
-    members.append(("commit_level", JSONText(info?["commit_level"])))
-    members.append(("commit_degraded", info?.integer("commit_degraded").map { .boolean($0 == 1) } ?? .null))
-    members.append(("commit_pending_records", JSONText(info?.integer("commit_pending_records"))))
-    members.append(("read_lease", JSONText(info?["read_lease"])))
-    members.append(("voters_waiting", JSONText(info?["voters_waiting"])))
-    members.append(("lost_records", JSONText(info?.integer("lost_records"))))
-    members.append(
-      ("lost_files", .array((info?["lost_files"] ?? "").split(separator: ";").map { .string(String($0)) })))
-    members.append(("master_link_down_reason", JSONText(info?["master_link_down_reason"])))
-    members.append(("writes_refused", JSONText(info?["writes_refused"])))
-    members.append(("lineage", JSONText(info?["lineage"])))
-    members.append(("other_data_set", JSONText(info?["other_data_set"])))
-    members.append(("waits_for_peers", JSONText(info?["waits_for_peers"])))
-    members.append(
-      ("replaced_stores", .array((info?["replaced_stores"] ?? "").split(separator: ";").map { .string(String($0)) })))
-    members.append(("replaced_stores_bytes", JSONText(info?.integer("replaced_stores_bytes"))))
-    for name in ["used_memory", "index_bytes", "data_bytes"] { members.append((name, JSONText(info?.integer(name)))) }
-    return .object(members)
-  }
-}
-
-extension NodeReport.SyncProgress {
-  fileprivate var json: JSONText {
-    .object([
-      ("bytes_done", .integer(bytesDone)), ("bytes_total", .integer(bytesTotal)),
-      ("bytes_per_second", JSONText(bytesPerSecond)), ("eta_ms", JSONText(remainingMilliseconds)),
-    ])
   }
 }

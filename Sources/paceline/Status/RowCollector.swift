@@ -73,7 +73,7 @@ actor RowCollector {
       guard let text = try await connection.command(["INFO"]).get().string else {
         return NodeReport(address: address, answer: .unreachable(reason: "its INFO is no text"), lineAtMaster: line)
       }
-      return NodeReport(address: address, answer: .info(InfoText(text)), lineAtMaster: line)
+      return NodeReport(address: address, answer: .status(ReportedStatus(InfoText(text))), lineAtMaster: line)
     } catch {
       connections[address] = nil
       return NodeReport(address: address, answer: .unreachable(reason: Self.reason(error)), lineAtMaster: line)
