@@ -46,6 +46,7 @@ let package = Package(
       dependencies: ["Core", "CLZ4", "CZstd"],
       swiftSettings: fast),
 
+    .target(name: "Sockets", dependencies: nio, swiftSettings: fast),
     .target(name: "Commands", dependencies: ["Core", "RESP", "LogStore"], swiftSettings: fast),
     .target(name: "Connection", dependencies: ["Core", "RESP", "LogStore", "Commands"], swiftSettings: fast),
     .target(
@@ -68,12 +69,12 @@ let package = Package(
 
     .target(
       name: "PacelineClient",
-      dependencies: nio + ["RESP"],
+      dependencies: nio + ["RESP", "Sockets"],
       swiftSettings: fast),
     .target(
       name: "PacelineServer",
       dependencies: nio + [
-        "Core", "CSupport", "RESP", "LogStore", "Commands", "Connection", "Replication", "Node", "NodeCommands",
+        "Core", "CSupport", "RESP", "Sockets", "LogStore", "Commands", "Connection", "Replication", "Node", "NodeCommands",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -81,7 +82,7 @@ let package = Package(
     .executableTarget(
       name: "paceline",
       dependencies: nio + [
-        "Core", "RESP", "LogStore", "PacelineServer", "PacelineClient", "Simulator",
+        "Core", "RESP", "Sockets", "LogStore", "PacelineServer", "PacelineClient", "Simulator",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -92,6 +93,7 @@ let package = Package(
 
     .testTarget(name: "CoreTests", dependencies: ["Core"]),
     .testTarget(name: "RESPTests", dependencies: ["RESP"]),
+    .testTarget(name: "SocketsTests", dependencies: nio + ["Sockets"]),
     .testTarget(
       name: "ReplicationTests", dependencies: ["Core", "Replication", "CLZ4", "CZstd"], exclude: ["Scenarios"]),
     .testTarget(name: "LogStoreTests", dependencies: ["Core", "LogStore", "Simulator"]),
@@ -107,7 +109,8 @@ let package = Package(
     .testTarget(
       name: "PacelineServerTests",
       dependencies: [
-        "Core", "RESP", "LogStore", "Commands", "PacelineServer", .product(name: "Logging", package: "swift-log"),
+        "Core", "RESP", "LogStore", "Commands", "Replication", "PacelineServer",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
       ]),
     .testTarget(

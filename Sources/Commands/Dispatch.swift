@@ -29,7 +29,8 @@ extension Executor {
       .msRegisterSlave,
       .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .waitaof, .failover, .promote, .msVoter,
       .msVote,
-      .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords, .msNewDataSet, .msReplaced:
+      .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords, .msNewDataSet, .msReplaced,
+      .msForward:
       releaseLock()
       return try services.serve(command, arguments, self, session)
     }
@@ -44,7 +45,7 @@ extension Executor {
       .msRegisterSlave,
       .msSyncSlave, .msPlan, .msSlaves, .msFetchRecords, .compact, .scrub, .waitaof, .failover, .promote, .msVoter,
       .msVote,
-      .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords:
+      .msState, .msNewMaster, .msDigestPartitions, .msPartitionRecords, .msForward:
       true
     default: false
     }

@@ -14,6 +14,8 @@ package final class Session {
   package var protocolVersion: UInt8 = 2
   package var authenticated: Bool
   package var name = ""
+  /// The node whose client's commands come over this connection (MS_FORWARD); nil on a client's own.
+  package var forwardingNode: NodeID?
   package var libraryName = ""
   package var libraryVersion = ""
   package var replyMode = ReplyMode.on

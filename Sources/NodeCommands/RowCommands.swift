@@ -48,12 +48,23 @@ package struct RowCommands: Sendable {
     case .msVote: return vote(arguments, executor)
     case .msState: return state(executor)
     case .msNewMaster: return newMaster(arguments, executor)
+    case .msForward: forwards(arguments, executor, session)
     case .msFetchRecords: return try fetchRecords(arguments, executor)
     case .msDigestPartitions: try digestPartitions(arguments, executor)
     case .msPartitionRecords: return try partitionRecords(arguments, executor)
     default: return nil
     }
     return .done
+  }
+
+  /// MS_FORWARD: from now on this connection is another node's.
+  private func forwards(_ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session) {
+    do throws(ReplicationError) {
+      session.forwardingNode = try ForwardOrder(parsing: texts(arguments)).node
+      executor.reply.ok()
+    } catch {
+      executor.reply.error(error.description)
+    }
   }
 
   func text(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes, as: UTF8.self) }

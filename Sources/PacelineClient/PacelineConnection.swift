@@ -1,6 +1,7 @@
 import NIOCore
 import NIOPosix
 import RESP
+import Sockets
 
 /// One TCP connection to one node. Commands may be sent from any task at any time; they are pipelined in the order in
 /// which they were called, and each gets its own reply.
@@ -41,22 +42,17 @@ public final class PacelineConnection: Sendable {
     let address = NodeAddress(host: host, port: port)
     let channel: any Channel
     do {
-      channel = try await ClientBootstrap(group: eventLoopGroup)
-        .connectTimeout(TimeAmount(options.connectTimeout))
-        .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-        .channelInitializer { channel in
-          channel.eventLoop.makeCompletedFuture {
-            try channel.pipeline.syncOperations.addHandler(CommandHandler(address: address, options: options))
-          }
-        }
-        .connect(host: host, port: port).get()
+      let dialer = Dialer(connectTimeout: TimeAmount(options.connectTimeout))
+      channel = try await dialer.connect(host: host, port: port, on: eventLoopGroup) { channel in
+        try channel.pipeline.syncOperations.addHandler(CommandHandler(address: address, options: options))
+      }.get()
     } catch {
-      throw PacelineError.cannotConnect(address, reason: ConnectFailure.describe(error))
+      throw PacelineError.cannotConnect(address, reason: SocketFailure.describe(error))
     }
     let connection = PacelineConnection(address: address, channel: channel)
-    if let password, let refusal = try await connection.command(["AUTH", password]).serverError {
+    if let password, let refusal = Login.refusal(try await connection.command(Login.command(password: password))) {
       await connection.close()
-      throw PacelineError.notAuthenticated(address, reason: refusal.message)
+      throw PacelineError.notAuthenticated(address, reason: refusal)
     }
     return connection
   }
@@ -228,7 +224,7 @@ private final class CommandHandler: ChannelDuplexHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    giveUp(context, ConnectFailure.describe(error))
+    giveUp(context, SocketFailure.describe(error))
   }
 
   func channelInactive(context: ChannelHandlerContext) {

@@ -20,7 +20,7 @@ public enum Command: UInt8, CaseIterable, Sendable {
   // Paceline's own
   case digest, lastlsn, waitlsn, msRegisterSlave, msSyncSlave, msPlan, msSlaves, msFetchRecords, compact, scrub
   case commit, table, read, waitaof, failover, promote, msVoter, msVote, msState, msNewMaster
-  case msDigestPartitions, msPartitionRecords, msNewDataSet, msReplaced
+  case msDigestPartitions, msPartitionRecords, msNewDataSet, msReplaced, msForward
 }
 
 /// The second word of the commands that have one: `configGet` is `CONFIG GET`.

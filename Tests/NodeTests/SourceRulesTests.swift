@@ -112,6 +112,11 @@ import Testing
     expectNone(offenders)
   }
 
+  /// One way to connect: nobody else opens a socket to a node.
+  @Test func onlyTheDialerConnects() {
+    expectNone(sources.filter { $0.module != "Sockets" && $0.code.contains("ClientBootstrap") }.map(\.path))
+  }
+
   @Test func noFileOutgrowsItsDuty() throws {
     let all = try sources + SwiftSource.all(below: "Tests") + SwiftSource.all(below: "Benchmarks")
     expectNone(all.filter { $0.lineCount > Self.fileLinesMax }.map { "\($0.path) has \($0.lineCount) lines" })

@@ -40,7 +40,7 @@ DIFFERENCES = [
 OWN_COMMANDS = {
     b"digest", b"lastlsn", b"waitlsn", b"ms_register_slave", b"ms_sync_slave", b"ms_plan", b"ms_slaves", b"compact",
     b"scrub", b"ms_fetch_records", b"ms_digest_partitions", b"ms_partition_records", b"commit", b"table", b"read",
-    b"waitaof", b"promote", b"ms_voter", b"ms_vote", b"ms_state", b"ms_new_master",
+    b"waitaof", b"promote", b"ms_voter", b"ms_vote", b"ms_state", b"ms_new_master", b"ms_forward",
     b"ms_new_data_set", b"ms_replaced",
 }
 OWN_COMMANDS |= {b"client|setinfo", b"client|no-touch"}

@@ -286,7 +286,10 @@ class TestWithoutAMaster:
     def test_what_another_node_forwarded_goes_no_further(self, cluster):
         master, slave = pair(cluster)
         with slave.wire() as node, slave.wire() as client:
-            assert node.ask("CLIENT", "SETINFO", "LIB-NAME", "paceline-forward") == b"OK"
+            assert str(node.ask("MS_FORWARD", "2", "id", "nobody")).startswith("ERR")
+            assert node.ask("MS_FORWARD", "2", "id", "0" * 39 + "1", "later", "field") == b"OK"
+            # A name is only a name.
+            assert client.ask("CLIENT", "SETINFO", "LIB-NAME", "paceline-forward") == b"OK"
             assert str(node.ask("SET", "k", "node")).startswith("READONLY")
             assert client.ask("SET", "k", "client") == b"OK"
             assert str(node.ask("INCR", "n")).startswith("READONLY")

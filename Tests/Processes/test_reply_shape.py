@@ -138,6 +138,7 @@ ARGUMENTS = {
     "ms_replaced": [[], ["LIST"], ["REMOVE", "replaced-x"], ["REMOVE", "ALL"], ["x"]],
     "ms_vote": [["x"]],
     "ms_state": [[]],
+    "ms_forward": [["x"], ["2", "id", "0" * 39 + "1"]],
     "ms_new_master": [["x"]],
 }
 LAST = ["flushdb", "flushall"]

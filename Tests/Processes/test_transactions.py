@@ -61,7 +61,7 @@ def test_replicaof_that_cannot_be_says_so(cluster):
 REFUSED = [
     ["FAILOVER"], ["FAILOVER", "ABORT"], ["SHUTDOWN"], ["SHUTDOWN", "ABORT"], ["SAVE"], ["PROMOTE"], ["COMPACT"], ["SCRUB"],
     ["MS_VOTER", "0" * 40, "no"], ["COMMIT", "LEVEL", "quorum"], ["TABLE", "SET", "0", "COMMIT", "quorum"],
-    ["MS_STATE"], ["MS_REGISTER_SLAVE", "x"], ["MS_SYNC_SLAVE", "x"], ["MS_VOTE", "x"], ["MS_NEW_MASTER", "x"],
+    ["MS_STATE"], ["MS_FORWARD", "x"], ["MS_REGISTER_SLAVE", "x"], ["MS_SYNC_SLAVE", "x"], ["MS_VOTE", "x"], ["MS_NEW_MASTER", "x"],
 ]
 
 

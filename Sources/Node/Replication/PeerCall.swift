@@ -39,7 +39,11 @@ final class PeerCall: ConnectionReceiver, @unchecked Sendable {
   func opened(_ connection: any NodeConnection) {
     guard done != nil else { return connection.close() }
     self.connection = connection
-    if let password { connection.send(RequestBuffer.encoded([["AUTH", password]])) } else { authenticated() }
+    if let password {
+      connection.send(RequestBuffer.encoded([Login.command(password: password)]))
+    } else {
+      authenticated()
+    }
   }
 
   private func authenticated() {
@@ -51,10 +55,10 @@ final class PeerCall: ConnectionReceiver, @unchecked Sendable {
     do throws(PeerReplyDecoder.Malformed) {
       guard let (reply, consumed) = try replies.next(bytes) else { return 0 }
       switch reply {
-      // A node without a password says so to AUTH; it goes on all the same.
-      case _ where !isAuthenticated: authenticated()
-      case .error(let text): finish(.failure(ReplicationError(.peerRefused, singleLine(text, bytesMax: 256))))
-      case .status, .elements: finish(.success(reply))
+      case .error(let error) where isAuthenticated || Login.refusal(error) != nil:
+        finish(.failure(ReplicationError(.peerRefused, singleLine(error.message, bytesMax: 256))))
+      case .error, .status, .elements:
+        if isAuthenticated { finish(.success(reply)) } else { authenticated() }
       }
       return consumed
     } catch {

@@ -5,14 +5,14 @@ import Replication
 /// What another node answers to a command between nodes.
 package enum PeerReply: Hashable, Sendable {
   case status(String)
-  case error(String)
+  case error(RESPValue.ServerError)
   case elements([String])
 
   /// nil for a reply that no node gives to such a command.
   init?(_ value: RESPValue) {
     switch value {
     case .simple(let text): self = .status(text)
-    case .error(let error): self = .error(error.message)
+    case .error(let error): self = .error(error)
     case .array(let values):
       var elements: [String] = []
       for value in values {

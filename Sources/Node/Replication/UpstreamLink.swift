@@ -281,7 +281,11 @@ package final class UpstreamLink: @unchecked Sendable {
     guard number == connection else { return opened.close() }
     wire = opened
     viewBox.withLock { $0.isLinkUp = true }
-    if let password = core.configuration.masterPassword { send(["AUTH", password]) } else { registered(number) }
+    if let password = core.configuration.masterPassword {
+      send(Login.command(password: password))
+    } else {
+      registered(number)
+    }
   }
 
   /// Authenticated, or no password is needed: tell who we are.
@@ -325,8 +329,13 @@ package final class UpstreamLink: @unchecked Sendable {
     guard number == connection else { return }
     do throws(ReplicationError) {
       switch (reply, applier.state) {
-      case (.error(let text), .connecting): step(.linkLost("the master refused the password: \(text)"))
-      case (.error(let text), _): step(.refused(text))
+      case (.error(let error), .connecting):
+        if let refusal = Login.refusal(error) {
+          step(.linkLost("the master refused the password: \(refusal)"))
+        } else {
+          registered(number)
+        }
+      case (.error(let error), _): step(.refused(error.message))
       case (.status, .connecting): registered(number)
       case (.elements(let elements), .registering):
         let parsed = try RegisterReply(parsing: elements)

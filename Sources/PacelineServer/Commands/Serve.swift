@@ -98,8 +98,7 @@ extension ServerCore {
   /// LASTLSN: what WAITLSN elsewhere has to be given so that this connection's writes are seen there.
   private func lastLSN(_ executor: Executor, _ session: Session) {
     // Another node that asks for its client: what that client was answered may rest on more than its own writes.
-    let isForwarded = session.libraryName == ForwardConnection.libraryName
-    let own = isForwarded ? 0 : max(session.lastWrite, executor.lastWrite)
+    let own = session.forwardingNode != nil ? 0 : max(session.lastWrite, executor.lastWrite)
     executor.reply.integer(Int64(clamping: own > 0 ? own : executor.store.positions.applied.value))
   }
 

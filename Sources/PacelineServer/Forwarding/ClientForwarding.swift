@@ -27,7 +27,7 @@ final class ClientForwarding {
   private func decides(_ session: Session) -> Bool {
     if worker.loop.takesWrites, graceBytes == 0 { return forwarder?.isWatching ?? false }
     // What another node forwarded goes no further: nodes that follow each other must not pass it round.
-    if session.libraryName == ForwardConnection.libraryName { return false }
+    if session.forwardingNode != nil { return false }
     return worker.forwardsWrites || graceBytes > 0 || forwarder?.isWatching == true
       || forwarder?.isBehind(session) == true
   }

@@ -122,7 +122,7 @@ struct ForwardBatch {
   /// - Parameter line: the whole of a reply that was to be judged.
   /// - Returns: what the client gets for it, if it has not got it.
   mutating func ended(_ line: ByteBuffer?) -> ByteBuffer? {
-    let isRefusal = line.map(Self.isRefusal) ?? false
+    let isRefusal = line.map(isRefusal) ?? false
     if repliesBefore > 0 {
       repliesBefore -= 1
       if isRefusal {
@@ -156,24 +156,21 @@ struct ForwardBatch {
     return out
   }
 
-  /// `-READONLY ...`, or an EXEC that was refused for that reason.
-  private static func isRefusal(_ line: ByteBuffer) -> Bool {
-    let text = line.getString(at: line.readerIndex, length: min(line.readableBytes, 128)) ?? ""
-    return text.hasPrefix("-READONLY")
-      || text.hasPrefix("-EXECABORT Transaction discarded because of: READONLY")
+  /// The code READONLY; or that of an EXEC of which nothing was done, for whichever reason.
+  private func isRefusal(_ line: ByteBuffer) -> Bool {
+    let code = Self.code(of: line)
+    return code == .readOnly || code == .execAborted && transaction != nil && repliesBefore == 0
   }
 
-  /// The node that the refusal names: `... The master is host:port`.
-  var namedMaster: (host: String, port: Int)? {
-    guard let refusal, let text = refusal.getString(at: refusal.readerIndex, length: refusal.readableBytes),
-      let start = text.range(of: "The master is ")
-    else { return nil }
-    let address = text[start...].prefix { !$0.isNewline }
-    guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
-      return nil
-    }
-    return (String(address[..<colon]), port)
+  private static func code(of line: ByteBuffer) -> ErrorCode? {
+    var scanner = ReplyScanner()
+    line.withUnsafeReadableBytes { _ = try? scanner.scan($0) }
+    guard case .error(let code) = scanner.kind else { return nil }
+    return code
   }
+
+  /// A transaction was refused by a node that may be master all the same: something else kept it from being done.
+  var isAborted: Bool { refusal.map { Self.code(of: $0) == .execAborted } ?? false }
 
   // MARK: Errors
 
@@ -221,17 +218,5 @@ struct ForwardBatch {
     }
     (next, answered, refusedFrom) = (items.count, items.count, nil)
     return (out, count)
-  }
-}
-
-extension String {
-  /// Where the text behind the first occurrence of `words` begins.
-  fileprivate func range(of words: String) -> String.Index? {
-    var at = startIndex
-    while at < endIndex {
-      if self[at...].hasPrefix(words) { return index(at, offsetBy: words.count) }
-      at = index(after: at)
-    }
-    return nil
   }
 }

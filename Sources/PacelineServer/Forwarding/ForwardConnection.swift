@@ -1,8 +1,8 @@
 import Core
 import LogStore
 import NIOCore
-import NIOPosix
 import Replication
+import Sockets
 
 /// A client's connection to the master: what the master knows of the session there.
 ///
@@ -33,11 +33,11 @@ final class ForwardConnection: ChannelInboundHandler {
   var hasToUnwatch = false
   var lastUsed: Tick
 
-  /// The name of the library by which a node knows what another node forwards to it.
+  /// What CLIENT LIST shows of it; a node of an older version knows by it what is forwarded.
   static let libraryName = "paceline-forward"
   static let connectSeconds: Int64 = 2
 
-  init(_ address: NodeAddress, followed: NodeAddress, owner: Forwarder, now: Tick) {
+  init(_ address: NodeAddress, followed: NodeAddress, owner: Forwarder?, now: Tick) {
     self.address = address
     self.followed = followed
     self.owner = owner
@@ -47,20 +47,10 @@ final class ForwardConnection: ChannelInboundHandler {
   /// `opened` or `failed` of the owner is called later, on the loop.
   func open(on loop: any EventLoop) {
     let this = NIOLoopBound(self, eventLoop: loop)
-    let bootstrap = ClientBootstrap(group: loop)
-      .connectTimeout(.seconds(Self.connectSeconds))
-      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-      .channelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandler(this.value)
-        }
+    let connected = Dialer(connectTimeout: .seconds(Self.connectSeconds))
+      .connect(host: address.host, port: Int(address.port), on: loop) { channel in
+        try channel.pipeline.syncOperations.addHandler(this.value)
       }
-    let connected: EventLoopFuture<any Channel>
-    if let socket = try? SocketAddress(ipAddress: address.host, port: Int(address.port)) {
-      connected = bootstrap.connect(to: socket)
-    } else {
-      connected = bootstrap.connect(host: address.host, port: Int(address.port))
-    }
     connected.whenComplete { result in
       let connection = this.value
       switch result {
@@ -70,7 +60,7 @@ final class ForwardConnection: ChannelInboundHandler {
         connection.isOpen = channel.isActive
         owner.opened(connection)
       case .failure(let error):
-        connection.owner?.failed(connection, "cannot connect to \(connection.address): \(error)")
+        connection.owner?.failed(connection, "\(error)")
       }
     }
   }

@@ -26,10 +26,12 @@ final class Forwarder {
     case idle
     /// Until a connection is there, or until the next attempt.
     case connecting
-    /// The connection learns of the session; so many replies are to come.
-    case preparing(replies: Int)
+    /// The connection learns of the session; these replies are to come.
+    case preparing(ForwardPreparation)
     /// Replies are to come.
     case sent
+    /// The node refused writes: it is asked for its role, and with that for the master that it knows.
+    case askingForMaster
   }
 
   // The present batch.
@@ -45,6 +47,8 @@ final class Forwarder {
   /// For the client, not sent yet.
   private var out = ByteBuffer()
   private var isComplete = false
+  /// What the node that was asked for its role says.
+  private var role: ForwardRole?
 
   /// A node that is no master named another one.
   private var hint: (followed: NodeAddress, named: NodeAddress)?
@@ -159,22 +163,12 @@ final class Forwarder {
 
   /// Tells the connection whatever of the session it does not know yet.
   private func prepare(_ connection: ForwardConnection, _ session: Session, _ now: Tick) {
-    var commands: [[String]] = []
-    if !connection.isGreeted || connection.protocolVersion != session.protocolVersion {
-      var hello = ["HELLO", "\(session.protocolVersion)"]
-      if !connection.isGreeted, let password = server.nodeConfiguration.peerPassword {
-        hello += ["AUTH", "default", password]
-      }
-      commands.append(hello)
-    }
-    if !connection.isGreeted { commands.append(["CLIENT", "SETINFO", "LIB-NAME", ForwardConnection.libraryName]) }
-    if connection.database != session.database { commands.append(["SELECT", "\(session.database)"]) }
-    if connection.level != session.level { commands.append(["COMMIT", "LEVEL", session.level?.name ?? "default"]) }
-    if connection.hasToUnwatch { commands.append(["UNWATCH"]) }
     lastHeard = now
-    guard !commands.isEmpty else { return send(connection, now) }
-    phase = .preparing(replies: commands.count)
-    connection.send(ByteBuffer(bytes: RequestBuffer.encoded(commands)), now: now)
+    let preparation = ForwardPreparation(
+      connection, session, node: server.directory.node, password: server.nodeConfiguration.peerPassword)
+    guard !preparation.isEmpty else { return send(connection, now) }
+    phase = .preparing(preparation)
+    connection.send(preparation.request, now: now)
   }
 
   private func prepared(_ connection: ForwardConnection, _ session: Session) {
@@ -241,7 +235,7 @@ final class Forwarder {
   private func begin(_ first: UInt8) -> Bool {
     switch phase {
     case .idle, .connecting: return false
-    case .preparing: treatment = .judge
+    case .preparing, .askingForMaster: treatment = .judge
     case .sent:
       if batch.overtakes(first) {
         var errors = batch.errorsForRefused()
@@ -258,17 +252,17 @@ final class Forwarder {
     line = ByteBuffer()
     switch phase {
     case .idle, .connecting: break
-    case .preparing(let replies):
-      if let whole, whole.getInteger(at: whole.readerIndex) == UInt8(ascii: "-") {
-        let text = whole.getString(at: whole.readerIndex + 1, length: max(0, whole.readableBytes - 3)) ?? ""
+    case .preparing(var preparation):
+      switch preparation.answered(whole.flatMap(Self.value)?.serverError) {
+      case .waits: phase = .preparing(preparation)
+      case .done: prepared(connection, session)
+      case .refused(let why):
         disconnect()
-        return tryAgain("\(connection.address) says: \(text)")
+        tryAgain("\(connection.address) says: \(why)")
       }
-      guard replies == 1 else {
-        phase = .preparing(replies: replies - 1)
-        return
-      }
-      prepared(connection, session)
+    case .askingForMaster:
+      role = whole.flatMap(Self.value).flatMap(ForwardRole.init) ?? .unknown
+      isComplete = true
     case .sent:
       if batch.next == batch.items.count {
         takeToken(whole, connection, session)
@@ -278,6 +272,11 @@ final class Forwarder {
       if var reply = batch.ended(whole) { out.writeBuffer(&reply) }
       if batch.next == batch.items.count, !asksForToken { isComplete = true }
     }
+  }
+
+  private static func value(_ line: ByteBuffer) -> RESPValue? {
+    var decoder = ReplyDecoder()
+    return line.withUnsafeReadableBytes { try? decoder.next($0)?.value }
   }
 
   private func takeToken(_ line: ByteBuffer?, _ connection: ForwardConnection, _ session: Session) {
@@ -310,6 +309,10 @@ final class Forwarder {
 
   private func conclude() {
     isComplete = false
+    if let role {
+      self.role = nil
+      return learned(role)
+    }
     if batch.refusedFrom == nil {
       if batch.transaction != nil {
         upstream?.watches = false
@@ -317,12 +320,27 @@ final class Forwarder {
       }
       return finish()
     }
-    // That node is no master.
-    let followed = upstream?.followed
-    disconnect()
-    if let named = batch.namedMaster, let followed, let address = NodeAddress(host: named.host, port: named.port) {
-      hint = (followed, address)
+    guard let upstream else { return tryAgain("the node asked is no master") }
+    phase = .askingForMaster
+    upstream.send(ByteBuffer(bytes: RequestBuffer.encoded([["ROLE"]])), now: Clocks.monotonic)
+  }
+
+  /// The node that refused writes has told its role.
+  private func learned(_ role: ForwardRole) {
+    switch role {
+    case .master where batch.isAborted:
+      // It is master, and something else kept the transaction from being done: that is the answer.
+      upstream?.watches = false
+      watching = false
+      var errors = batch.errorsForRefused()
+      out.writeBuffer(&errors)
+      flush()
+      return finish()
+    case .slave(let named):
+      if let named, let followed = upstream?.followed { hint = (followed, named) }
+    case .master, .unknown: break
     }
+    disconnect()
     tryAgain("the node asked is no master")
   }
 
@@ -377,7 +395,7 @@ final class Forwarder {
     guard connection === upstream else { return }
     switch phase {
     case .idle: disconnect()
-    case .connecting, .preparing:
+    case .connecting, .preparing, .askingForMaster:
       disconnect()
       hint = nil
       tryAgain(reason)
@@ -429,7 +447,7 @@ final class Forwarder {
     let most: UInt64
     switch phase {
     case .idle, .connecting: return
-    case .preparing: most = Self.attemptMilliseconds
+    case .preparing, .askingForMaster: most = Self.attemptMilliseconds
     case .sent:
       let isOld = server.role != .slave(of: upstream.followed)
       most = isOld ? Self.replyOfOldMasterMilliseconds : Self.replyMilliseconds

@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import Node
 import Replication
+import Sockets
 import Synchronization
 
 /// What the node asks of its surroundings: threads, loops and sockets.
@@ -33,19 +34,12 @@ extension ServerCore: NodeHost {
   package func connect(_ address: NodeAddress, on loop: any WorkLoop, to receiver: sending any ConnectionReceiver) {
     guard let loop = loop as? BackgroundLoop else { preconditionFailure("a loop of another host") }
     let bound = NIOLoopBoundBox.makeBoxSendingValue(receiver, eventLoop: loop.eventLoop)
-    ClientBootstrap(group: loop.eventLoop)
-      .connectTimeout(.seconds(5))
-      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-      .channelOption(.maxMessagesPerRead, value: 1)
-      .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 1 << 18))
-      .channelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandler(
-            ConnectionHandler(bound.value, connection: ChannelConnection(channel)))
-        }
+    Dialer(receiveBytes: 1 << 18)
+      .connect(host: address.host, port: Int(address.port), on: loop.eventLoop) { channel in
+        try channel.pipeline.syncOperations.addHandler(
+          ConnectionHandler(bound.value, connection: ChannelConnection(channel)))
       }
-      .connect(host: address.host, port: Int(address.port))
-      .whenFailure { bound.value.closed("cannot connect to \(address): \($0)") }
+      .whenFailure { bound.value.closed("\($0)") }
   }
 
   package func closeClient(_ link: LinkID) { closeClient(link.value) }
@@ -181,7 +175,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     receiver.closed(failure ?? "the other side closed the connection")
   }
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    failure = "\(error)"
+    failure = SocketFailure.describe(error)
     context.close(promise: nil)
   }
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {

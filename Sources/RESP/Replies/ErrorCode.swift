@@ -14,6 +14,8 @@ public struct ErrorCode: Hashable, Sendable {
 
   /// This node is no master.
   public static let readOnly = ErrorCode("READONLY")
+  /// A transaction of which nothing was done.
+  public static let execAborted = ErrorCode("EXECABORT")
 
   /// Bytes beyond the sixteenth are not kept.
   mutating func append(_ byte: UInt8) {

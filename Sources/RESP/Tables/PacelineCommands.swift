@@ -110,6 +110,10 @@ private func definePacelineCommitCommands(_ table: inout CommandDefinitions) {
     .msNewMaster, "ms_new_master", arity: -2, [.admin, .noScript, .stale, .noMulti], [], since: "0.1.0",
     summary: "Internal command by which a new master makes itself known",
     complexity: "O(1)", isSystem: true)
+  table.command(
+    .msForward, "ms_forward", arity: -2, [.admin, .noScript, .loading, .stale, .noMulti], [], since: "0.1.0",
+    summary: "Internal command by which a node says that a connection carries what its client asked for",
+    complexity: "O(1)", isSystem: true)
   table.group = .server
   table.command(
     .failover, "failover", arity: -1, [.admin, .noScript, .stale], [], since: "6.2.0",

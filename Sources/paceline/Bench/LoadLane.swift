@@ -1,9 +1,9 @@
 // Raw memory: replies are told apart where the socket's bytes lie.
 
 import NIOCore
-import NIOPosix
 import PacelineClient
 import RESP
+import Sockets
 
 /// One client's connection to one node, over all its reconnections.
 ///
@@ -64,6 +64,7 @@ final class LoadLane: ChannelInboundHandler {
     var errors: UInt64 = 0
     var readOnly = false
     var isMalformed = false
+    var isLetIn = true
     buffer.withUnsafeReadableBytes { bytes in
       do throws(MalformedReply) {
         var at = 0
@@ -76,6 +77,7 @@ final class LoadLane: ChannelInboundHandler {
           case .error(let code):
             errors += 1
             if code == .readOnly { readOnly = true }
+            isLetIn = Login.isAccepted(scanner.kind)
             loop.keepFirstError(reply: bytes[at..<at + byteCount])
           }
           at += byteCount
@@ -87,7 +89,7 @@ final class LoadLane: ChannelInboundHandler {
     if isMalformed { return context.close(promise: nil) }
 
     if case .authenticating = state {
-      guard done == 1, errors == 0 else { return context.close(promise: nil) }
+      guard done + errors == 1, isLetIn else { return context.close(promise: nil) }
       state = .up(context)
       loop.laneIsUp(client)
       return
@@ -107,20 +109,15 @@ final class LoadLane: ChannelInboundHandler {
     state = .connecting
     let address = loop.nodes[node]
     let here = NIOLoopBound(self, eventLoop: loop.eventLoop)
-    ClientBootstrap(group: loop.eventLoop)
-      .connectTimeout(.seconds(BenchPlan.replyTimeoutSeconds))
-      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-      .channelOption(.maxMessagesPerRead, value: 1)
-      .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 64 << 10))
-      .channelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(here.value) }
+    Dialer(connectTimeout: .seconds(BenchPlan.replyTimeoutSeconds), receiveBytes: 64 << 10)
+      .connect(host: address.host, port: address.port, on: loop.eventLoop) { channel in
+        try channel.pipeline.syncOperations.addHandler(here.value)
       }
-      .connect(host: address.host, port: address.port)
       .whenFailure { error in here.value.failedToConnect(error) }
   }
 
   private func failedToConnect(_ error: any Error) {
-    loop.keepFirstError("cannot connect to \(loop.nodes[node]): \(ConnectFailure.describe(error))")
+    loop.keepFirstError("cannot connect to \(loop.nodes[node]): \(SocketFailure.describe(error))")
     goDown()
   }
 
@@ -132,14 +129,14 @@ final class LoadLane: ChannelInboundHandler {
       return
     }
     state = .authenticating(context)
-    let login = RequestBuffer.encoded([["AUTH", password]])
+    let login = RequestBuffer.encoded([Login.command(password: password)])
     context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: login)), promise: nil)
   }
 
   func channelInactive(context: ChannelHandlerContext) { goDown() }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    loop.keepFirstError("\(loop.nodes[node]): \(ConnectFailure.describe(error))")
+    loop.keepFirstError("\(loop.nodes[node]): \(SocketFailure.describe(error))")
     context.close(promise: nil)
   }
 

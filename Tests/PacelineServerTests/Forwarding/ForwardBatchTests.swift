@@ -4,7 +4,7 @@ import Testing
 @testable import PacelineServer
 
 struct ForwardBatchTests {
-  private static let refusal = "-READONLY You can't write against a read only replica. The master is 10.0.0.7:7401\r\n"
+  private static let refusal = "-READONLY whatever it says\r\n"
 
   /// `w` a write, `r` a read.
   private func made(_ kinds: String) -> ForwardBatch {
@@ -43,8 +43,7 @@ struct ForwardBatchTests {
     #expect(batch.refusedFrom == 2)
     #expect(batch.answered == 2)
     #expect(String(buffer: batch.wire(askingForToken: false)) == "w\r\nr\r\nw\r\n")
-    #expect(batch.namedMaster?.host == "10.0.0.7")
-    #expect(batch.namedMaster?.port == 7401)
+    #expect(!batch.isAborted)
     #expect(feed(&batch, [":1\r\n", ":2\r\n", ":3\r\n"]) == ":1\r\n:2\r\n:3\r\n")
   }
 
