@@ -260,6 +260,22 @@ class TestComeBack:
         followed(master, slave, ceiling=120)
 
 
+    def test_a_master_that_is_gone_is_told_of_in_words(self, cluster):
+        """No type of a library has its name in INFO or in the log."""
+        master = cluster.master()
+        slave = cluster.slave(master)
+        in_sync(master, slave)
+        master.kill()
+
+        def reason():
+            return slave.info("replication").get("master_link_down_reason", "")
+
+        wait_until(lambda: "connection refused" in reason())
+        assert f"cannot connect to 127.0.0.1:{master.port}: connection refused" in reason()
+        for text in (reason(), slave.log()):
+            assert not re.search(r"NIO|SingleConnection|IOError|ChannelError|errno|Optional\(", text), text
+
+
 class TestFullSync:
     def test_cut_at_many_points_it_resumes(self, cluster):
         """Every cut costs a little, never all: what came over the link is far less than the number of tries times the data."""
