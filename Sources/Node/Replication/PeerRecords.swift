@@ -110,7 +110,7 @@ private final class PeerLine: ConnectionReceiver, Sendable {
       return true
     }
     guard isWanted else { return connection.close() }
-    if let password { connection.send(RequestBuffer.encoded([["AUTH", password]])) } else { sendQuestion(connection) }
+    if let password { connection.send(RequestBuffer.encoded([Login.command(password: password)])) } else { sendQuestion(connection) }
   }
 
   func received(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -129,8 +129,8 @@ private final class PeerLine: ConnectionReceiver, Sendable {
       defer { state.isGreeted = true }
       return (state.isGreeted, state.connection)
     }
-    // A node without a password says so to AUTH; it is asked all the same.
     guard wasGreeted else {
+      if let refusal = Login.refusal(reply) { return fail("the node refused the password: \(refusal)") }
       if let connection { sendQuestion(connection) }
       return
     }
