@@ -85,7 +85,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 0..<12 as Range<UInt64>)
+  @Test(arguments: 0..<(6 * TestScale.factor))
   func whatHangsOnAnEntryGoesWithIt(seed: UInt64) throws {
     let disk = TestDisk(seed: seed, opsBufferBytes: seed % 2 == 0 ? 0 : 1 << 20, databases: 3)
     var store = try disk.create()
@@ -93,7 +93,7 @@ import Testing
     var random = SplitMix64(seed: seed)
     var now: UInt64 = 1_700_000_000_000
     store.wallClock = now
-    for round in 0..<400 {
+    for round in 0..<150 {
       let done = try step(disk, &store, &naive, &random, &now)
       naive.check(store, "seed \(seed), step \(round), \(done)")
     }
