@@ -1,3 +1,4 @@
+// Raw memory: the addresses of the active segment and of the open unit's last record.
 import Core
 import Synchronization
 
