@@ -1,6 +1,7 @@
 import Commands
 import Core
 import LogStore
+import Node
 
 /// The log and the index, and the compaction of the log. Read under the store's lock, all at one moment.
 struct StoreStatus: Sendable {
