@@ -71,10 +71,8 @@ final class SingleNode: NodeHost, @unchecked Sendable {
   func commitAdvanced() {}
   func stateChanged() {}
   func pauseWrites(_ yes: Bool) {}
-  func damageMet(in file: String, of store: LogStore) {}
-  func digestSample() -> Digest { core.digest() }
-  func digestDiffers(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {}
-  func wakeMaintenance() {}
+  func wake(_ duty: BackgroundDuty) {}
+  var isEnding: Bool { false }
 }
 
 /// Work in the order in which it is due.
