@@ -94,6 +94,8 @@ package final class Compaction: BackgroundWork, @unchecked Sendable {
   }
 
   private func begin(_ now: Tick) -> UInt64 {
+    // A record that the repair has put back into the log, and not yet into the index, would be taken for dead.
+    if node.digestRepair.repairs.isRepairing { return node.configuration.compaction.idleMilliseconds }
     if pass == nil { beginPass() }
     if let run = nextRun() {
       bucket.setRate(bytesPerSecond: node.configuration.compaction.rateBytes, now: now)

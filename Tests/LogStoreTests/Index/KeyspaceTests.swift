@@ -108,8 +108,8 @@ import Testing
     master.writeLock.lock()
     _ = master.beginTerm(reign(1))
     master.writeLock.unlock()
+    var first = LSN(1)
     for round in 0..<40 {
-      let first = master.positions.appended.next
       for _ in 0..<10 { _ = work.step(master) }
       for record in try master.records(from: first, to: master.positions.appended) {
         try record.bytes.withUnsafeBytes { bytes in
@@ -118,6 +118,7 @@ import Testing
           try slave.appendReplicated(bytes)
         }
       }
+      first = master.positions.appended.next
       slave.writeLock.lock()
       let applied = try slave.apply(upTo: slave.positions.appended)
       slave.writeLock.unlock()
