@@ -59,6 +59,9 @@ package final class ClientConnection {
     driver = nil
   }
 
+  /// The process that the driver belonged to has ended: nothing is told, only the hold on each other goes.
+  package func letGo() { driver = nil }
+
   package var suspension: Suspension? {
     switch state {
     case .suspended(let why): why

@@ -93,6 +93,7 @@ package final class NodeProcess: @unchecked Sendable {
 
   /// The process ended: what holds each other lets go, so that its memory is given back.
   func dismantle() {
+    for worker in workers { worker.dismantle() }
     workers = []
     core.dismantle()
   }

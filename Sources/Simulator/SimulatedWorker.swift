@@ -27,7 +27,8 @@ final class SimulatedWorker: ConnectionLoopHost, @unchecked Sendable {
   func askForRelease() {
     guard !isReleaseAsked else { return }
     isReleaseAsked = true
-    eventLoop.run { [self] in
+    eventLoop.run { [weak self] in
+      guard let self else { return }
       isReleaseAsked = false
       loop.release()
     }
@@ -35,6 +36,12 @@ final class SimulatedWorker: ConnectionLoopHost, @unchecked Sendable {
 
   func move(to store: LogStore) {
     loop.move(to: store, clients.sorted { $0.key < $1.key }.map(\.value.connection))
+  }
+
+  /// The process ended: no connection is told, and none holds its driver any longer.
+  func dismantle() {
+    for client in clients.values { client.connection.letGo() }
+    clients = [:]
   }
 
   // MARK: ConnectionLoopHost
@@ -59,5 +66,5 @@ final class SimulatedWorker: ConnectionLoopHost, @unchecked Sendable {
   func outcome(of suspension: Suspension, now: Tick) -> PendingReply.Answer?? {
     node.row.outcome(of: suspension, now: now)
   }
-  func scheduleRound() { eventLoop.run { [self] in loop.round() } }
+  func scheduleRound() { eventLoop.run { [weak self] in self?.loop.round() } }
 }

@@ -23,7 +23,7 @@ final class PartitionRepair {
   }
 
   let partition: Int
-  private let node: NodeCore
+  private unowned let node: NodeCore
   private let store: LogStore
   private let database: Int
   private let peer: PeerRecords

@@ -38,8 +38,17 @@ package struct ReturnRule: Hashable, Sendable {
 
   package func decide(_ states: [NodeState]) -> Decision {
     if let leader = leader(states) { return .follow(leader) }
-    if let holder = longest(states) { return .yield(to: holder) }
-    return .goOn
+    guard let holder = longest(states) else { return .goOn }
+    return passedOver(states).map { .follow($0) } ?? .yield(to: holder)
+  }
+
+  /// Where votes decide: a master that holds more than this node, of a reign older than what this node knows of. It knows a
+  /// newer one only by a vote for somebody who never reigned. The master hears of that when this node registers, and goes
+  /// above it if a majority follows.
+  private func passedOver(_ states: [NodeState]) -> Leader? {
+    guard voters != nil else { return nil }
+    let masters = states.filter { $0.role == .master && $0.reign < knownReign && $0.last > last }
+    return masters.max { $0.reign < $1.reign }.map { Leader(address: $0.address, term: $0.term, id: $0.id) }
   }
 
   /// The one that holds the most, and more than this node. Where votes decide, a voter: what is good is on a majority of them.

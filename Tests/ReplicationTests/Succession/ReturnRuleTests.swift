@@ -39,6 +39,22 @@ import Testing
     #expect(rule(position(1, 300), voters: [node(1), node(4)]).decide(states) == .goOn)
   }
 
+  /// It voted in term 5, in which nobody reigned. The master of term 4 hears of that term when this node registers there.
+  @Test func whereVotesDecideAMasterOfAnOlderReignIsFollowedIfItHoldsMore() {
+    var rule = rule(position(1, 300), voters: [node(1), node(2), node(3)])
+    rule.knownReign = unowned(5)
+    let master = state(3, position(4, 310)) { $0.role = .master }
+    let longer = state(2, position(4, 309))
+    let follow = ReturnRule.Decision.follow(.init(address: place(7403), term: Term(4), id: node(3)))
+    #expect(rule.decide([longer, master]) == follow)
+    #expect(rule.decide([longer]) == .yield(to: longer))
+    rule.last = position(4, 310)
+    #expect(rule.decide([longer, master]) == .goOn)
+    rule.voters = nil
+    rule.last = position(1, 300)
+    #expect(rule.decide([longer, master]) == .yield(to: master))
+  }
+
   @Test func aMasterIsFollowed() {
     let master = state(3, position(4, 10)) { $0.role = .master }
     let longer = state(2, position(1, 900))
