@@ -47,6 +47,9 @@ package final class ConnectionLoop {
     self.outputBufferBytesMax = outputBufferBytesMax
   }
 
+  /// The loop's process has ended: connections that wait are not told, only the hold on each other goes.
+  package func letGo() { (waiting, suspended, behindOthers) = ([], [], []) }
+
   // MARK: The commit gate
 
   func wait(_ connection: ClientConnection) {

@@ -42,6 +42,7 @@ final class SimulatedWorker: ConnectionLoopHost, @unchecked Sendable {
   func dismantle() {
     for client in clients.values { client.connection.letGo() }
     clients = [:]
+    loop.letGo()
   }
 
   // MARK: ConnectionLoopHost
