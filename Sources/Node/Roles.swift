@@ -132,16 +132,27 @@ extension NodeCore {
     store.writeLock.unlock()
     guard began else { throw OpenError("no new term can be begun: the log takes no records") }
     // A restart goes on in this role from the moment that the log has the term.
-    try directory.change {
-      $0.terms = terms
-      $0.role = Role.master.persisted
-      $0.startRole = host.startRole.persisted
+    do throws(FileError) {
+      try directory.change {
+        $0.terms = terms
+        $0.role = Role.master.persisted
+        $0.startRole = host.startRole.persisted
+      }
+    } catch {
+      // Without room a master that was started as one reigns all the same: the next start takes that role again, and the log
+      // has the term.
+      guard error.isNoSpace, beginning.occasion.isMereStart else { throw error }
+      disk.generation(error)
+      generationIsDue.store(true, ordering: .relaxed)
     }
     termValue.store(next.value, ordering: .releasing)
     expiryClock.look()
     let result = commitNow()
-    // On a full disk reads need no record; writes are refused until it is there. A quorum waits for it.
-    let waits = if case .noSpace? = store.writeRefusal { !level.asksQuorum } else { false }
+    // On a full disk reads need no record; writes are refused until it is there. A quorum of others waits for it.
+    store.writeLock.lock()
+    let asksOthers = level.asksQuorum && votersOfLog(store).asksOthers(than: own)
+    store.writeLock.unlock()
+    let waits = if case .noSpace? = store.writeRefusal { !asksOthers } else { false }
     guard durability != .fsync || waits || result.durable >= first else {
       throw OpenError(
         "the first record of term \(next) is not on disk: \(store.writeRefusal.map { "\($0)" } ?? "unknown")")

@@ -108,7 +108,7 @@ extension Simulation {
       let best = others.max { a, b in
         (a.life?.store.positions.durable ?? .none, b.number) < (b.life?.store.positions.durable ?? .none, a.number)
       }
-      if let best { simulation.promote(best.number, knowsRowOfOld: true) }
+      if let best { simulation.promote(best.number, knowsThatItHoldsMost: true) }
     }
   }
 

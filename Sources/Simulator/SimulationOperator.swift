@@ -6,12 +6,14 @@ extension Simulation {
   /// PROMOTE on a slave.
   ///
   /// - Parameter knowsRowOfOld: also one that has not heard of its master since it was started, but knows the others.
-  func promote(_ number: Int, knowsRowOfOld: Bool = false) {
+  /// - Parameter knowsThatItHoldsMost: the operator has looked, and the node need know nobody.
+  func promote(_ number: Int, knowsRowOfOld: Bool = false, knowsThatItHoldsMost: Bool = false) {
     let node = nodes[number]
     // One that never had data has nothing to be master of, and knows of nobody to be told.
     guard node.isAlive, !node.isPaused, let life = node.life, !life.core.isMaster,
       life.store.positions.applied > .none,
       life.core.replication.upstream.view.slaves != nil || knowsRowOfOld && !life.core.replication.slaves.isEmpty
+        || knowsThatItHoldsMost
     else { return }
     // By force an operator gives up what a quorum acknowledged, and says so at each node that holds it.
     let isForced = plan.level == .async && random.chance(50) && !plan.mixesLevels
