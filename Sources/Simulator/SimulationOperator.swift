@@ -11,7 +11,7 @@ extension Simulation {
     let node = nodes[number]
     // One that never had data has nothing to be master of, and knows of nobody to be told.
     guard node.isAlive, !node.isPaused, let life = node.life, !life.core.isMaster,
-      life.store.positions.applied > .none,
+      life.store.positions.applied > .none || knowsThatItHoldsMost,
       life.core.replication.upstream.view.slaves != nil || knowsRowOfOld && !life.core.replication.slaves.isEmpty
         || knowsThatItHoldsMost
     else { return }
