@@ -29,14 +29,14 @@ final class ServerRounds: BackgroundWork, @unchecked Sendable {
 
   /// A growing index leaves holes in the heap where its smaller partitions were, and so do many connections that close.
   private func trimHeap(_ now: Tick) {
+    let connections = core.connected.load(ordering: .relaxed)
+    mostConnections = max(mostConnections, connections)
     guard now.since(lastTrim) >= Self.trimIntervalMilliseconds else { return }
     lastTrim = now
     let store = core.store
     store.writeLock.lock()
     let indexBytes = store.figures().indexBytes
     store.writeLock.unlock()
-    let connections = core.connected.load(ordering: .relaxed)
-    mostConnections = max(mostConnections, connections)
     let haveMostLeft = mostConnections - connections > Self.leftConnectionsMin && connections * 2 < mostConnections
     guard abs(indexBytes - trimmedIndexBytes) > 8 << 20 || haveMostLeft else { return }
     trimmedIndexBytes = indexBytes
