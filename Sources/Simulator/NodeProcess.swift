@@ -93,6 +93,8 @@ package final class NodeProcess: @unchecked Sendable {
 
   /// The process ended: what holds each other lets go, so that its memory is given back.
   func dismantle() {
+    // A job that ends removes its unfinished file; a dead process leaves it.
+    site.disk.deaf { core.compaction.end() }
     for worker in workers { worker.dismantle() }
     workers = []
     core.dismantle()

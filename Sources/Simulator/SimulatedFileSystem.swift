@@ -43,6 +43,8 @@ package final class SimulatedFileSystem: FileSystem {
     var calls = 0
     var fault: (fault: Fault, seen: Int)?
     var faultFired = false
+    /// The caller is dead: nothing that it still does reaches the disk.
+    var isDeaf = false
     /// So many more calls, then the process is dead.
     var callsLeft: Int?
     var onStop: (@Sendable () -> Void)?
@@ -222,7 +224,15 @@ package final class SimulatedFileSystem: FileSystem {
       state.directories[directory]!.rename(name, to: newName)
     }
   }
+  /// What a dead process lets go of takes no file back.
+  func deaf(_ body: () -> Void) {
+    state.withLock { $0.isDeaf = true }
+    body()
+    state.withLock { $0.isDeaf = false }
+  }
+
   package func unlink(_ path: String) throws(FileError) {
+    if state.withLock({ $0.isDeaf }) { return }
     try call(.unlink, path) { (state) throws(FileError) in
       let (directory, name) = Self.split(path)
       guard state.directories[directory]?.entries[name] != nil else { throw Self.failure("remove", path, 2) }
