@@ -253,7 +253,10 @@ extension NodeCore {
   /// The role that the node changed to while it ran last, if it was started as it is now.
   package var rememberedRole: Role? {
     let current = directory.current
-    return Role(persisted: current.startRole) == host.startRole ? Role(persisted: current.role) : nil
+    let role = Role(persisted: current.role)
+    // Killed before an order to follow itself was undone: that led nowhere.
+    guard Role(persisted: current.startRole) == host.startRole, role != .slave(of: ownAddress) else { return nil }
+    return role
   }
 
   /// What this node waits for before it joins its row; nil: it does not.

@@ -39,7 +39,8 @@ extension Simulation {
     let site = nodes[masterNumber]
     guard let master = site.life, site.isAlive, !site.isPaused, site.isServing, master.core.isMaster,
       queue.now >= reignSince + Self.graceMicroseconds,
-      queue.now >= site.clockSteppedAt + Self.graceMicroseconds || site.clockSteppedAt == 0
+      queue.now >= site.clockSteppedAt + Self.graceMicroseconds || site.clockSteppedAt == 0,
+      queue.now >= expiryStepped(site, master) + Self.graceMicroseconds
     else { return }
     for node in nodes where node.number != masterNumber {
       guard let slave = node.life, node.isAlive, !node.isPaused, !slave.core.isMaster,
@@ -60,6 +61,15 @@ extension Simulation {
           ))
       }
     }
+  }
+
+  /// When the master's clock for expiries was seen to step last: after its wall clock was set back it follows when all is
+  /// deleted that had expired, and slaves hear of that by the next frames.
+  private func expiryStepped(_ site: SimulatedNode, _ master: NodeProcess) -> UInt64 {
+    let offset = Int64(clamping: master.core.clock.milliseconds) - Int64(clamping: queue.now / 1000)
+    if abs(offset - site.expiryOffset) > 50 { site.expirySteppedAt = queue.now }
+    site.expiryOffset = offset
+    return site.expirySteppedAt
   }
 
   /// What has expired goes, whatever the clock did before.

@@ -17,6 +17,9 @@ package final class SimulatedNode: @unchecked Sendable {
   var wallOffset: Int64 = 0
   /// On the simulation's clock; 0: never.
   var clockSteppedAt: UInt64 = 0
+  /// How its clock for expiries stood to the simulated time when it was looked at last, and when that changed.
+  var expiryOffset: Int64 = 0
+  var expirySteppedAt: UInt64 = 0
   /// For those who look at clocks.
   var inSyncSince: UInt64 = 0
   var syncMicroseconds: ClosedRange<Int>

@@ -25,6 +25,7 @@ package final class Simulation: @unchecked Sendable {
   private(set) var isHealing = false
   /// Entries of an index were taken out on purpose; see `breakIndexOfSlave`.
   var hasBrokenIndex = false
+  var nodeOfBrokenIndex: Int?
   /// When the operator last looked for a master in the place of one that came back empty.
   var emptyMasterAt: UInt64 = 0
   private var healingSince: UInt64 = 0

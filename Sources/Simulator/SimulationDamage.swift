@@ -20,6 +20,7 @@ extension Simulation {
       }
       if isGone { lost += 1 }
     }
+    nodeOfBrokenIndex = slave.number
     slave.log("loses \(lost) entries of its index")
     result.lostEntries += lost
     return lost > 0

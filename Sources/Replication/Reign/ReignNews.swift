@@ -35,6 +35,7 @@ extension ReignMachine {
       return [.passOn(reign, yields: yields)]
     }
     guard at.facts.reign < reign else { return [] }
+    if yields, isHandingOver { return handOver(.targetYields, at) }
     if yields { return [.note(.goesAbove(reign.term))] + goAbove(reign.term, at) }
     // A majority follows this node still: whoever stood for that term did not get it.
     if at.facts.voters != nil, at.facts.hearsMajority { return goAbove(reign.term, at) }
@@ -44,12 +45,13 @@ extension ReignMachine {
 
   /// This master goes on, in a term above `term`.
   mutating func goAbove(_ term: Term, _ at: ReignMoment) -> [ReignAction] {
+    // A handover that is under way has its own course: where its target failed and came back, this node takes the reign back
+    // in a term of its own. And the voters may be about to elect that target.
+    guard !isHandingOver else { return [] }
     let known = max(term, at.facts.knownTerm)
     guard at.facts.voters != nil else {
       return begin(Beginning(occasion: .outdone, term: at.facts.nextTerm(above: known, isMaster: true)))
     }
-    // The voters may be about to elect another one in that very term. A handover that is under way has its own vote.
-    guard !isHandingOver else { return [] }
     return seek(Search(.votes(known.advanced()), named: at.facts.address, at: at.now), at)
   }
 

@@ -79,7 +79,7 @@ package struct RowWatch: Hashable, Sendable {
       }
     }
     let isOwn = ring.saw(outcome, own: facts.id, last: facts.last, isWhole: facts.refetchTo == nil, now: now)
-    guard isOwn, case .ring(let nodes) = outcome else { return nil }
+    guard isOwn, let nodes = outcome.ring else { return nil }
     ring = RingWatch()
     return .breakRing(nodes)
   }

@@ -50,6 +50,8 @@ package struct Search: Hashable, Sendable {
   private var nudgesLonger: Bool
   /// In the first round: this slave alone, which holds committed records that this node does not.
   private var longerSlave: NodeAddress?
+  /// The newest term that a node knew of that answered: where votes are asked for, the next one is above it.
+  private var seen = Term.none
   /// Who held more of the log and did not answer, as it was said last.
   private var silentNodes = ""
   /// Nodes that others stream from, and how many steps further up may be asked still.
@@ -92,7 +94,7 @@ package struct Search: Hashable, Sendable {
       return rounds.isMultiple(of: Self.roundsBeforeReturn) ? [.stand(nil)] : [.ask(known)]
     case .votes(let term):
       next = now.advanced(by: Self.roundMilliseconds + lot % Self.votesSpreadMilliseconds)
-      let wanted = max(term, max(facts.knownTerm, facts.forgotten).advanced())
+      let wanted = max(term, max(facts.knownTerm, facts.forgotten, seen).advanced())
       return (isStanding ? [] : [.stand(wanted)]) + [.ask(known)]
     case .longerLog:
       next = now.advanced(by: Self.roundMilliseconds + lot % Self.longerLogSpreadMilliseconds)
@@ -141,7 +143,9 @@ package struct Search: Hashable, Sendable {
   private mutating func ended(_ round: AskRound, _ facts: ReignFacts, _ isStanding: Bool) -> [Step] {
     let states = round.states(facts)
     switch cause {
-    case .votes: return []
+    case .votes:
+      seen = states.reduce(seen) { max($0, $1.term, $1.votedTerm) }
+      return []
     case .successor:
       guard nudgesLonger, !isStanding else { return [] }
       nudgesLonger = false

@@ -40,6 +40,7 @@ package struct Handover: Sendable {
     case .start(let facts): return start(facts, now)
     case .progress(let durable, let ownLast, let good): return progress(durable, ownLast, good, now)
     case .targetLost(let why): return targetLost(singleLine(why), now)
+    case .targetYields: return targetYields()
     case .newMaster(let news): return newMaster(news)
     case .stateAnswered(let answer): return answered(answer, now)
     case .askFailed: return tick(now)
@@ -137,6 +138,13 @@ package struct Handover: Sendable {
     case .waiting(let target, _): return giveUp("the target \(target.address) was lost: \(why)")
     case .sent(let target, let term, _): return ask(target, term, now)
     case .asking, .reclaiming, .idle, .followed, .aborted: return []
+    }
+  }
+
+  private mutating func targetYields() -> [HandoverAction] {
+    switch state {
+    case .sent(let target, let term, _), .asking(let target, let term, _, _): return reclaim(target, term)
+    case .waiting, .reclaiming, .idle, .followed, .aborted: return []
     }
   }
 

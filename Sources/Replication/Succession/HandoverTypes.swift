@@ -126,6 +126,8 @@ package enum HandoverEvent: Hashable, Sendable {
   case progress(targetDurable: LSN, ownLast: LSN, good: LSN)
   /// The target's connection is gone, or it answered the order with an error.
   case targetLost(String)
+  /// It has followed this node again since it voted for itself: it was started again, and will not reign in that term.
+  case targetYields
   /// MS_NEW_MASTER came, from anyone.
   case newMaster(NewMaster)
   /// Answers to `ask`.

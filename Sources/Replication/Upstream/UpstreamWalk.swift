@@ -27,6 +27,16 @@ package struct UpstreamWalk: Hashable, Sendable {
     case silent(String)
     /// Further up: somebody does not answer, or follows nobody.
     case open(String)
+
+    /// The other members of a ring that this node is in; none where it follows itself, as a node does that was killed before
+    /// an order to follow itself was undone.
+    package var ring: [NodeState]? {
+      switch self {
+      case .ring(let nodes): nodes
+      case .itself: []
+      case .master, .noNode, .silent, .open: nil
+      }
+    }
   }
   package enum Step: Hashable, Sendable {
     case ask(NodeAddress)
@@ -120,7 +130,7 @@ package struct RingWatch: Hashable, Sendable {
   package mutating func saw(
     _ outcome: UpstreamWalk.Outcome, own: NodeID, last: Position, isWhole: Bool, now: Tick
   ) -> Bool {
-    guard case .ring(let nodes) = outcome else {
+    guard let nodes = outcome.ring else {
       self = RingWatch()
       return false
     }

@@ -178,6 +178,15 @@ import Testing
     #expect(handover.step(Self.news(5), now: at(14)) == [])
   }
 
+  /// It was killed with the order in hand, and follows this node again.
+  @Test func aTargetThatFollowsAgainIsNotWaitedFor() {
+    var handover = Self.sent()
+    #expect(handover.step(.targetYields, now: at(10)) == [.beginReign(Term(6))])
+    #expect(handover.step(.targetYields, now: at(11)) == [])
+    _ = handover.step(.reigns, now: at(12))
+    #expect(!handover.isUnderWay)
+  }
+
   /// The target won with the others, who do not vote for this node: then it must be found.
   @Test func aReignThatTheOthersDoNotWantIsNotBegun() {
     var handover = Self.sent()

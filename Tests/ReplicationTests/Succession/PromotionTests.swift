@@ -220,7 +220,8 @@ import Testing
     let asked = [Self.dead, Self.state(Self.second), Self.state(Self.third)]
     #expect(Self.refusal(facts, asked, at: 3000) == nil)
     let silent = Self.refusal(facts, [Self.dead, Self.state(Self.second)], at: 60_000)
-    #expect(silent?.contains("must be asked to find the one with every fullsync:1 write") == true, "\(silent ?? "none")")
+    #expect(
+      silent?.contains("must be asked to find the one with every fullsync:1 write") == true, "\(silent ?? "none")")
   }
 
   @Test func aDenialOrTooFewVotesEndIt() {
