@@ -74,7 +74,8 @@ let package = Package(
     .target(
       name: "PacelineServer",
       dependencies: nio + [
-        "Core", "CSupport", "RESP", "Sockets", "LogStore", "Commands", "Connection", "Replication", "Node", "NodeCommands",
+        "Core", "CSupport", "RESP", "Sockets", "LogStore", "Commands", "Connection", "Replication", "Node",
+        "NodeCommands",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],

@@ -110,7 +110,11 @@ private final class PeerLine: ConnectionReceiver, Sendable {
       return true
     }
     guard isWanted else { return connection.close() }
-    if let password { connection.send(RequestBuffer.encoded([Login.command(password: password)])) } else { sendQuestion(connection) }
+    if let password {
+      connection.send(RequestBuffer.encoded([Login.command(password: password)]))
+    } else {
+      sendQuestion(connection)
+    }
   }
 
   func received(_ bytes: UnsafeRawBufferPointer) -> Int {

@@ -4,7 +4,8 @@ import Testing
 @Suite struct RequestBufferTests {
   @Test func commandsAreArraysOfStrings() {
     let encoded = RequestBuffer.encoded([["SET", "k", "ä b"], ["PING"]])
-    #expect(String(decoding: encoded, as: UTF8.self) == "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\nä b\r\n*1\r\n$4\r\nPING\r\n")
+    #expect(
+      String(decoding: encoded, as: UTF8.self) == "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\nä b\r\n*1\r\n$4\r\nPING\r\n")
   }
 
   @Test func theThreeFormsWriteTheSame() {
