@@ -84,11 +84,12 @@ final class ShutdownControl: Sendable {
   }
 
   private func wait() {
-    core.logger.notice(
-      "the server ends when its slaves have the rest of the log",
-      metadata: ["shutdown.timeout.seconds": "\(core.configuration.shutdownTimeoutSeconds)"])
     _ = BackgroundThread("pl-shutdown") { [self] in
       core.holdWrites(.shutdown)
+      // Writes wait on every loop from here on.
+      core.logger.notice(
+        "the server ends when its slaves have the rest of the log",
+        metadata: ["shutdown.timeout.seconds": "\(core.configuration.shutdownTimeoutSeconds)"])
       // Given up meanwhile: whoever did that came too early to let the writes go on.
       while isWaiting {
         let facts = core.node.shutdownFacts
