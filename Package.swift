@@ -5,6 +5,10 @@ import PackageDescription
 let planted: [SwiftSetting] =
   Context.environment["PACELINE_PLANTED_BUGS"] == nil ? [] : [.define("PACELINE_PLANTED_BUGS")]
 
+// A release build for the tests with real processes, as scripts/test makes it: DEBUG can damage a slave's index. Not for users.
+let sabotage: [SwiftSetting] =
+  Context.environment["PACELINE_SABOTAGE"] == nil ? [] : [.define("PACELINE_SABOTAGE")]
+
 // Cross-module optimisation lets the data path inline through Core, RESP, LogStore and Commands.
 // Dynamic exclusivity checks are off in release builds only: the data path's state is owned by one thread each.
 let fast: [SwiftSetting] =
@@ -79,7 +83,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
-      swiftSettings: fast),
+      swiftSettings: fast + sabotage),
     .executableTarget(
       name: "paceline",
       dependencies: nio + [

@@ -26,39 +26,8 @@ package struct RowCommands: Sendable {
   var directory: DataDirectory { node.directory }
   func stateChanged() { host.stateChanged() }
 
-  /// nil: the command is none of these.
-  package func serve(
-    _ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) -> Outcome? {
-    switch command {
-    case .replicaof, .slaveof: return try replicaOf(arguments, executor)
-    case .role: role(executor)
-    case .wait: return try wait(arguments, executor, session)
-    case .waitaof: return try waitDisks(arguments, executor, session)
-    case .waitlsn: return try waitLSN(arguments, executor)
-    case .msRegisterSlave: return registerSlave(arguments, executor, session)
-    case .msSyncSlave: return syncSlave(arguments, executor, session)
-    case .msPlan: return try plan(arguments, executor)
-    case .msSlaves: slaves(executor)
-    case .failover: return try failOver(arguments, executor)
-    case .promote: return try promote(arguments, executor)
-    case .msVoter: return try changeVoter(arguments, executor)
-    case .msNewDataSet: return declareDataSet(executor)
-    case .msReplaced: return try replaced(arguments, executor)
-    case .msVote: return vote(arguments, executor)
-    case .msState: return state(executor)
-    case .msNewMaster: return newMaster(arguments, executor)
-    case .msForward: forwards(arguments, executor, session)
-    case .msFetchRecords: return try fetchRecords(arguments, executor)
-    case .msDigestPartitions: try digestPartitions(arguments, executor)
-    case .msPartitionRecords: return try partitionRecords(arguments, executor)
-    default: return nil
-    }
-    return .done
-  }
-
   /// MS_FORWARD: from now on this connection is another node's.
-  private func forwards(_ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session) {
+  func forwards(_ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session) {
     do throws(ReplicationError) {
       session.forwardingNode = try ForwardOrder(parsing: texts(arguments)).node
       executor.reply.ok()
@@ -105,7 +74,7 @@ package struct RowCommands: Sendable {
 
   // MARK: REPLICAOF
 
-  private func replicaOf(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
+  func replicaOf(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     if equalsIgnoringCase(arguments[1], "no"), equalsIgnoringCase(arguments[2], "one") {
       let pending = PendingReply()
       node.becomeMaster { [self] failure in

@@ -36,7 +36,7 @@ extension RowCommands {
   /// For every slave (or the one named): what a sync would cost now, and what was chosen last. On a slave: its own last
   /// plan.
   func plan(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
-    if arguments.count > 2 { throw .wrongArgumentCount(.msPlan) }
+    if arguments.count > 2 { throw .wrongArgumentCount }
     let wanted = arguments.count == 2 ? text(arguments[1]) : nil
     let pending = PendingReply()
     host.runBlocking { [self] in

@@ -56,7 +56,7 @@ extension RowCommands {
   }
 
   /// PROMOTE [FORCE]
-  func promote(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
+  package func promote(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     guard arguments.count == 1 || arguments.count == 2 && equalsIgnoringCase(arguments[1], "force") else {
       throw .syntax
     }
@@ -108,7 +108,7 @@ extension RowCommands {
 
   // MARK: Between nodes
 
-  func vote(_ arguments: borrowing ArgumentList, _ executor: Executor) -> Outcome {
+  package func vote(_ arguments: borrowing ArgumentList, _ executor: Executor) -> Outcome {
     let request: VoteRequest
     do throws(ReplicationError) { request = try VoteRequest(parsing: texts(arguments)) } catch {
       executor.reply.error(error.description)
@@ -119,13 +119,13 @@ extension RowCommands {
     return suspended(pending, executor)
   }
 
-  func state(_ executor: Executor) -> Outcome {
+  package func state(_ executor: Executor) -> Outcome {
     let pending = PendingReply()
     node.succession.state { [self] state in answer(pending, state.elements) }
     return suspended(pending, executor)
   }
 
-  func newMaster(_ arguments: borrowing ArgumentList, _ executor: Executor) -> Outcome {
+  package func newMaster(_ arguments: borrowing ArgumentList, _ executor: Executor) -> Outcome {
     let news: NewMaster
     do throws(ReplicationError) { news = try NewMaster(parsing: texts(arguments)) } catch {
       executor.reply.error(error.description)

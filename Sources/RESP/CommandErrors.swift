@@ -4,22 +4,18 @@ extension ReplyBuffer {
   /// Longest part of a client's word that an error quotes.
   private static var quotedBytesMax: Int { 128 }
 
-  /// Answers a command that does not exist, or a subcommand that does not, in Redis's words.
-  ///
-  /// - `unknown command 'x', with args beginning with: 'a' 'b' `
-  /// - `unknown subcommand 'x'. Try CONFIG HELP.`
+  /// `unknown subcommand 'x'. Try CONFIG HELP.`: of a command that has subcommands. At least two arguments.
+  public mutating func unknownSubcommand(_ arguments: borrowing ArgumentList) {
+    raw("-ERR unknown subcommand '")
+    quote(arguments[1], atMost: Self.quotedBytesMax)
+    raw("'. Try ")
+    quote(arguments[0], atMost: Self.quotedBytesMax, inUpperCase: true)
+    raw(" HELP.\r\n")
+  }
+
+  /// `unknown command 'x', with args beginning with: 'a' 'b' `, in Redis's words.
   public mutating func unknownCommand(_ arguments: borrowing ArgumentList) {
     guard arguments.count > 0 else { return error("ERR unknown command ''") }
-    if arguments.count > 1, let command = CommandTable.lookup(arguments[0]),
-      !CommandTable.info(command).subcommands.isEmpty
-    {
-      raw("-ERR unknown subcommand '")
-      quote(arguments[1], atMost: Self.quotedBytesMax)
-      raw("'. Try ")
-      quote(arguments[0], atMost: Self.quotedBytesMax, inUpperCase: true)
-      raw(" HELP.\r\n")
-      return
-    }
     raw("-ERR unknown command '")
     quote(arguments[0], atMost: Self.quotedBytesMax)
     raw("', with args beginning with: ")
@@ -36,13 +32,8 @@ extension ReplyBuffer {
   }
 
   /// `wrong number of arguments for 'get' command`; of a subcommand, `'config|get'`.
-  public mutating func wrongArgumentCount(_ info: CommandInfo) {
-    error("ERR wrong number of arguments for '\(info.name)' command")
-  }
-
-  /// As above, for a command without subcommands.
-  public mutating func wrongArgumentCount(_ command: Command) {
-    wrongArgumentCount(CommandTable.info(command))
+  public mutating func wrongArgumentCount(of name: String) {
+    error("ERR wrong number of arguments for '\(name)' command")
   }
 
   /// The reply to bytes that are no command; nothing where the connection is closed silently. It is closed in any case.

@@ -47,7 +47,7 @@ public func equalsIgnoringCase(_ bytes: UnsafeRawBufferPointer, _ text: StaticSt
 
 /// ASCII letters to lower case, every other byte as it is.
 @inline(__always)
-func lowercased(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }
+package func lowercased(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }
 
 /// ASCII letters to upper case, every other byte as it is.
 @inline(__always)

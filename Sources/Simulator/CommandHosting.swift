@@ -7,7 +7,8 @@ import RESP
 import Replication
 
 /// What commands ask of the node in a simulation. Those about the row are the server's.
-extension NodeProcess: ServerServices, CommandHost {
+extension NodeProcess: RowHost, CommandHost {
+  package var rowCommands: RowCommands { row }
   package var password: [UInt8]? { nil }
   package var redisVersion: String { "7.0.15" }
   package var roleName: String { core.isMaster ? "master" : "replica" }
@@ -15,15 +16,6 @@ extension NodeProcess: ServerServices, CommandHost {
   package func feedMonitors(_ line: String) {}
   package var level: RecordLevel { configuration.commit.level }
   package var fullsyncSlaves: Int { configuration.commit.slaves }
-
-  package func serve(
-    _ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) -> Outcome {
-    guard let outcome = try row.serve(command, arguments, executor, session) else {
-      throw .text("ERR not in a simulation")
-    }
-    return outcome
-  }
 
   package func leaseDeadline(now: Tick) -> Tick? { core.leaseDeadline(now: now) }
   package func holdsBack(writes: Bool, now: Tick) -> Bool { writes && pausesWrites }
@@ -39,5 +31,13 @@ extension NodeProcess: ServerServices, CommandHost {
   package func planned(_ planned: ReplicationService.Planned, for slave: NodeID) {
     if planned.report.mode == .full { site.plannedFully(planned, for: slave) }
     site.planned(planned.report)
+  }
+}
+
+extension CommandTable {
+  /// The commands of a simulated node.
+  static let simulated = CommandTable { rows in
+    rows.addDataCommands()
+    rows.addRowCommands()
   }
 }

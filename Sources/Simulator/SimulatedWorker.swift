@@ -17,7 +17,7 @@ final class SimulatedWorker: ConnectionLoopHost, @unchecked Sendable {
   init(node: NodeProcess, eventLoop: SimulatedLoop, store: LogStore) {
     self.node = node
     self.eventLoop = eventLoop
-    let executor = Executor(store: store, services: node)
+    let executor = Executor(store: store, services: node, table: .simulated)
     loop = ConnectionLoop(host: self, executor: executor, outputBufferBytesMax: 1 << 20)
     loop.level = node.configuration.commit.level
     loop.syncTimeoutMilliseconds = node.configuration.sync.timeoutMilliseconds
@@ -57,7 +57,7 @@ final class SimulatedWorker: ConnectionLoopHost, @unchecked Sendable {
   func beginBatch(forwarding: Bool) {
     let executor = loop.executor
     executor.beginBatch(now: node.core.clock, tick: tick, good: good, takesWrites: loop.takesWrites)
-    executor.writeBar = WriteBar(rawValue: node.core.writeBar.load(ordering: .relaxed)) ?? .none
+    executor.keys.writeBar = WriteBar(rawValue: node.core.writeBar.load(ordering: .relaxed)) ?? .none
     executor.attention = node.pausesWrites ? [.paused] : []
     if executor.store.isOverloaded { executor.attention.insert(.full) }
     if tick.milliseconds >= node.core.readLease.load(ordering: .relaxed) { executor.attention.insert(.unconfirmed) }

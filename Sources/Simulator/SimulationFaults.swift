@@ -260,7 +260,7 @@ extension NodeProcess {
     defer { worker.endBatch() }
     var found: String?
     Array(key.utf8).withUnsafeBytes { bytes in
-      guard let record = try? worker.loop.executor.read(bytes, in: SimulatedKey.database(key)) else { return }
+      guard let record = try? worker.loop.executor.keys.read(bytes, in: SimulatedKey.database(key)) else { return }
       found = String(decoding: record.value, as: UTF8.self)
     }
     return found

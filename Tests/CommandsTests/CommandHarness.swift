@@ -53,11 +53,11 @@ final class CommandHarness {
     } catch {
       fatalError("no store for the test: \(error)")
     }
-    executor = Executor(store: store, services: services)
+    executor = Executor(store: store, services: services, table: Self.table)
     if Self.compressesEverything {
       store.compression = .lz4
-      executor.values.rawBytesMin = 1
-      executor.values.compressor.compressesAlways = true
+      executor.keys.values.rawBytesMin = 1
+      executor.keys.values.compressor.compressesAlways = true
     }
   }
   /// Values are stored with lz4, also those that become longer by it: the commands must not notice.
@@ -65,6 +65,27 @@ final class CommandHarness {
   private static let made = Atomic<Int>(0)
 
   deinit { rmdir(store.directory) }
+
+  /// The commands on keys and connections, and some that a host would serve.
+  private static let table = CommandTable { rows in
+    rows.addDataCommands()
+    let unserved = CommandFunction.served { (_, _, _) throws(CommandFailure) in
+      throw .text("ERR the test's server does not answer this")
+    }
+    for name in ["shutdown", "save"] {
+      rows.command(
+        name, arity: -1, [.admin, .noMulti], [], since: "1.0.0", summary: "Not in a transaction", complexity: "",
+        run: unserved)
+    }
+    for name in ["config|get", "client|list"] {
+      rows.command(
+        String(name.prefix { $0 != "|" }), arity: -2, [], [], since: "1.0.0", summary: "Not for MONITOR",
+        complexity: "",
+        run: .container)
+      rows.subcommand(
+        name, arity: -2, [.admin], [], since: "1.0.0", summary: "Not for MONITOR", complexity: "", run: unserved)
+    }
+  }
 
   // MARK: Commands
 
@@ -192,9 +213,4 @@ final class StubServices: ServerServices {
 
   func readOnlyError() -> String { "READONLY You can't write against a read only replica." }
   func feedMonitors(_ line: String) { lines.withLock { $0.append(line) } }
-  func serve(
-    _ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) -> Outcome {
-    throw .text("ERR the test's server does not answer this")
-  }
 }

@@ -86,11 +86,6 @@ struct ConnectionTests {
     let roleName = "replica"
     func readOnlyError() -> String { "READONLY" }
     func feedMonitors(_ line: String) {}
-    func serve(_ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session)
-      throws(CommandFailure) -> Outcome
-    {
-      .done
-    }
   }
 
   @Test func nothingButAuthenticationIsAnsweredBeforeIt() {
@@ -135,7 +130,7 @@ struct ConnectionTests {
     ("ab", "ac", false),
   ])
   func passwordsAreComparedWhole(_ given: String, _ secret: String, _ isSame: Bool) {
-    Array(given.utf8).withUnsafeBytes { #expect(Executor.isSame($0, as: Array(secret.utf8)) == isSame) }
+    Array(given.utf8).withUnsafeBytes { #expect(ConnectionCommands.isSame($0, as: Array(secret.utf8)) == isSame) }
   }
 
   // MARK: MONITOR

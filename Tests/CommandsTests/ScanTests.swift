@@ -10,7 +10,7 @@ import Testing
       ("1x", nil), (" 1", nil), ("1 ", nil), ("-", nil), ("+", nil), ("--1", nil),
     ] as [(String, UInt64?)])
   func cursorsAreReadAsByStrtoul(_ text: String, _ cursor: UInt64?) {
-    #expect(Array(text.utf8).withUnsafeBytes { Executor.scanCursor($0) } == cursor)
+    #expect(Array(text.utf8).withUnsafeBytes { ScanCommands.scanCursor($0) } == cursor)
   }
 
   @Test(arguments: [

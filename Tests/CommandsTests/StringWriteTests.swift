@@ -106,8 +106,8 @@ import Testing
       "GETBIT x 1",
       "STRLEN k", "BITOP NOT d x", "GETDEL d",
     ] { harness.run(line) }
-    #expect(harness.executor.hits == 6)
-    #expect(harness.executor.misses == 6)
+    #expect(harness.executor.keys.hits == 6)
+    #expect(harness.executor.keys.misses == 6)
   }
 
   @Test(

@@ -19,9 +19,6 @@ final class NoServices: ServerServices {
   let roleName = "master"
   func readOnlyError() -> String { "READONLY You can't write against a read only replica." }
   func feedMonitors(_ line: String) {}
-  func serve(
-    _ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) -> Outcome { throw .text("ERR no server") }
 }
 
 /// GET and SET as an event loop executes them, but for the socket: pipelines of 64 commands on as many keys as

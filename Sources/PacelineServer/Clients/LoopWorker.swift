@@ -32,7 +32,7 @@ final class LoopWorker: @unchecked Sendable {
     self.eventLoop = eventLoop
     self.server = server
     loop = ConnectionLoop(
-      host: self, executor: Executor(store: store, services: server),
+      host: self, executor: Executor(store: store, services: server, table: .server),
       outputBufferBytesMax: server.configuration.outputBufferBytesMax)
     configure(server.configuration)
   }
@@ -99,7 +99,7 @@ extension LoopWorker: ConnectionLoopHost {
     executor.beginBatch(
       now: server.clock(at: tick), tick: tick, good: server.good(of: executor.store),
       takesWrites: loop.takesWrites || forwarding || server.roleTakesWrites.load(ordering: .acquiring))
-    executor.writeBar = server.writeBar
+    executor.keys.writeBar = server.writeBar
     executor.attention = server.service.attention
     if _slowPath(executor.store.isOverloaded) { executor.attention.insert(.full) }
     if _slowPath(executor.tick.milliseconds >= server.node.readLease.load(ordering: .relaxed)) {

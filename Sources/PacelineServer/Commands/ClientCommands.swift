@@ -7,48 +7,60 @@ import Synchronization
 
 /// CLIENT: about this connection, and about all of them.
 extension ServerCore {
-  func serveClient(
-    _ subcommand: Subcommand?, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) -> Outcome {
-    switch subcommand {
-    case .clientId: executor.reply.integer(Int64(clamping: session.id))
-    case .clientGetname: if session.name.isEmpty { executor.reply.null() } else { executor.reply.bulk(session.name) }
-    case .clientSetname:
-      guard Session.isValidName(arguments[2]) else {
-        throw .text("ERR Client names cannot contain spaces, newlines or special characters.")
-      }
-      session.name = decoded(arguments[2])
-      executor.reply.ok()
-    case .clientSetinfo: try clientSetInfo(arguments, executor, session)
-    case .clientInfo:
-      report(worker(of: executor))
-      let line = service.clients[session.id]?.line(now: Clocks.monotonic) ?? ""
-      executor.reply.verbatim(line + "\n")
-    case .clientList: return try clientList(arguments, executor)
-    case .clientKill: return try clientKill(arguments, executor, session)
-    case .clientReply: try clientReply(arguments, executor, session)
-    case .clientPause: return try clientPause(arguments, executor)
-    case .clientUnpause:
-      service.endPause(now: executor.tick)
-      for worker in workers { worker.stateChanged() }
-      executor.reply.ok()
-    case .clientNoEvict: session.noEvict = try onOff(arguments[2], executor)
-    case .clientNoTouch: session.noTouch = try onOff(arguments[2], executor)
-    case .clientGetredir: executor.reply.integer(-1)
-    case .clientTracking: try clientTracking(arguments, executor)
-    case .clientTrackinginfo: clientTrackingInfo(executor)
-    case .clientCaching:
-      throw .text(
-        """
-        ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled
-        """)
-    case .clientUnblock: return try clientUnblock(arguments, executor)
-    default: executor.reply.help("CLIENT", Self.clientHelp)
-    }
-    return .done
+  // MARK: Small ones
+
+  func clientID(_ executor: Executor, _ session: Session) {
+    executor.reply.integer(Int64(clamping: session.id))
+  }
+
+  func clientName(_ executor: Executor, _ session: Session) {
+    if session.name.isEmpty { executor.reply.null() } else { executor.reply.bulk(session.name) }
+  }
+
+  func clientInfo(_ executor: Executor, _ session: Session) {
+    report(worker(of: executor))
+    let line = service.clients[session.id]?.line(now: Clocks.monotonic) ?? ""
+    executor.reply.verbatim(line + "\n")
+  }
+
+  func clientUnpause(_ executor: Executor) {
+    service.endPause(now: executor.tick)
+    for worker in workers { worker.stateChanged() }
+    executor.reply.ok()
+  }
+
+  func clientRedirection(_ executor: Executor) { executor.reply.integer(-1) }
+
+  func clientCaching(_ executor: Executor) throws(CommandFailure) {
+    throw .text(
+      """
+      ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled
+      """)
   }
 
   // MARK: This connection
+
+  func clientSetName(
+    _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
+  ) throws(CommandFailure) {
+    guard Session.isValidName(arguments[2]) else {
+      throw .text("ERR Client names cannot contain spaces, newlines or special characters.")
+    }
+    session.name = decoded(arguments[2])
+    executor.reply.ok()
+  }
+
+  func clientNoEvict(
+    _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
+  ) throws(CommandFailure) {
+    session.noEvict = try onOff(arguments[2], executor)
+  }
+
+  func clientNoTouch(
+    _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
+  ) throws(CommandFailure) {
+    session.noTouch = try onOff(arguments[2], executor)
+  }
 
   private func onOff(_ word: UnsafeRawBufferPointer, _ executor: Executor) throws(CommandFailure) -> Bool {
     let isOn = equalsIgnoringCase(word, "on")
@@ -58,7 +70,7 @@ extension ServerCore {
   }
 
   /// CLIENT SETINFO LIB-NAME name | LIB-VER version, as Redis 7.2 has it.
-  private func clientSetInfo(
+  func clientSetInfo(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) {
     let isName = equalsIgnoringCase(arguments[2], "lib-name")
@@ -76,7 +88,7 @@ extension ServerCore {
     executor.reply.ok()
   }
 
-  private func clientReply(
+  func clientReply(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) {
     if equalsIgnoringCase(arguments[2], "on") {
@@ -96,13 +108,13 @@ extension ServerCore {
   }
 
   /// There is no tracking: OFF is so already, ON is refused.
-  private func clientTracking(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
+  func clientTracking(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
     if equalsIgnoringCase(arguments[2], "off"), arguments.count == 3 { return executor.reply.ok() }
     guard equalsIgnoringCase(arguments[2], "on") else { throw .syntax }
     throw .text("ERR client tracking is not supported by this server")
   }
 
-  private func clientTrackingInfo(_ executor: Executor) {
+  func clientTrackingInfo(_ executor: Executor) {
     executor.reply.map(3)
     executor.reply.bulk("flags" as StaticString)
     executor.reply.set(1)
@@ -122,7 +134,7 @@ extension ServerCore {
   }
 
   /// CLIENT LIST [TYPE type] [ID id ...]. Every loop reports its clients first.
-  private func clientList(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
+  func clientList(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     var filter = ClientFilter()
     if arguments.count == 4, equalsIgnoringCase(arguments[2], "type") {
       guard let kind = Self.clientKind(arguments[3]) else {
@@ -162,60 +174,4 @@ extension ServerCore {
     if equalsIgnoringCase(word, "master") { return .master }
     return equalsIgnoringCase(word, "pubsub") ? .pubsub : nil
   }
-
-  private static let clientHelp = """
-    CACHING (YES|NO)
-        Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.
-    GETREDIR
-        Return the client ID we are redirecting to when tracking is enabled.
-    GETNAME
-        Return the name of the current connection.
-    ID
-        Return the ID of the current connection.
-    INFO
-        Return information about the current client connection.
-    KILL <ip:port>
-        Kill connection made from <ip:port>.
-    KILL <option> <value> [<option> <value> [...]]
-        Kill connections. Options are:
-        * ADDR (<ip:port>|<unixsocket>:0)
-          Kill connections made from the specified address
-        * LADDR (<ip:port>|<unixsocket>:0)
-          Kill connections made to specified local address
-        * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
-          Kill connections by type.
-        * USER <username>
-          Kill connections authenticated by <username>.
-        * SKIPME (YES|NO)
-          Skip killing current connection (default: yes).
-        * MAXAGE <seconds>
-          Kill connections at least so old.
-    LIST [options ...]
-        Return information about client connections. Options:
-        * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
-          Return clients of specified type.
-    UNPAUSE
-        Stop the current client pause, resuming traffic.
-    PAUSE <timeout> [WRITE|ALL]
-        Suspend all, or just write, clients for <timeout> milliseconds.
-    REPLY (ON|OFF|SKIP)
-        Control the replies sent to the current connection.
-    SETNAME <name>
-        Assign the name <name> to the current connection.
-    SETINFO <option> <value>
-        Set client meta attr. Options are:
-        * LIB-NAME: the client lib name.
-        * LIB-VER: the client lib version.
-    UNBLOCK <clientid> [TIMEOUT|ERROR]
-        Unblock the specified blocked client.
-    TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]
-             [OPTIN] [OPTOUT] [NOLOOP]
-        Control server assisted client side caching.
-    TRACKINGINFO
-        Report tracking status for the current connection.
-    NO-EVICT (ON|OFF)
-        Protect current client connection from eviction.
-    NO-TOUCH (ON|OFF)
-        Will not touch LRU/LFU stats when this mode is on.
-    """
 }

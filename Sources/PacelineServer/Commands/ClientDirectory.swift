@@ -123,7 +123,7 @@ extension ClientHandler {
     state.isWritable = channel.isWritable
     state.protocolVersion = session.protocolVersion
     if let command = session.lastCommand {
-      let name = CommandTable.info(command).name
+      let name = CommandTable.server.row(command).name
       // Set by containers only, and left behind by the next command.
       state.command = session.lastSubcommand.flatMap { $0.hasPrefix(name + "|") ? $0 : nil } ?? name
     }

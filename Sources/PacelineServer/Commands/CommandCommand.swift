@@ -4,50 +4,45 @@ import RESP
 
 /// COMMAND: what this server's commands are.
 extension ServerCore {
-  func serveCommand(
-    _ subcommand: Subcommand?, _ arguments: borrowing ArgumentList, _ executor: Executor
-  ) throws(CommandFailure) {
-    switch subcommand {
-    case nil:
-      executor.reply.array(CommandTable.all.count)
-      for info in CommandTable.all { executor.reply.commandInfo(info) }
-    case .commandCount: executor.reply.integer(Int64(CommandTable.all.count))
-    case .commandInfo:
-      if arguments.count == 2 {
-        executor.reply.array(CommandTable.all.count)
-        for info in CommandTable.all { executor.reply.commandInfo(info) }
+  /// COMMAND
+  func listCommands(_ executor: Executor) {
+    executor.reply.array(executor.table.rows.count)
+    for row in executor.table.rows { executor.reply.commandInfo(row) }
+  }
+
+  /// COMMAND COUNT
+  func commandCount(_ executor: Executor) { executor.reply.integer(Int64(executor.table.rows.count)) }
+
+  /// COMMAND INFO [name ...]
+  func commandInfo(_ arguments: borrowing ArgumentList, _ executor: Executor) {
+    if arguments.count == 2 { return listCommands(executor) }
+    executor.reply.array(arguments.count - 2)
+    for i in 2..<arguments.count {
+      if let row = executor.table.row(named: arguments[i]) {
+        executor.reply.commandInfo(row)
       } else {
-        executor.reply.array(arguments.count - 2)
-        for i in 2..<arguments.count {
-          if let info = CommandTable.info(named: arguments[i]) {
-            executor.reply.commandInfo(info)
-          } else {
-            executor.reply.null()
-          }
-        }
+        executor.reply.null()
       }
-    case .commandDocs:
-      var found: [CommandInfo] = []
-      if arguments.count == 2 { found = CommandTable.all }
-      for i in 2..<max(2, arguments.count) {
-        if let info = CommandTable.info(named: arguments[i]) { found.append(info) }
-      }
-      executor.reply.map(found.count)
-      for info in found { executor.reply.commandDocs(info) }
-    case .commandList: try commandList(arguments, executor)
-    case .commandGetkeys: try commandKeys(arguments, executor, withFlags: false)
-    case .commandGetkeysandflags: try commandKeys(arguments, executor, withFlags: true)
-    default: executor.reply.help("COMMAND", Self.commandHelp)
     }
   }
 
+  /// COMMAND DOCS [name ...]
+  func commandDocs(_ arguments: borrowing ArgumentList, _ executor: Executor) {
+    var found: [CommandRow] = arguments.count == 2 ? executor.table.rows : []
+    for i in 2..<max(2, arguments.count) {
+      if let row = executor.table.row(named: arguments[i]) { found.append(row) }
+    }
+    executor.reply.map(found.count)
+    for row in found { executor.reply.commandDocs(row) }
+  }
+
   /// COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]
-  private func commandList(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
+  func commandList(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
     var names: [String] = []
-    func addAll(where matches: (CommandInfo) -> Bool) {
-      for info in CommandTable.all {
-        if matches(info) { names.append(info.name) }
-        for subcommand in info.subcommands where matches(subcommand) { names.append(subcommand.name) }
+    func addAll(where matches: (CommandRow) -> Bool) {
+      for row in executor.table.rows {
+        if matches(row) { names.append(row.name) }
+        for subcommand in row.subcommands where matches(subcommand) { names.append(subcommand.name) }
       }
     }
     if arguments.count == 2 {
@@ -58,8 +53,8 @@ extension ServerCore {
       if equalsIgnoringCase(arguments[3], "aclcat") {
         if let category = CommandCategories(named: value) { addAll { $0.categories.isSuperset(of: category) } }
       } else if equalsIgnoringCase(arguments[3], "pattern") {
-        addAll { info in
-          var name = info.name
+        addAll { row in
+          var name = row.name
           return name.withUTF8 { GlobPattern.matches(value, UnsafeRawBufferPointer($0), ignoringCase: true) }
         }
       } else if !equalsIgnoringCase(arguments[3], "module") {
@@ -70,15 +65,25 @@ extension ServerCore {
     for name in names { executor.reply.bulk(name) }
   }
 
+  /// COMMAND GETKEYS command ...
+  func commandKeys(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
+    try commandKeys(arguments, executor, withFlags: false)
+  }
+
+  /// COMMAND GETKEYSANDFLAGS command ...
+  func commandKeysAndFlags(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
+    try commandKeys(arguments, executor, withFlags: true)
+  }
+
   private func commandKeys(
     _ arguments: borrowing ArgumentList, _ executor: Executor, withFlags: Bool
   ) throws(CommandFailure) {
-    guard let info = CommandTable.resolve(arguments, from: 2) else { throw .text("ERR Invalid command specified") }
-    guard !info.keys.isEmpty else { throw .text("ERR The command has no key arguments") }
-    guard info.accepts(argumentCount: arguments.count - 2) else {
+    guard let row = executor.table.resolve(arguments, from: 2) else { throw .text("ERR Invalid command specified") }
+    guard !row.keys.isEmpty else { throw .text("ERR The command has no key arguments") }
+    guard row.accepts(argumentCount: arguments.count - 2) else {
       throw .text("ERR Invalid number of arguments specified for command")
     }
-    let keys = CommandTable.keys(of: info, arguments: arguments, from: 2)
+    let keys = row.keys(in: arguments, from: 2)
     guard !keys.isEmpty else { throw .text("ERR Invalid arguments specified for command") }
     executor.reply.array(keys.count)
     for key in keys {
@@ -87,25 +92,4 @@ extension ServerCore {
       if withFlags { executor.reply.keyFlags(key.flags) }
     }
   }
-
-  private static let commandHelp = """
-    (no subcommand)
-        Return details about all Redis commands.
-    COUNT
-        Return the total number of commands in this Redis server.
-    LIST
-        Return a list of all commands in this Redis server.
-    INFO [<command-name> ...]
-        Return details about multiple Redis commands.
-        If no command names are given, documentation details for all
-        commands are returned.
-    DOCS [<command-name> ...]
-        Return documentation details about multiple Redis commands.
-        If no command names are given, documentation details for all
-        commands are returned.
-    GETKEYS <full-command>
-        Return the keys from a full Redis command.
-    GETKEYSANDFLAGS <full-command>
-        Return the keys and the access flags from a full Redis command.
-    """
 }

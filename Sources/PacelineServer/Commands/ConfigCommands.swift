@@ -8,31 +8,10 @@ import Synchronization
 
 /// CONFIG: what the server was told, and what it may be told while it runs.
 extension ServerCore {
-  func serveConfig(
-    _ subcommand: Subcommand?, _ arguments: borrowing ArgumentList, _ executor: Executor
-  ) throws(CommandFailure) -> Outcome {
-    switch subcommand {
-    case .configGet: configGet(arguments, executor)
-    case .configSet: return try configSet(arguments, executor)
-    case .configResetstat:
-      service.statistics.reset(totals)
-      executor.reply.ok()
-    case .configRewrite: return try configRewrite(executor)
-    default:
-      executor.reply.help(
-        "CONFIG",
-        """
-        GET <pattern>
-            Return parameters matching the glob-like <pattern> and their values.
-        SET <directive> <value>
-            Set the configuration <directive> to <value>.
-        RESETSTAT
-            Reset statistics reported by the INFO command.
-        REWRITE
-            Rewrite the configuration file.
-        """)
-    }
-    return .done
+  /// CONFIG RESETSTAT
+  func resetStatistics(_ executor: Executor) {
+    service.statistics.reset(totals)
+    executor.reply.ok()
   }
 
   /// The configuration with the master that is followed now, and the data set's number of databases.
@@ -48,7 +27,7 @@ extension ServerCore {
   }
 
   /// CONFIG GET pattern [pattern ...]
-  private func configGet(_ arguments: borrowing ArgumentList, _ executor: Executor) {
+  func configGet(_ arguments: borrowing ArgumentList, _ executor: Executor) {
     let settings = presentConfiguration
     var found: [ConfigParameter] = []
     for parameter in ConfigParameter.all {
@@ -70,7 +49,7 @@ extension ServerCore {
   }
 
   /// CONFIG SET name value [name value ...]: all of it or nothing.
-  private func configSet(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
+  func configSet(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) -> Outcome {
     guard arguments.count % 2 == 0 else { throw .syntax }
     var wanted: [(parameter: ConfigParameter, value: String)] = []
     for i in stride(from: 2, to: arguments.count, by: 2) {
@@ -119,7 +98,7 @@ extension ServerCore {
   }
 
   /// CONFIG REWRITE: off the event loop, and so that the file is the old or the new one at every moment.
-  private func configRewrite(_ executor: Executor) throws(CommandFailure) -> Outcome {
+  func configRewrite(_ executor: Executor) throws(CommandFailure) -> Outcome {
     guard !executor.inTransaction else { throw .text("ERR CONFIG REWRITE is not allowed in a transaction") }
     let settings = presentConfiguration
     guard let path = settings.configurationFile else { throw .text("ERR The server is running without a config file") }

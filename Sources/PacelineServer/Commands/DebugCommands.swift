@@ -88,15 +88,16 @@ extension ServerCore {
 
   // MARK: DEBUG
 
-  func serveDebug(
+  /// DEBUG word ...
+  func debug(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) -> Outcome {
     let word = arguments[1]
     let count = arguments.count
     if equalsIgnoringCase(word, "sleep"), count == 3 { return sleep(arguments, executor, session) }
     if equalsIgnoringCase(word, "object"), count == 3 {
-      guard let stored = try executor.readStored(arguments[2], in: session.database),
-        let record = try executor.read(arguments[2], in: session.database)
+      guard let stored = try executor.keys.readStored(arguments[2], in: session.database),
+        let record = try executor.keys.read(arguments[2], in: session.database)
       else { throw .noSuchKey }
       let method =
         switch stored.flags & RecordFlag.compressionMask {
@@ -124,19 +125,13 @@ extension ServerCore {
     } else if equalsIgnoringCase(word, "log"), count == 3 {
       logger.info("DEBUG LOG", metadata: ["debug.text": "\(decoded(arguments[2]).prefix(1024))"])
       executor.reply.ok()
-    } else if equalsIgnoringCase(word, "index-drop") || equalsIgnoringCase(word, "index-point"), count >= 3 {
-      try breakIndex(arguments, executor, session)
     } else if equalsIgnoringCase(word, "help"), count == 2 {
       executor.reply.help(
         "DEBUG",
         """
         ERROR <string>
             Return a Redis protocol error with <string> as message.
-        INDEX-DROP <key> [SILENT]
-            On a slave: take `key` out of the key index, with SILENT without its digest, so that it must be repaired.
-        INDEX-POINT <lsn>
-            On a slave: let the key index point at the record with this LSN, whatever came after it.
-        LOG <message>
+        \(Self.sabotageHelp)LOG <message>
             Write <message> to the server log.
         OBJECT <key>
             Show low level info about `key` and its record in the log.
@@ -147,7 +142,7 @@ extension ServerCore {
         SLEEP <seconds>
             Stop this connection for <seconds>. Decimals allowed.
         """)
-    } else {
+    } else if try !sabotage(arguments, executor, session) {
       executor.reply.subcommandSyntaxError(arguments)
     }
     return .done
@@ -161,7 +156,9 @@ extension ServerCore {
       return .done
     }
     // A slow command for those who look for one.
-    finished(.debug, arguments, session, microseconds: UInt64(seconds * 1_000_000))
+    if let debug = session.lastCommand {
+      finished(executor.table.row(debug), arguments, session, microseconds: UInt64(seconds * 1_000_000))
+    }
     let pending = PendingReply()
     let own = worker(of: executor)
     own.eventLoop.scheduleTask(in: .microseconds(Int64(seconds * 1_000_000))) {

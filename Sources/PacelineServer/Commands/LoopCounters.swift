@@ -17,8 +17,8 @@ final class LoopCounters: Sendable {
   @inline(__always)
   func publish(_ executor: Executor) {
     commands.store(executor.commandsProcessed, ordering: .relaxed)
-    hits.store(executor.hits, ordering: .relaxed)
-    misses.store(executor.misses, ordering: .relaxed)
+    hits.store(executor.keys.hits, ordering: .relaxed)
+    misses.store(executor.keys.misses, ordering: .relaxed)
     batches.store(batches.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
   }
   @inline(__always)

@@ -4,39 +4,17 @@ import RESP
 
 /// MEMORY and LATENCY.
 extension ServerCore {
-  func serveMemory(
-    _ subcommand: Subcommand?, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) {
-    switch subcommand {
-    case .memoryUsage: try memoryUsage(arguments, executor, session)
-    case .memoryDoctor: executor.reply.verbatim(Self.healthyText)
-    case .memoryMallocStats:
-      executor.reply.verbatim("Stats not supported for the current allocator")
-    case .memoryPurge:
-      // Nothing is hoarded: segments are given back as they are dropped.
-      executor.reply.ok()
-    case .memoryStats: memoryStats(executor)
-    default:
-      executor.reply.help(
-        "MEMORY",
-        """
-        DOCTOR
-            Return memory problems reports.
-        MALLOC-STATS
-            Return internal statistics report from the memory allocator.
-        PURGE
-            Attempt to purge dirty pages for reclamation by the allocator.
-        STATS
-            Return information about the memory usage of the server.
-        USAGE <key> [SAMPLES <count>]
-            Return memory in bytes used by <key> and its value. Nested values are
-            sampled up to <count> times (default: 5, 0 means sample all).
-        """)
-    }
+  func memoryDoctor(_ executor: Executor) { executor.reply.verbatim(Self.healthyText) }
+
+  func allocatorStatistics(_ executor: Executor) {
+    executor.reply.verbatim("Stats not supported for the current allocator")
   }
 
+  /// MEMORY PURGE. Nothing is hoarded: segments are given back as they are dropped.
+  func memoryPurge(_ executor: Executor) { executor.reply.ok() }
+
   /// MEMORY USAGE key [SAMPLES count]: the record in the log, as it is stored, and its share of the key index.
-  private func memoryUsage(
+  func memoryUsage(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) {
     var i = 3
@@ -46,13 +24,15 @@ extension ServerCore {
       guard samples >= 0 else { throw .syntax }
       i += 2
     }
-    guard let record = try executor.readStored(arguments[2], in: session.database) else { return executor.reply.null() }
+    guard let record = try executor.keys.readStored(arguments[2], in: session.database) else {
+      return executor.reply.null()
+    }
     executor.reply.integer(Int64(record.recordBytes + Self.indexBytesPerKey))
   }
   /// An entry of 8 bytes in a table two thirds full.
   private static let indexBytesPerKey = 12
 
-  private func memoryStats(_ executor: Executor) {
+  func memoryStatistics(_ executor: Executor) {
     let memory = ProcessFigures.memory
     let (figures, keys) = still(executor) { store in
       (store.figures(), (0..<store.databases).map { store.keyCount($0) })
@@ -110,39 +90,26 @@ extension ServerCore {
   private static let healthyText =
     "Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n"
 
-  func serveLatency(_ subcommand: Subcommand?, _ arguments: borrowing ArgumentList, _ executor: Executor) {
-    switch subcommand {
-    case .latencyLatest, .latencyHistory: executor.reply.array(0)
-    case .latencyReset: executor.reply.integer(0)
-    case .latencyHistogram: executor.reply.map(0)
-    case .latencyGraph: executor.reply.error("ERR No samples available for event '", quoting: arguments[2], "'")
-    case .latencyDoctor:
-      executor.reply.verbatim(
-        """
-        I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You may use "CONFIG \
-        SET latency-monitor-threshold <milliseconds>." in order to enable it. If we weren't in a deep space mission I'd \
-        suggest to take a look at https://redis.io/topics/latency-monitor.
+  // MARK: LATENCY: nothing is recorded
 
-        """)
-    default:
-      executor.reply.help(
-        "LATENCY",
-        """
-        DOCTOR
-            Return a human readable latency analysis report.
-        GRAPH <event>
-            Return an ASCII latency graph for the <event> class.
-        HISTORY <event>
-            Return time-latency samples for the <event> class.
-        LATEST
-            Return the latest latency samples for all events.
-        RESET [<event> ...]
-            Reset latency data of one or more <event> classes.
-            (default: reset all data for all event classes)
-        HISTOGRAM [COMMAND ...]
-            Return a cumulative distribution of latencies in the format of a histogram for the specified command names.
-            If no commands are specified then all histograms are replied.
-        """)
-    }
+  /// LATENCY LATEST, LATENCY HISTORY event
+  func latencyEvents(_ executor: Executor) { executor.reply.array(0) }
+
+  func resetLatency(_ executor: Executor) { executor.reply.integer(0) }
+
+  func latencyHistogram(_ executor: Executor) { executor.reply.map(0) }
+
+  func latencyGraph(_ arguments: borrowing ArgumentList, _ executor: Executor) {
+    executor.reply.error("ERR No samples available for event '", quoting: arguments[2], "'")
+  }
+
+  func latencyDoctor(_ executor: Executor) {
+    executor.reply.verbatim(
+      """
+      I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You may use "CONFIG \
+      SET latency-monitor-threshold <milliseconds>." in order to enable it. If we weren't in a deep space mission I'd \
+      suggest to take a look at https://redis.io/topics/latency-monitor.
+
+      """)
   }
 }

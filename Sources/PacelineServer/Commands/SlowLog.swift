@@ -39,11 +39,11 @@ final class SlowLog: Sendable {
 
   /// Keeps the command if it took long enough.
   func note(
-    _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session, microseconds: UInt64, wall: WallClock
+    _ row: CommandRow, _ arguments: borrowing ArgumentList, _ session: Session, microseconds: UInt64, wall: WallClock
   ) {
     let threshold = threshold.load(ordering: .relaxed)
     guard threshold >= 0, microseconds >= UInt64(threshold) else { return }
-    let kept = Self.kept(command, arguments)
+    let kept = Self.kept(row, arguments)
     state.withLock { state in
       guard state.entriesMax > 0 else { return }
       if state.entries.count >= state.entriesMax {
@@ -58,30 +58,23 @@ final class SlowLog: Sendable {
   }
 
   /// The arguments, cut as Redis cuts them, passwords left out.
-  private static func kept(_ command: Command, _ arguments: borrowing ArgumentList) -> [[UInt8]] {
+  private static func kept(_ row: CommandRow, _ arguments: borrowing ArgumentList) -> [[UInt8]] {
     var kept: [[UInt8]] = []
-    var secretsLeft = 0
+    var secrets = SecretFinder(row)
     for i in 0..<arguments.count {
       if arguments.count > argumentsMax, i == argumentsMax - 1 {
         kept.append(Array("... (\(arguments.count - i) more arguments)".utf8))
         break
       }
       let argument = arguments[i]
-      if secretsLeft > 0 || command == .auth && i > 0 {
+      if secrets.isSecret(argument) {
         kept.append(Array("(redacted)".utf8))
-        secretsLeft -= 1
       } else if argument.count > argumentBytesMax {
         kept.append(
           Array(argument.prefix(argumentBytesMax)) + Array("... (\(argument.count - argumentBytesMax) more bytes)".utf8)
         )
       } else {
         kept.append(Array(argument))
-      }
-      if command == .hello, i > 1, equalsIgnoringCase(argument, "auth") { secretsLeft = 2 }
-      if command == .config, i > 1,
-        equalsIgnoringCase(argument, "requirepass") || equalsIgnoringCase(argument, "masterauth")
-      {
-        secretsLeft = 1
       }
     }
     return kept
@@ -94,49 +87,36 @@ final class SlowLog: Sendable {
 }
 
 extension ServerCore {
-  func serveSlowLog(
-    _ subcommand: Subcommand?, _ arguments: borrowing ArgumentList, _ executor: Executor
-  ) throws(CommandFailure) {
-    switch subcommand {
-    case .slowlogLen: executor.reply.integer(Int64(service.slowLog.count))
-    case .slowlogReset:
-      service.slowLog.reset()
-      executor.reply.ok()
-    case .slowlogGet:
-      guard arguments.count <= 3 else { return executor.reply.subcommandSyntaxError(arguments) }
-      var count = 10
-      if arguments.count == 3 {
-        guard let number = parseInteger(arguments[2]), number >= -1 else {
-          throw .text("ERR count should be greater than or equal to -1")
-        }
-        count = number < 0 ? Int.max : Int(number)
+  /// SLOWLOG LEN
+  func slowLogLength(_ executor: Executor) { executor.reply.integer(Int64(service.slowLog.count)) }
+
+  /// SLOWLOG RESET
+  func resetSlowLog(_ executor: Executor) {
+    service.slowLog.reset()
+    executor.reply.ok()
+  }
+
+  /// SLOWLOG GET [count]
+  func slowLogEntries(_ arguments: borrowing ArgumentList, _ executor: Executor) throws(CommandFailure) {
+    guard arguments.count <= 3 else { return executor.reply.subcommandSyntaxError(arguments) }
+    var count = 10
+    if arguments.count == 3 {
+      guard let number = parseInteger(arguments[2]), number >= -1 else {
+        throw .text("ERR count should be greater than or equal to -1")
       }
-      let entries = service.slowLog.newest(count)
-      executor.reply.array(entries.count)
-      for entry in entries {
-        executor.reply.array(6)
-        executor.reply.integer(entry.id)
-        executor.reply.integer(Int64(clamping: entry.time))
-        executor.reply.integer(Int64(clamping: entry.microseconds))
-        executor.reply.array(entry.arguments.count)
-        for argument in entry.arguments { executor.reply.bulk(argument) }
-        executor.reply.bulk(entry.address)
-        executor.reply.bulk(entry.name)
-      }
-    default:
-      executor.reply.help(
-        "SLOWLOG",
-        """
-        GET [<count>]
-            Return top <count> entries from the slowlog (default: 10, -1 mean all).
-            Entries are made of:
-            id, timestamp, time in microseconds, arguments array, client IP and port,
-            client name
-        LEN
-            Return the length of the slowlog.
-        RESET
-            Reset the slowlog.
-        """)
+      count = number < 0 ? Int.max : Int(number)
+    }
+    let entries = service.slowLog.newest(count)
+    executor.reply.array(entries.count)
+    for entry in entries {
+      executor.reply.array(6)
+      executor.reply.integer(entry.id)
+      executor.reply.integer(Int64(clamping: entry.time))
+      executor.reply.integer(Int64(clamping: entry.microseconds))
+      executor.reply.array(entry.arguments.count)
+      for argument in entry.arguments { executor.reply.bulk(argument) }
+      executor.reply.bulk(entry.address)
+      executor.reply.bulk(entry.name)
     }
   }
 

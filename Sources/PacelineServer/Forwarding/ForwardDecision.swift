@@ -11,32 +11,30 @@ extension Forwarder {
   func decide(
     _ arguments: borrowing ArgumentList, _ bytes: UnsafeRawBufferPointer, _ session: Session, sendsWrites: Bool
   ) -> Screening {
-    guard session.authenticated, !session.isMonitor, let command = CommandLookup.shared.find(arguments[0]),
-      CommandLookup.shared.accepts(command, argumentCount: arguments.count)
+    let table = worker.loop.executor.table
+    guard session.authenticated, !session.isMonitor, let command = table.lookup.find(arguments[0]),
+      table.lookup.accepts(command, argumentCount: arguments.count)
     else { return here }
+    let flags = table.lookup.flags(command)
     if session.transaction != nil {
-      switch command {
-      case .exec: return decideExec(bytes, session, sendsWrites: sendsWrites)
-      case .discard, .reset, .quit: return hereWithoutWatch
-      default: return here
-      }
+      if flags.contains(.runsQueue) { return decideExec(command, bytes, session, sendsWrites: sendsWrites) }
+      return flags.isSuperset(of: [.atOnce, .unwatches]) ? hereWithoutWatch : here
     }
-    if command == .unwatch || command == .reset || command == .quit { return hereWithoutWatch }
+    if flags.contains(.unwatches), !flags.contains(.endsTransaction) { return hereWithoutWatch }
     if isMaster { return here }
-    let flags = CommandLookup.shared.flags(command)
     let kind: ForwardBatch.Kind
     if flags.contains(.write) {
       guard sendsWrites else { return here }
       kind = .write
-    } else if command == .watch {
+    } else if flags.contains(.watches) {
       guard sendsWrites else { return here }
       kind = .watch
-    } else if flags.contains(.readonly) && command != .scan || command == .object {
-      // A cursor of SCAN belongs to the node that gave it.
+    } else {
+      // A container has no flags, its subcommand has.
+      let called = flags.contains(.container) ? table.resolve(arguments)?.flags ?? [] : flags
+      guard called.contains(.readonly), !called.contains(.nodeBound) else { return here }
       guard watching || batch.hasWrites || isBehind(session) else { return here }
       kind = .read
-    } else {
-      return here
     }
     guard batch.hasRoom(for: bytes.count), session.replyMode != .skipping || batch.isEmpty else { return .wait }
     if isHeldBack(writes: kind == .write) { return batch.isEmpty ? .paused : .wait }
@@ -67,17 +65,19 @@ extension Forwarder {
 
   // MARK: EXEC
 
-  private func decideExec(_ bytes: UnsafeRawBufferPointer, _ session: Session, sendsWrites: Bool) -> Screening {
+  private func decideExec(
+    _ command: Command, _ bytes: UnsafeRawBufferPointer, _ session: Session, sendsWrites: Bool
+  ) -> Screening {
     guard let transaction = session.transaction, batch.isEmpty else { return here }
     if transaction.aborted { return hereWithoutWatch }
     // Keys watched where the transaction cannot run: they may have changed.
-    if watchIsLost || isMaster && watching { return touched(session) }
+    if watchIsLost || isMaster && watching { return touched(command, session) }
     if isMaster { return .execute }
     let isWrite = transaction.writes && sendsWrites
     guard isWrite || watching || !transaction.writes && isBehind(session) else { return .execute }
-    if !session.watched.isEmpty, transaction.writes { return touched(session) }
-    guard transaction.queue.allSatisfy({ Self.mayBeForwarded($0.command) }) else {
-      return answer(session) { reply in
+    if !session.watched.isEmpty, transaction.writes { return touched(command, session) }
+    guard transaction.queue.allSatisfy({ Self.mayBeForwarded($0) }) else {
+      return answer(command, session) { reply in
         reply.error(
           "EXECABORT Transaction discarded because of: FORWARD a command in it is about this node and cannot go to the master"
         )
@@ -86,26 +86,23 @@ extension Forwarder {
     if isHeldBack(writes: transaction.writes) { return .paused }
     batch.add(transaction, bytes, session.replyMode)
     session.discardTransaction()
-    return added(.exec, session)
+    return added(command, session)
   }
 
-  private static func mayBeForwarded(_ command: Command) -> Bool {
-    switch command {
-    case .ping, .echo, .time, .object, .unwatch: true
-    default: !CommandLookup.shared.flags(command).isDisjoint(with: [.write, .readonly])
-    }
+  private static func mayBeForwarded(_ queued: QueuedCommand) -> Bool {
+    !queued.flags.isDisjoint(with: [.write, .readonly, .anyNode])
   }
 
-  private func touched(_ session: Session) -> Screening { answer(session) { $0.nullArray() } }
+  private func touched(_ command: Command, _ session: Session) -> Screening { answer(command, session) { $0.nullArray() } }
 
   /// The end of a transaction that is not executed anywhere.
-  private func answer(_ session: Session, _ write: (inout ReplyBuffer) -> Void) -> Screening {
+  private func answer(_ command: Command, _ session: Session, _ write: (inout ReplyBuffer) -> Void) -> Screening {
     session.discardTransaction()
     unwatch()
     let begin = worker.loop.executor.reply.count
     write(&worker.loop.executor.reply)
     if session.replyMode == .off || session.replyMode == .skipping { worker.loop.executor.reply.truncate(to: begin) }
-    _ = added(.exec, session)
+    _ = added(command, session)
     return .answered
   }
 }

@@ -8,6 +8,8 @@ import Replication
 
 /// What the node's commands ask of the server.
 extension ServerCore: CommandHost {
+  package var rowCommands: RowCommands { row }
+
   package func runBlocking(_ work: @escaping @Sendable () -> Void) { adminPool.submit { _ in work() } }
 
   package func loop(of client: LinkID, _ executor: Executor) -> ClientLoop {

@@ -12,7 +12,7 @@ import Synchronization
 
 /// What all event loops share: the node, its commit thread, the list of loops. Commands of the server itself are in
 /// `Commands/`.
-package final class ServerCore: ServerServices, @unchecked Sendable {
+package final class ServerCore: RowHost, @unchecked Sendable {
   // Safe to share: constants, atomics and mutexes; `workers` is set before the first connection.
   let logger: Logger
   let directory: DataDirectory

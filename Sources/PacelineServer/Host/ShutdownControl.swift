@@ -144,7 +144,7 @@ final class ShutdownControl: Sendable {
 /// SHUTDOWN.
 extension ServerCore {
   /// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]: the log is synced in any case; the connection ends without a reply.
-  func serveShutdown(
+  func shutDown(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) -> Outcome {
     let words = try ShutdownWords(arguments)

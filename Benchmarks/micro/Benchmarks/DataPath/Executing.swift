@@ -11,9 +11,6 @@ final class StubServices: ServerServices {
   let roleName = "master"
   func readOnlyError() -> String { "READONLY You can't write against a read only replica." }
   func feedMonitors(_ line: String) {}
-  func serve(
-    _ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
-  ) throws(CommandFailure) -> Outcome { throw .text("ERR no server") }
 }
 
 /// What an event loop does with the bytes of one read, but for the socket.
