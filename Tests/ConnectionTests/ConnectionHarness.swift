@@ -28,6 +28,15 @@ final class ConnectionHarness: ConnectionLoopHost, ConnectionDriver {
   /// What is answered to a command that waits for other things than a `PendingReply`.
   var isOver = false
 
+  /// The data path's commands, and one of the host that waits until the test answers it.
+  private static let table = CommandTable {
+    $0.addDataCommands()
+    $0.group = .server
+    $0.command(
+      "save", arity: 1, [.admin], [], since: "1.0.0", summary: "Waits", complexity: "O(1)",
+      run: HostFunctions<Services> { $0.services as! Services }(Services.wait))
+  }
+
   init() throws {
     var configuration = StoreConfiguration()
     configuration.segmentBytes = 1 << 20
@@ -35,7 +44,7 @@ final class ConnectionHarness: ConnectionLoopHost, ConnectionDriver {
       fileSystem: SimulatedFileSystem(), directory: "store", lineage: NodeID(random: Array(1...20)),
       configuration: configuration)
     loop = ConnectionLoop(
-      host: self, executor: Executor(store: store, services: services), outputBufferBytesMax: 1 << 20)
+      host: self, executor: Executor(store: store, services: services, table: Self.table), outputBufferBytesMax: 1 << 20)
     loop.syncTimeoutMilliseconds = 500
     connection = ClientConnection(
       Session(id: 1, authenticated: true), on: loop, limits: RequestLimits(authenticated: true))
@@ -107,9 +116,7 @@ final class Services: ServerServices, @unchecked Sendable {
   var password: [UInt8]? { nil }
   var redisVersion: String { "7.0.15" }
   var roleName: String { "master" }
-  func serve(_ command: Command, _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session)
-    throws(CommandFailure) -> Outcome
-  {
+  func wait(_ executor: Executor) throws(CommandFailure) -> Outcome {
     let reply = PendingReply()
     pending = reply
     return .suspended(.reply(reply))

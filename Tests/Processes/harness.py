@@ -46,6 +46,26 @@ def wait_until(condition, ceiling=None, what=None):
         pause = min(0.05, pause * 1.5)
 
 
+def lives(server, seconds):
+    """Until the server itself has seen so much time go by: where nothing is to happen, that is what can be observed."""
+
+    def uptime():
+        return int(server.info("server")["uptime_in_seconds"])
+
+    end = uptime() + seconds + 1
+    wait_until(lambda: uptime() >= end, what=f"{seconds} s of the server's own time")
+
+
+def waits(server, clients):
+    """Until so many clients wait: what they sent has come, and is not executed."""
+
+    def waiting():
+        lines = server.call("CLIENT", "LIST").decode().splitlines()
+        return sum("b" in re.search(r"flags=(\S+)", line)[1] for line in lines)
+
+    wait_until(lambda: waiting() >= clients, what=f"{clients} clients wait")
+
+
 class Process:
     """One child process with its log in a file. `start()` returns when it answers PING."""
 

@@ -10,7 +10,7 @@ import time
 import pytest
 import redis
 
-from harness import BINARY, STAND_IN, connected, in_sync, same_state, wait_until
+from harness import BINARY, STAND_IN, connected, in_sync, lives, same_state, wait_until
 from load import Counters
 from wire import encode
 
@@ -221,7 +221,7 @@ def test_a_trickle_of_writes_starts_no_compactions(cluster):
 
     def quiet():
         runs = figure(master, "compaction_runs")
-        time.sleep(1.5)  # for nothing to happen there is no event
+        lives(master, 1)
         return figure(master, "compaction_runs") == runs
 
     wait_until(quiet, 60, what="compaction comes to an end")
@@ -230,7 +230,7 @@ def test_a_trickle_of_writes_starts_no_compactions(cluster):
     for n in range(40):
         master.call("SET", b"key:%d" % (n * 97 % keys), value)
         clients += 370
-        time.sleep(0.1)
+        time.sleep(0.1)  # the pace of the load, not a wait for an event
     assert figure(master, "compaction_runs") <= runs + 1
     assert figure(master, "compaction_bytes_written") <= written + (1 << 20) + 5 * clients
 

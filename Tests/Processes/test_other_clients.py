@@ -1,11 +1,10 @@
 """What one event loop answers about connections of another is so when it is answered: CLIENT KILL, PAUSE, UNBLOCK, LIST."""
 
 import threading
-import time
 
 import pytest
 
-from harness import wait_until
+from harness import wait_until, waits
 from wire import ErrorReply, Wire, encode
 
 
@@ -80,7 +79,8 @@ def test_no_write_runs_after_a_pause_was_answered(cluster):
         for _ in range(100):
             assert wire.ask("CLIENT", "PAUSE", "100000", "WRITE") == b"OK"
             seen = wire.ask("GET", "n")
-            time.sleep(0.002)
+            # The writers are held back by then, however the loops take turns.
+            waits(master, 2)
             assert wire.ask("GET", "n") == seen
             assert wire.ask("CLIENT", "UNPAUSE") == b"OK"
             wait_until(lambda: wire.ask("GET", "n") != seen)

@@ -9,7 +9,7 @@ import time
 import pytest
 import redis
 
-from harness import connected, in_sync, wait_until
+from harness import connected, in_sync, wait_until, waits
 from wire import Closed, Wire
 
 
@@ -143,7 +143,8 @@ def test_abort_lets_the_writes_go_on(cluster, stopped):
         assert master.call("GET", "during") is None
         with Wire(master.port) as other:
             other.send(b"SET during 2\r\n")
-            time.sleep(0.3)
+            # Those that asked for the end, and the two writers.
+            waits(master, 4)
             assert master.call("GET", "during") is None
             assert master.call("SHUTDOWN", "ABORT") == b"OK"
             assert other.reply() == b"+OK\r\n"
@@ -165,7 +166,7 @@ def test_sigterm_can_be_aborted_and_a_pause_of_clients_goes_on(cluster, stopped)
     assert master.call("SHUTDOWN", "ABORT") == b"OK"
     with Wire(master.port) as writer:
         writer.send(b"SET k 1\r\n")
-        time.sleep(0.3)
+        waits(master, 1)
         assert master.call("GET", "k") is None
         assert master.call("CLIENT", "UNPAUSE") == b"OK"
         assert writer.reply() == b"+OK\r\n"

@@ -41,6 +41,7 @@ import Testing
         shared.job = shared.store.nextCompaction(bounds, garbageRatio: 0.1, waitsToSettle: true, forcedBelow: .max)
       }
       let maintainer = TestThread { _ = shared.store.maintain(neededFrom: LSN(.max)) }
+      // Not a wait for something: each round the two meet at another moment.
       usleep(UInt32(round % 5) * 100)
       store.writeLock.unlock()
       compactor.join()
