@@ -189,7 +189,8 @@ extension Simulation {
       if reigns.0 != reigns.1 { return reigns.0 < reigns.1 }
       return (one?.positions.durable ?? .none, b.number) < (other?.positions.durable ?? .none, a.number)
     }
-    if let best { promote(best.number, knowsRowOfOld: true) }
+    // Where all others answer, the operator has seen which one holds most: that one may show nothing yet and have heard of nobody.
+    if let best { promote(best.number, knowsRowOfOld: true, knowsThatItHoldsMost: others.count == nodes.count - 1) }
   }
 
   /// A master that takes no writes because a stranger made up data of its own: the operator knows better.

@@ -44,7 +44,8 @@ final class ConnectionHarness: ConnectionLoopHost, ConnectionDriver {
       fileSystem: SimulatedFileSystem(), directory: "store", lineage: NodeID(random: Array(1...20)),
       configuration: configuration)
     loop = ConnectionLoop(
-      host: self, executor: Executor(store: store, services: services, table: Self.table), outputBufferBytesMax: 1 << 20)
+      host: self, executor: Executor(store: store, services: services, table: Self.table), outputBufferBytesMax: 1 << 20
+    )
     loop.syncTimeoutMilliseconds = 500
     connection = ClientConnection(
       Session(id: 1, authenticated: true), on: loop, limits: RequestLimits(authenticated: true))

@@ -158,6 +158,7 @@ extension Succession {
     state.standsFor = machine.standsFor
     state.hasData = hasData
     state.isJoining = machine.isJoining
+    state.mayReign = votersAsked?.contains(state.id) ?? true
     state.row = knownNodes
     if case .slave(let master) = view.role {
       state.master = master

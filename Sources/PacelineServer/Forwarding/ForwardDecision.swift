@@ -93,7 +93,9 @@ extension Forwarder {
     !queued.flags.isDisjoint(with: [.write, .readonly, .anyNode])
   }
 
-  private func touched(_ command: Command, _ session: Session) -> Screening { answer(command, session) { $0.nullArray() } }
+  private func touched(_ command: Command, _ session: Session) -> Screening {
+    answer(command, session) { $0.nullArray() }
+  }
 
   /// The end of a transaction that is not executed anywhere.
   private func answer(_ command: Command, _ session: Session, _ write: (inout ReplyBuffer) -> Void) -> Screening {

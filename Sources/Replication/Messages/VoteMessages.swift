@@ -11,7 +11,7 @@ import Core
 //   reply: 2 node-id <id> addr <host> port <n> role <master|slave|detached> lineage <id|none> term <n> owner <id|none>
 //          voted-term <n> last <term:LSN@owner> committed <LSN> applied <LSN> voter <yes|no> master-id <id|none> master <host/port|none>
 //          streaming <yes|no> heard-ms <n|none> refetch <term:LSN@owner|none> standing <term; 0 = for none>
-//          row <id@host/port/voter yes|no,...|none>
+//          may-reign <yes|no> row <id@host/port/voter yes|no,...|none>
 //
 // MS_NEW_MASTER 2 term <n> node-id <id> addr <host> port <n> lineage <id> first <LSN of the term's first record>
 //   reply: OK, or an error
@@ -152,6 +152,9 @@ package struct NodeState: Hashable, Sendable {
   package var hasData: Bool
   /// It was started without data and asks its peers whom to follow.
   package var isJoining = false
+  /// No vote is lacking by its own log: it is one of the voters that its log names, or a master needs no votes there. An older
+  /// node does not tell, which counts as yes.
+  package var mayReign = true
   /// The other nodes that it knows: its master's row as it was told last, and its own slaves. Empty from an older node.
   package var row: [KnownNode] = []
   package static let rowMax = 256
@@ -200,6 +203,7 @@ package struct NodeState: Hashable, Sendable {
     if let text = pairs.text("refetch"), text != "none" { refetchTo = try pairs.position("refetch") }
     hasData = pairs.text("has-data") == nil ? last.lsn > .none : try pairs.flag("has-data")
     isJoining = try pairs.flag("joining")
+    mayReign = pairs.text("may-reign") == nil ? true : try pairs.flag("may-reign")
     row = try Self.row(pairs)
   }
 
@@ -245,7 +249,7 @@ package struct NodeState: Hashable, Sendable {
       "master", master.map { "\($0.host)/\($0.port)" } ?? "none", "streaming", KeyValueArguments.text(isStreaming),
       "heard-ms", heardMilliseconds.map(String.init) ?? "none", "refetch",
       refetchTo.map(KeyValueArguments.text) ?? "none", "has-data", KeyValueArguments.text(hasData), "joining",
-      KeyValueArguments.text(isJoining), "row", rowText,
+      KeyValueArguments.text(isJoining), "may-reign", KeyValueArguments.text(mayReign), "row", rowText,
     ] + (standsFor.map { ["standing", $0.description] } ?? [])
   }
 }

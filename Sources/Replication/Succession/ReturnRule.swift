@@ -52,10 +52,16 @@ package struct ReturnRule: Hashable, Sendable {
   }
 
   /// The one that holds the most, and more than this node. Where votes decide, a voter: what is good is on a majority of them.
+  ///
+  /// A log that names no voters yet does not say who they are, the logs of those that hold more may: a voter by its own
+  /// log goes before one that holds more and would get no votes.
   package func longest(_ states: [NodeState]) -> NodeState? {
     states.filter { state in
       state.id != id && state.refetchTo == nil && state.last > last && (voters?.contains(state.id) ?? true)
-    }.max { $0.last != $1.last ? $0.last < $1.last : $1.id < $0.id }
+    }.max { one, other in
+      if one.mayReign != other.mayReign { return other.mayReign }
+      return one.last != other.last ? one.last < other.last : other.id < one.id
+    }
   }
 
   /// The master of the newest reign, if that is not older than what this node knows of.

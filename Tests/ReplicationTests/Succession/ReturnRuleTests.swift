@@ -39,6 +39,15 @@ import Testing
     #expect(rule(position(1, 300), voters: [node(1), node(4)]).decide(states) == .goOn)
   }
 
+  /// Node 1's log names no voters; that of nodes 3 and 4 names node 3.
+  @Test func whoMayReignGoesBeforeWhoHoldsMoreAndGetsNoVotes() {
+    let lacking = state(4, position(1, 805)) { $0.mayReign = false }
+    let voter = state(3, position(1, 803))
+    #expect(rule(position(1, 300)).decide([lacking, voter]) == .yield(to: voter))
+    #expect(rule(position(1, 803)).decide([lacking, voter]) == .yield(to: lacking))
+    #expect(rule(position(1, 300)).decide([lacking]) == .yield(to: lacking))
+  }
+
   /// It voted in term 5, in which nobody reigned. The master of term 4 hears of that term when this node registers there.
   @Test func whereVotesDecideAMasterOfAnOlderReignIsFollowedIfItHoldsMore() {
     var rule = rule(position(1, 300), voters: [node(1), node(2), node(3)])
