@@ -38,6 +38,7 @@
     case believeEverybody = "believe-everybody"
 
     /// Set once, before the first node starts.
+    // Safe to share: only read while nodes run.
     nonisolated(unsafe) public static var planted: PlantedBug?
     @inlinable public var isPlanted: Bool { Self.planted == self }
   }

@@ -162,6 +162,7 @@ package final class SimulatedNetwork: @unchecked Sendable {
 extension SimulatedLoop {
   /// The same as `execute`, for work that never leaves the simulation's thread.
   package func run(_ work: @escaping () -> Void) {
+    // Safe to share: it is run where it was made, on the simulation's thread.
     nonisolated(unsafe) let work = work
     execute { work() }
   }

@@ -17,6 +17,7 @@ struct MayBlockTests {
     var seen: [Bool] = []
     let clients = SimulatedLoop(process: process, seed: 1, mayBlock: false)
     let other = SimulatedLoop(process: process, seed: 2)
+    // Safe to share: a test has one thread.
     nonisolated(unsafe) let record: (Bool) -> Void = { seen.append($0) }
     clients.execute { record(MayBlock.isForbidden) }
     while queue.runNext(until: 1_000_000) {}

@@ -19,6 +19,7 @@ import Testing
 
   /// Starts it and waits until clients may come in.
   private func start(_ node: SingleNode, as role: Role) throws {
+    // Safe to share: a test has one thread.
     nonisolated(unsafe) var failure: (any Error)??
     node.core.start(role) { failure = .some($0) }
     node.pass(milliseconds: 2000)
@@ -28,6 +29,7 @@ import Testing
 
   @Test func whoReadsMasterFindsWritesTakenAndWhoIsRefusedReadsSlave() throws {
     let node = try node()
+    // Safe to share: a test has one thread.
     nonisolated(unsafe) var hints: [Bool] = []
     let core = node.core!
     node.hinted = { yes in
@@ -39,11 +41,13 @@ import Testing
     try start(node, as: .master)
     #expect(core.isMaster && !core.store.isReplica && core.term == Term(1))
 
+    // Safe to share: a test has one thread.
     nonisolated(unsafe) var isOrdered = false
     core.replicaOf(Self.other) { isOrdered = true }
     node.run()
     #expect(isOrdered && core.role == .slave(of: Self.other) && core.store.isReplica)
 
+    // Safe to share: a test has one thread.
     nonisolated(unsafe) var failure: (any Error)??
     core.becomeMaster { failure = .some($0) }
     node.run()

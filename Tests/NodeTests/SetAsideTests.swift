@@ -64,6 +64,7 @@ import Testing
       let files = SimulatedFileSystem(seed: UInt64(call))
       let node = try directory(files)
       let before = node.lineage
+      // Safe to share: a test has one thread.
       nonisolated(unsafe) var isStopped = false
       files.stopProcess(atCall: call) { isStopped = true }
       do { try replace(node, files) } catch {}
@@ -92,6 +93,7 @@ import Testing
       let node = try directory(files)
       try replace(node, files)
       let kept = try #require(node.replacedStores.first)
+      // Safe to share: a test has one thread.
       nonisolated(unsafe) var isStopped = false
       files.stopProcess(atCall: call) { isStopped = true }
       try? node.removeReplaced(kept)

@@ -79,7 +79,8 @@ import Testing
   @Test func timersRepeatUntilCancelledAndABlockedLoopIsLate() {
     let queue = EventQueue()
     let loop = SimulatedLoop(process: SimulatedProcess(queue: queue), seed: 1)
-    nonisolated(unsafe) var ticks = 0  // one thread
+    // Safe to share: a test has one thread.
+    nonisolated(unsafe) var ticks = 0
     let timer = loop.every(milliseconds: 50) { ticks += 1 }
     while queue.runNext(until: 1_000_000) {}
     #expect((15...20).contains(ticks))

@@ -16,6 +16,7 @@ import Testing
     var lives = 0
     for seed in UInt64(1)...12 {
       weak var gone: Simulation?
+      // Safe to share: a test has one thread.
       nonisolated(unsafe) var seen: [Seen] = []
       do {
         let simulation = Simulation(seed: seed)

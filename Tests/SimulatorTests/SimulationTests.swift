@@ -138,6 +138,13 @@ import Testing
     ),
     (20_102_406, "orders that made a ring cost the master's newest records before they were undone"),
     (20_104_774, "the order to cut the log was carried out again at the next start, on records that had come since"),
+    (21_000_030, "a node that was restarted counted the dead master among the slaves that must answer a PROMOTE"),
+    (22_000_040, "digest repair and compaction undid each other for ever"),
+    (22_001_214, "the simulation's operator promoted nobody after its master came back empty"),
+    (23_000_184, "a node whose log names no voters asked one that got no votes to be master, for ever"),
+    (23_001_826, "a handover whose target was killed and came back held expiry up"),
+    (23_004_742, "a slave was killed while it followed itself, and waited for ever"),
+    (23_005_272, "votes were asked for in term 3 and 4 where others knew term 61"),
   ])
   func whatWasFoundStaysMended(seed: UInt64, what: String) {
     let result = Simulation(seed: seed).run()

@@ -40,6 +40,7 @@ public final class KeyIndex: @unchecked Sendable {
   private let epochs: EpochDomain
 
   /// The block of every partition without a key: nothing is ever put into it, and it belongs to nobody.
+  // Safe to share: only read.
   nonisolated(unsafe) private static let emptyBlock = newBlock(capacity: 16)
 
   /// Takes memory for a partition with its first key.

@@ -54,6 +54,7 @@ final class Tables: @unchecked Sendable {
   var count: Int { boundCount.load(ordering: .acquiring) }
 
   /// The table of a database that the data set does not have: empty, and nothing is ever put into it.
+  // Safe to share: only read, as nothing is ever put into it.
   @usableFromInline nonisolated(unsafe) static let nowhere: TableReference = {
     let table = TableReference.allocate(capacity: 1)
     table.initialize(to: TableState(id: 0, boundAt: 0, index: .passRetained(KeyIndex(epochs: EpochDomain()))))
