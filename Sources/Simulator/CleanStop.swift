@@ -4,7 +4,9 @@ import Replication
 
 // SIGTERM: writes wait, slaves that follow get what there is, then the process ends.
 extension Simulation {
-  func stopCleanly(_ number: Int, downFor milliseconds: Int) {
+  func stopCleanly(
+    _ number: Int, downFor milliseconds: Int, whenDown: @escaping (SimulatedNode) -> Void = { _ in }
+  ) {
     let node = nodes[number]
     guard node.isAlive, !node.isPaused, node.isServing, let life = node.life, !life.isStopping else { return }
     node.log("is told to stop")
@@ -15,6 +17,7 @@ extension Simulation {
       }
       node.log("stops")
       node.kill()
+      whenDown(node)
       queue.after(UInt64(milliseconds) * 1000) { node.start() }
     }
   }

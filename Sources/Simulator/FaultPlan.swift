@@ -67,6 +67,8 @@ package struct FaultPlan: Equatable, Sendable {
     /// The process ends and its directory is emptied; it is started again with the same flags. Where the row was without a
     /// master for it, the operator promotes another node.
     case emptyDirectory(node: Int, downFor: Int)
+    /// A file of the node's directory is gone or spoiled when it is started again, after a kill or a clean stop.
+    case loseFile(node: Int, pick: Int, loss: FileLoss, isClean: Bool, downFor: Int)
 
     /// Its name, without what it is about.
     package var kind: String { String("\(self)".prefix { $0 != "(" }) }
@@ -112,6 +114,10 @@ package struct FaultPlan: Equatable, Sendable {
   package var deletesMuch = false
   /// Bits turn over on disk, and nodes look for it: each sealed file once in this time.
   package var flipsBits = false
+  /// Files are lost and spoiled while a node is down.
+  package var losesFiles = false
+  /// What a node holds may be damaged where no crash did it.
+  package var damagesFiles: Bool { flipsBits || losesFiles }
   package var scrubMilliseconds = 0
   /// Clients use two databases.
   package var usesTwoDatabases = false

@@ -26,11 +26,13 @@ extension FaultPlan {
     case voters
     /// A node comes back with an empty directory.
     case emptied
+    /// Files of a node are gone, short or spoiled at its start.
+    case lostFiles
   }
 
   /// Found something before there were workloads of one kind each, and go on without one.
   private static let seedsWithoutExtras: Set<UInt64> = [
-    134, 306, 730, 1086, 1154, 8418, 12_114, 63_854, 114_818, 344_046,
+    127, 134, 306, 511, 730, 1086, 1154, 6815, 8418, 12_114, 63_854, 114_818, 344_046, 20_003_263,
   ]
 
   package static func extras(of seed: UInt64) -> Set<Extra> {
@@ -46,6 +48,7 @@ extension FaultPlan {
     case 22: return [.voters]
     case 26: return [.cleanStops]
     case 30: return [.emptied]
+    case 31: return [.lostFiles]
     default: break
     }
     switch seed % 8 {
@@ -80,6 +83,7 @@ extension FaultPlan {
     if extras.contains(.voters) { planVoters(&random) }
     if extras.contains(.relayouts) { planRelayouts(&random) }
     if extras.contains(.emptied) { planEmptied(&random) }
+    if extras.contains(.lostFiles) { planLostFiles(&random) }
     faults.removeAll { $0.at >= milliseconds }
     faults.sort { $0.at < $1.at }
   }

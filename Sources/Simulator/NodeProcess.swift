@@ -70,8 +70,7 @@ package final class NodeProcess: @unchecked Sendable {
     let (store, report, damage) = try directory.openStoreAtStart(
       configuration: site.configuration.store, workers: 1, run: Self.inTurn)
     for note in report.notes { site.log("note: \(note)") }
-    // No disk of a simulation damages what was synced.
-    if let damage { site.simulation.report(Violation("damage", "node \(site.number): \(damage)")) }
+    if let damage, !site.hasLostFiles { site.simulation.report(Violation("damage", "node \(site.number): \(damage)")) }
     commitStore = store
     commitSchedule = CommitSchedule(
       configuration.durability, intervalMilliseconds: 200, now: Tick(milliseconds: clockBase + queue.now / 1000))

@@ -155,6 +155,14 @@ package final class SimulatedFileSystem: FileSystem {
       state.directories[directory]!.sync()
     }
   }
+  /// Takes a file away, for good.
+  package func remove(_ path: String) {
+    state.withLock { state in
+      let (directory, name) = Self.split(path)
+      state.directories[directory]?.remove(name)
+      state.directories[directory]?.sync()
+    }
+  }
   /// Every file, by path.
   package var paths: [String] {
     state.withLock { state in

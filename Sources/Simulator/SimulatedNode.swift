@@ -28,6 +28,11 @@ package final class SimulatedNode: @unchecked Sendable {
   /// What failed since the start began may end it when the faults are over.
   private var startMayFail = false
   private(set) var starts = 0
+  /// A file of its directory was lost or spoiled, which may be a reason to refuse a start.
+  var hasLostFiles = false
+  /// Since when it refuses to start for that; 0: it does not.
+  private(set) var refusedSince: UInt64 = 0
+  var isRefused: Bool { refusedSince > 0 }
   /// The directory of its last life.
   private(set) var directory: DataDirectory?
   /// Of the catalog records that were the newest here at some time.
@@ -83,8 +88,8 @@ package final class SimulatedNode: @unchecked Sendable {
     configuration.compaction.idleMilliseconds = UInt64(plan.compactionIntervalMilliseconds)
     configuration.digestIntervalMilliseconds = 700
     configuration.scrub.intervalMilliseconds =
-      simulation.isHealing && plan.flipsBits ? 200 : UInt64(plan.scrubMilliseconds)
-    configuration.scrub.idleMilliseconds = plan.flipsBits ? 50 : 500
+      simulation.isHealing && plan.damagesFiles ? 200 : UInt64(plan.scrubMilliseconds)
+    configuration.scrub.idleMilliseconds = plan.damagesFiles ? 50 : 500
     configuration.scrub.retryMilliseconds = 500
     // A master that synced nothing may come back empty.
     configuration.acceptDataLoss = plan.durability != .fsync || acceptsDataLoss
@@ -123,7 +128,7 @@ package final class SimulatedNode: @unchecked Sendable {
     guard !isAlive else { return }
     starts += 1
     isServing = false
-    startMayFail = diskMayFail
+    startMayFail = diskMayFail || hasLostFiles
     let process = SimulatedProcess(queue: queue)
     self.process = process
     simulation.prefixes.restarted(number)
@@ -135,7 +140,7 @@ package final class SimulatedNode: @unchecked Sendable {
       life.takeRole { [self] failure in
         guard self.process === process, process.isAlive else { return }
         if let failure { return startFailed(failure) }
-        isServing = true
+        (isServing, refusedSince) = (true, 0)
         network.listen(at: number, .init(process: process) { [unowned life] in life.place() })
       }
       _ = disk.takeLatency()
@@ -147,6 +152,7 @@ package final class SimulatedNode: @unchecked Sendable {
 
   private func startFailed(_ error: any Error) {
     log("cannot start: \(error)")
+    if hasLostFiles, !isRefused { refusedSince = max(1, queue.now) }
     if !startMayFail { simulation.report(Violation("cannot start", "node \(number): \(error)")) }
     // Not in the middle of what it does.
     let process = process
@@ -203,6 +209,7 @@ package final class SimulatedNode: @unchecked Sendable {
     if let directory { formerIDs.insert(directory.node) }
     disk.wipe()
     (catalogLSNs, spoiled, directory) = ([], [], nil)
+    (hasLostFiles, refusedSince) = (false, 0)
   }
 
   func pause() { process?.pause() }
@@ -238,7 +245,7 @@ struct SimulatedLog: LogHandler {
     let details = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
       .joined(separator: " ")
     node.log("\(event.level) \(event.message) \(details)")
-    if node.simulation.plan.flipsBits { return }
+    if node.simulation.plan.damagesFiles { return }
     if "\(event.message)".hasPrefix("DATA DIFFERS") || "\(event.message)".hasPrefix("A STORED RECORD IS DAMAGED")
       || "\(event.message)".hasPrefix("A FILE OF THE LOG IS DAMAGED")
     {

@@ -96,13 +96,14 @@ package final class Simulation: @unchecked Sendable {
       while result.violations.isEmpty, queue.runNext(until: next) {}
       restartFailed()
       replaceEmptyMaster()
+      replaceRefused()
       if queue.now > begin + Self.patienceMicroseconds {
         attachStragglers()
         acceptEmptyMaster()
         decideDataSets()
-        if plan.flipsBits { compactDamaged() }
+        if plan.damagesFiles { compactDamaged() }
       }
-      if plan.flipsBits, queue.now > begin + 3 * Self.patienceMicroseconds { replaceDamagedMaster() }
+      if plan.damagesFiles, queue.now > begin + 3 * Self.patienceMicroseconds { replaceDamagedMaster() }
       unhealed = whatIsMissing()
       if unhealed == nil, breakIndexOfSlave() { unhealed = "an index lost entries" }
     }
@@ -198,7 +199,7 @@ package final class Simulation: @unchecked Sendable {
         life.store.terms.reign(of: last) == master.store.terms.reign(of: last)
       else { return node.row }
     }
-    if plan.flipsBits {
+    if plan.damagesFiles {
       for node in nodes where !node.isDamagedForGood {
         guard let damage = node.life?.remainingDamage else { continue }
         guard queue.now > healingSince + Self.healingMicroseconds / 2, node.life?.isDamagedForGood == true else {

@@ -74,6 +74,8 @@ extension Simulation {
     case .cleanStop(let node, let milliseconds): stopCleanly(node ?? masterNumber, downFor: milliseconds)
     case .message(let node, let pick): Stranger(simulation: self, pick: pick).call(node)
     case .emptyDirectory(let node, let milliseconds): emptyDirectory(of: node, downFor: milliseconds)
+    case .loseFile(let node, let pick, let loss, let isClean, let milliseconds):
+      loseFile(of: node, pick: pick, loss: loss, isClean: isClean, downFor: milliseconds)
     }
   }
 

@@ -21,6 +21,7 @@ package struct SimulationResult: Sendable {
   package var lostEntries = 0
   /// Nodes with a damaged record in the end that no other node had any more.
   package var unrepairedNodes = 0
+  package var lostFiles = 0
   /// Of everything that happened, in order: the same seed gives the same number.
   package var fingerprint: UInt64 = 0
   /// Overlapping commands that the search for an order gave up on.

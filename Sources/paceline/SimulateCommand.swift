@@ -99,6 +99,7 @@ struct SimulateCommand: ParsableCommand {
       total.repairedFiles += result.repairedFiles
       total.lostEntries += result.lostEntries
       total.unrepairedNodes += result.unrepairedNodes
+      total.lostFiles += result.lostFiles
       total.fullSyncRules.merge(result.fullSyncRules, uniquingKeysWith: +)
       total.faults.merge(result.faults, uniquingKeysWith: +)
       total.fingerprint = total.fingerprint &* 31 &+ result.fingerprint
@@ -121,6 +122,7 @@ struct SimulateCommand: ParsableCommand {
         full syncs       \(list(total.fullSyncRules))
         shared terms     \(total.sharedTerms)
         flipped bits     \(total.flippedBits), \(total.repairedFiles) files repaired, \(total.unrepairedNodes) nodes left with a record that nobody has; \(total.lostEntries) entries of an index lost and found
+        lost files       \(total.lostFiles)
 
         """
     }
