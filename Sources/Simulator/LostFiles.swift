@@ -52,9 +52,11 @@ extension Simulation {
     queue.after(UInt64(milliseconds) * 1000) { [unowned self] in nodes[number].start() }
   }
 
-  /// A node that has refused to start for some seconds gets an empty directory from its operator, and joins its row anew.
+  /// A node that has refused to start for some seconds, or found nobody who holds what it lost, gets an empty directory from
+  /// its operator, and joins its row anew.
   func replaceRefused() {
-    for node in nodes where node.isRefused && queue.now > node.refusedSince + 3_000_000 {
+    for node in nodes where node.isRefused || node.life?.seeksLostRecords == true {
+      guard queue.now > (node.isRefused ? node.refusedSince : node.startedAt) + 3_000_000 else { continue }
       node.emptyDirectory()
       node.start()
     }

@@ -37,6 +37,7 @@ package final class NodeProcess: @unchecked Sendable {
   /// Somebody asked for a commit, and it is on its way.
   private var isCommitAsked = false
   // Background work.
+  private let isDamagedAtStart: Bool
   private(set) var maintenance: SimulatedWork!
   private(set) var compaction: SimulatedWork!
   private(set) var scrub: SimulatedWork!
@@ -70,7 +71,8 @@ package final class NodeProcess: @unchecked Sendable {
     let (store, report, damage) = try directory.openStoreAtStart(
       configuration: site.configuration.store, workers: 1, run: Self.inTurn)
     for note in report.notes { site.log("note: \(note)") }
-    if let damage, !site.hasLostFiles { site.simulation.report(Violation("damage", "node \(site.number): \(damage)")) }
+    if let damage, !site.startMayFail { site.simulation.report(Violation("damage", "node \(site.number): \(damage)")) }
+    isDamagedAtStart = damage != nil
     commitStore = store
     commitSchedule = CommitSchedule(
       configuration.durability, intervalMilliseconds: 200, now: Tick(milliseconds: clockBase + queue.now / 1000))
@@ -89,6 +91,8 @@ package final class NodeProcess: @unchecked Sendable {
   }
 
   var store: LogStore { core.store }
+  /// It looks for a node that holds what a damaged file of its log held, and opens nothing before.
+  var seeksLostRecords: Bool { isDamagedAtStart && store.isClosedForGood }
 
   /// The process ended: what holds each other lets go, so that its memory is given back.
   func dismantle() {

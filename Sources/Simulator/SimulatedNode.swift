@@ -26,8 +26,9 @@ package final class SimulatedNode: @unchecked Sendable {
   /// Why a start may fail, or the log be closed.
   var diskMayFail = false { didSet { startMayFail = startMayFail || diskMayFail } }
   /// What failed since the start began may end it when the faults are over.
-  private var startMayFail = false
+  private(set) var startMayFail = false
   private(set) var starts = 0
+  private(set) var startedAt: UInt64 = 0
   /// A file of its directory was lost or spoiled, which may be a reason to refuse a start.
   var hasLostFiles = false
   /// Since when it refuses to start for that; 0: it does not.
@@ -127,6 +128,7 @@ package final class SimulatedNode: @unchecked Sendable {
   func start() {
     guard !isAlive else { return }
     starts += 1
+    startedAt = queue.now
     isServing = false
     startMayFail = diskMayFail || hasLostFiles
     let process = SimulatedProcess(queue: queue)

@@ -101,6 +101,7 @@ package final class Simulation: @unchecked Sendable {
         attachStragglers()
         acceptEmptyMaster()
         decideDataSets()
+        promoteByForce()
         if plan.damagesFiles { compactDamaged() }
       }
       if plan.damagesFiles, queue.now > begin + 3 * Self.patienceMicroseconds { replaceDamagedMaster() }
@@ -285,7 +286,8 @@ package final class Simulation: @unchecked Sendable {
 
   /// An `async` record that is durable where it was written.
   private func isOnItsMastersDisk(_ position: Position) -> Bool {
-    guard levels[position]?.level == .async,
+    // What no client was told of has the row's level, if there is but one.
+    guard levels[position]?.level ?? (plan.mixesLevels ? nil : plan.level.ofRecords) == .async,
       let writer = nodes.first(where: { $0.directory?.node == position.reign.owner })
     else { return false }
     return onDisk.holders(of: position).contains(writer.number)
@@ -340,7 +342,8 @@ package final class Simulation: @unchecked Sendable {
 
   /// A node begins a reign above all others.
   private func reignBegan(_ reign: TermHistory.Entry, _ branch: TermHistory, _ node: SimulatedNode) {
-    let isSame = node.number == masterNumber
+    // A machine whose directory was emptied is another node.
+    let isSame = node.number == masterNumber && (newestReign.map { $0.owner == reign.owner } ?? true)
     // The master before may have gone another way already where this one's log still follows the one before that.
     let common = newestBranch.lastCommonLSN(endingAt: LSN(.max), with: branch, endingAt: reign.firstLSN.previous)
     if plan.sendsEdges, newestReign != nil {

@@ -185,14 +185,31 @@ extension Simulation {
     else { return }
     emptyMasterAt = queue.now
     let others = nodes.filter { $0.number != masterNumber && $0.isAlive && !$0.isPaused && $0.life != nil }
-    let best = others.max { a, b in
+    // Where all others answer, the operator has seen which one holds most: that one may show nothing yet and have heard of nobody.
+    if let best = holderOfMost(of: others) { promote(best.number, knowsRowOfOld: true, knowsThatItHoldsMost: others.count == nodes.count - 1) }
+  }
+
+  /// A copy is lost for good with a directory, and the rule asks for the node that had it: the operator knows that it will
+  /// not come back, sees all others, and makes the one master that holds most.
+  func promoteByForce() {
+    guard plan.namesPeers, queue.now >= emptyMasterAt + 4_000_000, nodes.allSatisfy(\.isAlive),
+      !nodes.contains(where: { $0.isServing && $0.life?.core.isMaster == true }), let best = holderOfMost(of: nodes)
+    else { return }
+    emptyMasterAt = queue.now
+    best.log("is promoted by force")
+    best.life?.core.succession.promote(force: true) { reason in
+      best.log(reason.map { "was not promoted: \($0)" } ?? "was promoted")
+    }
+  }
+
+  /// The newest reign first, then the longest log.
+  private func holderOfMost(of nodes: [SimulatedNode]) -> SimulatedNode? {
+    nodes.max { a, b in
       let (one, other) = (a.life?.store, b.life?.store)
       let reigns = (one?.newestReign ?? .none, other?.newestReign ?? .none)
       if reigns.0 != reigns.1 { return reigns.0 < reigns.1 }
       return (one?.positions.durable ?? .none, b.number) < (other?.positions.durable ?? .none, a.number)
     }
-    // Where all others answer, the operator has seen which one holds most: that one may show nothing yet and have heard of nobody.
-    if let best { promote(best.number, knowsRowOfOld: true, knowsThatItHoldsMost: others.count == nodes.count - 1) }
   }
 
   /// A master that takes no writes because a stranger made up data of its own: the operator knows better.
@@ -250,7 +267,7 @@ extension SimulatedNode {
   }
   /// A log that a disk error closed takes writes only after a restart.
   var needsRestart: Bool {
-    guard let life else { return false }
+    guard let life, !life.seeksLostRecords else { return false }
     return life.store.isClosedForGood || life.core.replication.upstream.view.hold?.isFinal == true
   }
 }

@@ -29,7 +29,10 @@ package struct AskRound: Hashable, Sendable {
 
   package func isOver(at now: Tick) -> Bool { now >= until || asked.allSatisfy { answers[$0] != nil } }
 
-  package var haveAllAnswered: Bool { answering.count == asked.count }
+  package func haveAnswered(_ addresses: [NodeAddress]) -> Bool {
+    let there = answering.map(\.address)
+    return addresses.allSatisfy { there.contains($0) }
+  }
 
   /// The nodes that answered, in the order in which they were asked, and where.
   package var answering: [(address: NodeAddress, state: NodeState)] {

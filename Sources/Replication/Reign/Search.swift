@@ -56,6 +56,10 @@ package struct Search: Hashable, Sendable {
   private var silentNodes = ""
   /// Nodes that others stream from, and how many steps further up may be asked still.
   private var hops: [NodeAddress: Int] = [:]
+  /// Nodes of the row that this node did not know and others named. The master may be among them: example, a node that was
+  /// detached long ago and is named as master to a slave of today's row.
+  private var found: [NodeAddress] = []
+  private static let foundMax = 256
 
   package init(
     _ cause: Cause, named: NodeAddress, at next: Tick, teller: NodeAddress? = nil, longerSlave: NodeAddress? = nil
@@ -86,7 +90,7 @@ package struct Search: Hashable, Sendable {
   private mutating func begin(_ facts: ReignFacts, _ isStanding: Bool, _ now: Tick, _ lot: UInt64) -> [Step] {
     rounds += 1
     hops = [:]
-    let known = (teller.map { [$0] } ?? []) + facts.addresses
+    let known = (teller.map { [$0] } ?? []) + facts.addresses + found
     switch cause {
     case .successor:
       next = now.advanced(by: Self.roundMilliseconds)
@@ -120,13 +124,14 @@ package struct Search: Hashable, Sendable {
 
   /// Where a master is looked for, the first that answers is followed.
   package mutating func heard(_ state: NodeState, at address: NodeAddress, _ facts: ReignFacts) -> [Step] {
+    guard state.lineage == facts.lineage, state.id != facts.id else { return [] }
+    note(state.row, facts)
     let wanted: Reign
     switch cause {
     case .successor(let reign): wanted = reign
     case .votes(let term): wanted = Reign(term: term, owner: .unknown)
     case .longerLog, .lostRecords: return []
     }
-    guard state.lineage == facts.lineage, state.id != facts.id else { return [] }
     if state.role == .master {
       // Whom somebody streams from is a master, whatever its reign.
       guard hops[address] != nil || state.reign >= wanted else { return [] }
@@ -138,6 +143,16 @@ package struct Search: Hashable, Sendable {
     else { return [] }
     hops[master] = left - 1
     return [.askFurther(master)]
+  }
+
+  /// They are asked from the next round on.
+  private mutating func note(_ row: [KnownNode], _ facts: ReignFacts) {
+    for node in row where found.count < Self.foundMax {
+      let isKnown =
+        node.id == facts.id || node.address == facts.address || facts.addresses.contains(node.address)
+        || found.contains(node.address)
+      if !isKnown { found.append(node.address) }
+    }
   }
 
   private mutating func ended(_ round: AskRound, _ facts: ReignFacts, _ isStanding: Bool) -> [Step] {
@@ -167,7 +182,7 @@ package struct Search: Hashable, Sendable {
         // With votes nothing can go wrong. Without, the one that held more may be silent now: this node waits until all nodes
         // answer, and needs the votes of all.
         guard facts.voters != nil else {
-          return round.haveAllAnswered ? [.stand(nil)] : saySilent(round.summary(facts))
+          return round.haveAnswered(facts.addresses) ? [.stand(nil)] : saySilent(round.summary(facts))
         }
         let highest = states.map { max($0.term, $0.votedTerm) }.max() ?? .none
         return [.stand(max(highest, facts.knownTerm, facts.forgotten).advanced())]

@@ -198,7 +198,8 @@ package struct Promotion: Sendable {
   private func missingAnswers(_ facts: PromotionFacts) -> String? {
     switch facts.level {
     case .async where facts.isReturn, .fullsync where facts.isReturn:
-      return facts.nodes.allSatisfy { isThere($0.id, facts) } ? nil : "no answer of \(missing(facts))"
+      let others = facts.nodes.filter { !replaced.contains($0.id) }
+      return others.allSatisfy { isThere($0.id, facts) } ? nil : "no answer of \(missing(facts))"
     case .async: return nil
     case .fullsync(let slaves): return missingSlaves(slaves, facts)
     case .quorum(let voters):

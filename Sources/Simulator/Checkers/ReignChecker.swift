@@ -19,14 +19,15 @@ package struct ReignChecker: Sendable {
   package mutating func reigns(_ node: Int, _ entry: TermHistory.Entry, byVotes: Bool) -> Violation? {
     var known = beginnings[entry.term] ?? []
     defer { beginnings[entry.term] = known }
-    if let index = known.firstIndex(where: { $0.node == node }) {
+    // A machine whose directory was emptied is another node, with another id.
+    if let index = known.firstIndex(where: { $0.entry.owner == entry.owner }) {
+      guard known[index].node == node else {
+        return Violation("one owner for two", "nodes \(known[index].node) and \(node) reign in \(entry.reign)")
+      }
       known[index].byVotes = known[index].byVotes || byVotes
       guard known[index].entry != entry else { return rivals(known) }
       return Violation(
         "a reign began twice", "\(entry.reign) at LSN \(known[index].entry.firstLSN) and at LSN \(entry.firstLSN)")
-    }
-    if let other = known.first(where: { $0.entry.owner == entry.owner }) {
-      return Violation("one owner for two", "nodes \(other.node) and \(node) reign in \(entry.reign)")
     }
     if known.count == 1 { sharedTerms += 1 }
     known.append(Beginning(node: node, entry: entry, byVotes: byVotes))
