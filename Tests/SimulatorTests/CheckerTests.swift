@@ -171,6 +171,8 @@ func reign(_ term: UInt32, of n: UInt8 = 1) -> Reign {
     #expect(checker.reigns(0, entry(1, of: 1, 1), byVotes: false) == nil)
     #expect(checker.reigns(0, entry(1, of: 1, 2), byVotes: false)?.rule == "a reign began twice")
     #expect(checker.reigns(1, entry(1, of: 1, 1), byVotes: false)?.rule == "one owner for two")
+    // Its directory was emptied: it is another node, and begins anew.
+    #expect(checker.reigns(0, entry(1, of: 2, 1), byVotes: false) == nil)
   }
 
   @Test func twoNodesMayReignInATermOnlyWhereNobodyVotes() {

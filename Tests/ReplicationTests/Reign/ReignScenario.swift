@@ -83,6 +83,7 @@ struct ReignScenario {
       votedTerm: command.term("voted", 2), last: command.position("last", position(2, 100)), isVoter: true)
     state.hasData = !command.has("empty")
     if state.hasData == false { state.lineage = nil }
+    state.row = known(command, "row")
     if let master = command.nodes("master").first {
       (state.masterID, state.master) = (master, place(7400 + Int(master.bytes[0])))
       state.isStreaming = true

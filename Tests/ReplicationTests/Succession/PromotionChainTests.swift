@@ -164,6 +164,9 @@ extension PromotionTests {
     let facts = Self.facts(.async) { $0.isReturn = true }
     let states = Self.all.map { Self.state($0) }
     #expect(Self.refusal(facts, [Self.dead] + states.dropFirst())?.contains("no answer of") == true)
+    // One whose place another node of the row has taken does not come back.
+    guard case .stateAnswered(_, let second) = states[1] else { return }
+    #expect(Self.refusal(facts, [.stateAnswered(from: Self.master.id, second)] + states.dropFirst()) == nil)
     var (promotion, actions) = Self.run(facts, states)
     var request = Self.request
     request.isReturn = true
