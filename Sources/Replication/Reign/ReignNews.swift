@@ -4,10 +4,7 @@ import Core
 extension ReignMachine {
   /// REPLICAOF host port: carried out at once, and undone if there is no master behind it.
   mutating func ordered(_ master: NodeAddress, _ at: ReignMoment) -> [ReignAction] {
-    var former = view.role
-    // If the order before did not stand yet, the role before both is the old one.
-    if case .following(let row) = state, let order = row.order { former = order.former }
-    let order = OrderWatch(target: master, former: former, now: at.now)
+    let order = OrderWatch(target: master, former: formerRole, now: at.now)
     var row = RowWatch(master, order: order, now: at.now)
     let first = row.tick(at.facts, isStanding: candidacy != nil, now: at.now)
     let after = become(.following(row), named: master, at)
@@ -15,6 +12,19 @@ extension ReignMachine {
     return [
       .stepDown, .forgetOrder, .liftHold(why), .attach(master, .ordered), .remember(.slave(of: master)),
     ] + after + carryOut(first, at)
+  }
+
+  /// What an order that leads nowhere is undone to. If the order before did not stand yet, it is the role before both.
+  private var formerRole: OrderWatch.Former {
+    switch state {
+    case .following(let row): row.order?.former ?? .slave(of: row.master)
+    case .seeking(let search): .seeking(search)
+    case .new, .asking, .damaged, .joining, .reigning:
+      switch view.role {
+      case .master: .master
+      case .slave(let master): .slave(of: master)
+      }
+    }
   }
 
   /// This node gave its vote to another one: nothing of an older term is taken or acknowledged any more. Whom to follow, the
@@ -72,6 +82,9 @@ extension ReignMachine {
       case .slave(let master):
         let after = become(.following(RowWatch(master, now: at.now)), named: master, at)
         return note + [.attach(master, .configured), .remember(.slave(of: master))] + after
+      case .seeking(var search):
+        search.round = nil
+        return note + [.detach, .remember(.master)] + seek(search, at)
       }
     case .breakRing(let nodes):
       let note = [ReignAction.note(.ring(nodes.map(\.address)))]

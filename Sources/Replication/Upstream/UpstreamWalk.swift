@@ -81,13 +81,19 @@ package struct OrderWatch: Hashable, Sendable {
   package static let silentMilliseconds: UInt64 = 15_000
   /// Another kind of server may be a node's proxy that is starting.
   package static let otherServerMilliseconds: UInt64 = 2000
+  /// What the node was before the order.
+  package enum Former: Hashable, Sendable {
+    case master, slave(of: NodeAddress)
+    /// It had no master and looked for one, or was about to reign again.
+    case seeking(Search)
+  }
   package let target: NodeAddress
-  package let former: Role
+  package let former: Former
   private let since: Tick
   private var rings = 0
   private var otherSince: Tick?
 
-  package init(target: NodeAddress, former: Role, now: Tick) {
+  package init(target: NodeAddress, former: Former, now: Tick) {
     (self.target, self.former, since) = (target, former, now)
   }
 
