@@ -186,7 +186,9 @@ extension Simulation {
     emptyMasterAt = queue.now
     let others = nodes.filter { $0.number != masterNumber && $0.isAlive && !$0.isPaused && $0.life != nil }
     // Where all others answer, the operator has seen which one holds most: that one may show nothing yet and have heard of nobody.
-    if let best = holderOfMost(of: others) { promote(best.number, knowsRowOfOld: true, knowsThatItHoldsMost: others.count == nodes.count - 1) }
+    if let best = holderOfMost(of: others) {
+      promote(best.number, knowsRowOfOld: true, knowsThatItHoldsMost: others.count == nodes.count - 1)
+    }
   }
 
   /// A copy is lost for good with a directory, and the rule asks for the node that had it: the operator knows that it will
