@@ -187,14 +187,14 @@ extension NodeCore {
         now: host.monotonic)
     else { return }
     say(look.actions)
-    store.writeLock.lock()
-    if !store.isReplica {
-      let reached = store.committable(
-        durable: look.good.durable, fullsync: look.good.fullsync, quorum: look.good.quorum)
-      if reached > store.positions.committed { store.positions.set(committed: reached) }
-      store.reviewGate()
+    store.withWriteLock { access in
+      if !store.isReplica {
+        let reached = store.committable(
+          durable: look.good.durable, fullsync: look.good.fullsync, quorum: look.good.quorum, access)
+        if reached > store.positions.committed { store.positions.set(committed: reached) }
+        store.reviewGate(access)
+      }
     }
-    store.writeLock.unlock()
   }
 
   func say(_ actions: [SyncWatchAction]) { for action in actions { say(action) } }
@@ -322,10 +322,10 @@ extension NodeCore {
     let lags: [UInt64?] = replication.slaves.filter(\.countsForCommit).map { now.since($0.heardAt) }
     if !settings.minSlaves.isMet(lagMilliseconds: lags) { return writeBar.store(1, ordering: .relaxed) }
     guard store.isGated else { return writeBar.store(0, ordering: .relaxed) }
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let bytes = UInt64(store.pendingBytes)
     let records = store.positions.appended.value - min(store.positions.appended.value, store.positions.committed.value)
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     let isFull = records >= settings.sync.pendingRecordsMax || bytes >= settings.sync.pendingBytesMax
     writeBar.store(isFull ? 2 : 0, ordering: .relaxed)
   }

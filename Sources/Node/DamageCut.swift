@@ -91,10 +91,10 @@ extension NodeCore {
   package var refetchTo: Position? {
     guard let wanted = directory.current.refetchTo else { return nil }
     let store = self.store
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    let held = durability == .fsync ? store.positions.durable : store.positions.written
-    return store.terms.position(at: held).reaches(wanted) ? nil : wanted
+    return store.withWriteLock { _ in
+      let held = durability == .fsync ? store.positions.durable : store.positions.written
+      return store.terms.position(at: held).reaches(wanted) ? nil : wanted
+    }
   }
 
   /// Why the node cannot do what only a whole one can.
@@ -124,7 +124,7 @@ extension NodeCore {
       }
     }
     for note in report.notes { logger.warning("\(note)") }
-    store.isReplica = true
+    store.withWriteLock { access in store.setReplica(true, access) }
     replaceStore(with: store, keepingFilesOfOld: true)
     logger.error(
       "THE LOG WAS CUT BEFORE DAMAGE: the records are fetched from another node",

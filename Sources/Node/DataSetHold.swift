@@ -103,9 +103,7 @@ extension NodeCore {
     guard configuration.replacedKeepSeconds > 0 else { return nil }
     commitNow()
     let store = self.store
-    store.writeLock.lock()
-    let last = store.terms.position(at: store.positions.durable)
-    store.writeLock.unlock()
+    let last = store.withWriteLock { _ in store.terms.position(at: store.positions.durable) }
     return try directory.beginSettingAside(last: last, atSeconds: host.wall.milliseconds / 1000)
   }
 

@@ -5,14 +5,14 @@ import Replication
 
 // How many databases there are: `DatabaseCount` decides, the log names it.
 extension NodeCore {
-  /// With the first records of a reign. Under the write lock.
-  func nameDatabases(_ store: LogStore, isFirstOfStart: Bool) {
+  /// With the first records of a reign.
+  func nameDatabases(_ store: LogStore, isFirstOfStart: Bool, _ access: borrowing WriteAccess) {
     let wanted = DatabaseCount.atReign(
       own: configuration.databases, named: store.catalogRecordLSN > .none ? store.databases : nil,
       inForce: store.databases, used: store.databasesUsed,
       isStart: isFirstOfStart)
     // Without memory for the record nothing else is written either, and the next reign tries again.
-    _ = store.nameDatabases(wanted)
+    _ = store.nameDatabases(wanted, access)
   }
 
   /// Says once that the number this node was started with is not the one that counts.
@@ -26,9 +26,9 @@ extension NodeCore {
       return noted.map { $0.number != store.databases || $0.asMaster != isMaster } ?? true
     }
     guard isNew else { return }
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let (inForce, used) = (store.databases, store.databasesUsed)
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     guard let note = DatabaseCount.note(own: own, inForce: inForce, used: used, isMaster: isMaster) else { return }
     logger.warning(
       "--databases does not count: the number belongs to the data set",

@@ -32,9 +32,7 @@ extension NodeCore {
 
   private func cutTerms(above limit: Term) throws {
     let store = self.store
-    store.writeLock.lock()
-    let first = store.terms.entries.first { $0.term > limit }?.firstLSN
-    store.writeLock.unlock()
+    let first = store.withWriteLock { _ in store.terms.entries.first { $0.term > limit }?.firstLSN }
     guard let first else { return }
     guard first > LSN(1) else {
       throw OpenError(
@@ -49,7 +47,7 @@ extension NodeCore {
       }
     }
     if fresh !== store {
-      fresh.isReplica = true
+      fresh.withWriteLock { access in fresh.setReplica(true, access) }
       replaceStore(with: fresh, keepingFilesOfOld: true)
     }
     lostRecords.add(report.lost.records, ordering: .relaxed)

@@ -10,9 +10,9 @@ extension NodeCore {
   package func expire() {
     let store = self.store
     guard isMaster else {
-      store.writeLock.lock()
-      _ = store.reviewExpiries(now: clock.milliseconds, limit: Self.expiredPerRound)
-      store.writeLock.unlock()
+      _ = store.withWriteLock { access in
+        store.reviewExpiries(now: clock.milliseconds, limit: Self.expiredPerRound, access)
+      }
       return
     }
     // Not before its term has begun: what a node appends at its start would carry the term, and perhaps the LSN, of
@@ -29,7 +29,7 @@ extension NodeCore {
     var early: [LogStore.EarlyExpiry] = []
     var examined = Self.expiredPerRound
     while examined == Self.expiredPerRound {
-      store.writeLock.lock()
+      let access = store.writeLock.lock()
       var deleted = 0
       examined = 0
       #if PACELINE_PLANTED_BUGS
@@ -38,27 +38,25 @@ extension NodeCore {
         let isOwn = !store.isReplica
       #endif
       if isOwn, store.isWritable || store.takesWhatFrees(quarters: 1), !isHandingOver {
-        store.setLevel(configuration.commit.level)
+        store.setLevel(configuration.commit.level, access)
         if let waited {
           (deleted, examined) = store.expireAll(
-            upTo: waited.milliseconds, limit: Self.expiredPerRound, early: &early)
+            upTo: waited.milliseconds, limit: Self.expiredPerRound, early: &early, access)
         } else {
-          (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound)
+          (deleted, examined) = store.expireDue(now: clock.milliseconds, limit: Self.expiredPerRound, access)
         }
         if let waited, examined < Self.expiredPerRound, store.isWritable {
           expiryClock.deleted(upTo: waited, by: LSN(store.lastAppended))
         }
       }
-      store.writeLock.unlock()
+      store.writeLock.unlock(access)
       if deleted > 0 {
         expiredKeys.add(UInt64(deleted), ordering: .relaxed)
         host.wakeCommit()
       }
     }
     guard waited != nil else { return }
-    store.writeLock.lock()
-    store.lookAgain(at: early)
-    store.writeLock.unlock()
+    store.withWriteLock { access in store.lookAgain(at: early, access) }
     expiryClock.committed(store.positions.committed)
   }
 

@@ -78,7 +78,7 @@ package final class NodeCore: @unchecked Sendable {
     rivalBox = Mutex(directory.current.dataSet.rival)
     if directory.current.dataSet.rival != nil { writeBar.store(3, ordering: .relaxed) }
     // Until a reign begins: what this node has on disk alone must not count as good.
-    store.isReplica = true
+    store.withWriteLock { access in store.setReplica(true, access) }
     termValue = Atomic(store.newestReign?.term.value ?? 0)
     startedAt = host.monotonic
     expiryClock = NodeClock(host: host)

@@ -31,12 +31,12 @@ extension DataDirectory {
     precondition(
       store.directory == storePath(current.storeNumber), "\(store.directory) is not the live store of \(path)")
     let durable = store.commit(sync: true).durable
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let last = LSN(store.lastAppended)
-    let point = store.rewindPoint(notAfter: lsn)
+    let point = store.rewindPoint(notAfter: lsn, access)
     let floor = store.rewindFloor
     let lostReign = point.flatMap { store.terms.reign(of: $0.next) }
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     guard store.writeRefusal == nil, durable == last else {
       throw OpenError("the log cannot be cut: \(store.writeRefusal.map { "\($0)" } ?? "it is not on disk")")
     }
@@ -63,7 +63,7 @@ extension DataDirectory {
     }
     let (cut, recovery) = try openStore(configuration: configuration, workers: workers, run: run)
     cut.wallClock = store.wallClock
-    cut.isReplica = store.isReplica
+    cut.withWriteLock { access in cut.setReplica(store.isReplica, access) }
     cut.compression = store.compression
     report.recovery = recovery
     return (cut, report)

@@ -40,9 +40,7 @@ extension NodeCore {
     let term = self.term
     if isMaster { return Reign(term: term, owner: directory.node) }
     let store = self.store
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return Reign(term: term, owner: store.terms.owner(of: term))
+    return store.withWriteLock { _ in Reign(term: term, owner: store.terms.owner(of: term)) }
   }
 
   var ownAddress: NodeAddress { configuration.address }
@@ -105,15 +103,15 @@ extension NodeCore {
       let owner = own
     #endif
     let settings = configuration
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     // What is applied now and is not good yet is not to be shown before it is.
     store.closeGate()
-    let applied = try? store.apply(upTo: store.positions.appended)
+    let applied = try? store.apply(upTo: store.positions.appended, access)
     // What this node holds of older terms becomes good with the new term's first record: it has all their levels.
     let level = settings.commit.level.joined(store.pendingLevel).joined(store.tableLevels)
-    let began = applied != nil && store.beginTerm(Reign(term: next, owner: owner), level: level)
+    let began = applied != nil && store.beginTerm(Reign(term: next, owner: owner), level: level, access)
     if began {
-      store.isReplica = false
+      store.setReplica(false, access)
       commitment.beginReign(
         own: own, isVoter: settings.isVoter, termStart: LSN(store.lastAppended),
         voters: votersOfReign(of: own, in: store), committed: store.positions.committed,
@@ -121,15 +119,15 @@ extension NodeCore {
       // If only this does not reach the disk, the reign has the old list, and the order is given again.
       let namesOthers = store.votersInLog.contains { $0 != own }
       if beginning.isOnlyVoter, namesOthers || level.asksQuorum && votersOfLog(store).asksOthers(than: own) {
-        _ = appendVoters([own], to: store, isForced: true)
+        _ = appendVoters([own], to: store, isForced: true, access)
       }
-      store.setLevel(settings.commit.level)
-      store.reviewGate()
+      store.setLevel(settings.commit.level, access)
+      store.reviewGate(access)
     }
     let terms = store.terms
     let first = LSN(store.lastAppended)
-    if began { nameDatabases(store, isFirstOfStart: beginning.isFirstOfStart) }
-    store.writeLock.unlock()
+    if began { nameDatabases(store, isFirstOfStart: beginning.isFirstOfStart, access) }
+    store.writeLock.unlock(access)
     guard began else { throw OpenError("no new term can be begun: the log takes no records") }
     // A restart goes on in this role from the moment that the log has the term.
     do throws(FileError) {
@@ -149,9 +147,7 @@ extension NodeCore {
     expiryClock.look()
     let result = commitNow()
     // On a full disk reads need no record; writes are refused until it is there. A quorum of others waits for it.
-    store.writeLock.lock()
-    let asksOthers = level.asksQuorum && votersOfLog(store).asksOthers(than: own)
-    store.writeLock.unlock()
+    let asksOthers = store.withWriteLock { _ in level.asksQuorum && votersOfLog(store).asksOthers(than: own) }
     let waits = if case .noSpace? = store.writeRefusal { !asksOthers } else { false }
     guard durability != .fsync || waits || result.durable >= first else {
       throw OpenError(
@@ -184,19 +180,19 @@ extension NodeCore {
   private func cutUnfinishedUnit() throws {
     let store = self.store
     guard store.isReplica else { return }
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     // What becomes visible here may not be good yet.
     store.closeGate()
-    let applied = Result { try store.apply(upTo: store.positions.appended) }
+    let applied = Result { try store.apply(upTo: store.positions.appended, access) }
     let appended = store.positions.appended
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     guard try applied.get() < appended else { return }
     commitNow()
     try maintaining.withLock { _ in
       let (reopened, report) = try directory.openStore(
         configuration: configuration.store, workers: host.cores, run: host.parallel)
       for note in report.notes { logger.warning("\(note)") }
-      reopened.isReplica = true
+      reopened.withWriteLock { access in reopened.setReplica(true, access) }
       replaceStore(with: reopened, keepingFilesOfOld: true)
     }
   }
@@ -225,11 +221,11 @@ extension NodeCore {
   func fenceLog() {
     let store = self.store
     commitNow()
-    store.writeLock.lock()
-    store.isReplica = true
-    // What is not good at its level yet is shown when the new master says so.
-    store.reviewGate()
-    store.writeLock.unlock()
+    store.withWriteLock { access in
+      store.setReplica(true, access)
+      // What is not good at its level yet is shown when the new master says so.
+      store.reviewGate(access)
+    }
     commitment.endReign()
     commitNow()
   }
@@ -266,9 +262,7 @@ extension NodeCore {
   var asksPeers: Bool {
     guard !configuration.peers.isEmpty else { return false }
     let store = self.store
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return !hasData(store)
+    return store.withWriteLock { _ in !hasData(store) }
   }
 
   func localFacts(resume: ResumeState?) -> LocalFacts {
@@ -288,22 +282,22 @@ extension NodeCore {
     facts.resume = resume
     let level = configuration.commit.level
     var asksQuorum = false
-    store.writeLock.lock()
-    if hasData(store) {
-      facts.history = store.terms
-      facts.durableLSN = store.positions.durable
-      facts.rewindFloor = store.rewindFloor
-      asksQuorum = store.tableLevels.joined(level).asksQuorum
-      if asksQuorum { facts.securedLSN = store.positions.committed }
-      facts.appliedLSN = store.positions.applied
-      facts.committedLSN = store.positions.committed
-      facts.starts = directory.current.startReigns
-    } else if store.positions.appended > .none {
-      // Nothing but beginnings of terms: the log cannot go on in it, and nothing is lost with it. Without a data set of
-      // its own the node takes over the master's, in a new store.
-      facts.lineage = nil
+    store.withWriteLock { _ in
+      if hasData(store) {
+        facts.history = store.terms
+        facts.durableLSN = store.positions.durable
+        facts.rewindFloor = store.rewindFloor
+        asksQuorum = store.tableLevels.joined(level).asksQuorum
+        if asksQuorum { facts.securedLSN = store.positions.committed }
+        facts.appliedLSN = store.positions.applied
+        facts.committedLSN = store.positions.committed
+        facts.starts = directory.current.startReigns
+      } else if store.positions.appended > .none {
+        // Nothing but beginnings of terms: the log cannot go on in it, and nothing is lost with it. Without a data set of
+        // its own the node takes over the master's, in a new store.
+        facts.lineage = nil
+      }
     }
-    store.writeLock.unlock()
     if asksQuorum { facts.voterLists = store.voterLists().map { VoterList($0.nodes, at: $0.lsn) } }
     return facts
   }
@@ -333,7 +327,7 @@ extension NodeCore {
     let fresh = try LogStore.create(
       fileSystem: fileSystem, directory: directory.storePath(number), lineage: lineage,
       configuration: configuration.store)
-    fresh.isReplica = true
+    fresh.withWriteLock { access in fresh.setReplica(true, access) }
     try directory.change {
       $0.lineage = lineage
       // Terms of another data set say nothing about this one.
@@ -373,15 +367,13 @@ extension NodeCore {
   /// The digest of this node at its applied LSN.
   package func digest() -> Digest {
     let store = self.store
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return digestLocked(store)
+    return store.withWriteLock { access in digest(of: store, access) }
   }
 
-  package func digestLocked(_ store: LogStore) -> Digest {
+  package func digest(of store: LogStore, _ access: borrowing WriteAccess) -> Digest {
     Digest(
       lsn: store.positions.applied,
-      ranges: store.digests().filter { $0.keys > 0 }.map {
+      ranges: store.digests(access).filter { $0.keys > 0 }.map {
         Digest.Range(
           id: .init(database: UInt32($0.database), table: $0.table), sum: $0.sum, liveRecords: UInt64($0.keys))
       })

@@ -43,22 +43,19 @@ extension NodeCore {
     _ body: (inout VoterPolicy, VoterRow) throws(Failure) -> Decision
   ) throws(Failure) -> Decision? {
     let store = self.store
-    store.writeLock.lock()
-    let last = LSN(store.lastAppended)
-    store.writeLock.unlock()
+    let last = store.withWriteLock { _ in LSN(store.lastAppended) }
     return try commitment.decide(
       replication.voterFacts, lastLSN: last, votersMax: configuration.votersMax, now: host.monotonic, body)
   }
 
   /// Appends a new list of voters. false if the log takes no records now, or the list before it is not committed.
   private func changeVoters(_ ids: [NodeID], in store: LogStore, isForced: Bool = false, reason: String) -> Bool {
-    store.writeLock.lock()
-    guard isMaster, !store.isReplica, store.isWritable, !isHandingOver, isForced || commitment.mayChangeVoters else {
-      store.writeLock.unlock()
-      return false
+    let isDone = store.withWriteLock { access in
+      guard isMaster, !store.isReplica, store.isWritable, !isHandingOver, isForced || commitment.mayChangeVoters else {
+        return false
+      }
+      return appendVoters(ids, to: store, isForced: isForced, access)
     }
-    let isDone = appendVoters(ids, to: store, isForced: isForced)
-    store.writeLock.unlock()
     guard isDone else { return false }
     logger.notice(
       "the voters changed",
@@ -68,11 +65,13 @@ extension NodeCore {
     return true
   }
 
-  /// Under the write lock, by a node that reigns.
-  func appendVoters(_ ids: [NodeID], to store: LogStore, isForced: Bool) -> Bool {
-    store.setLevel(configuration.commit.level.joined(store.tableLevels))
-    defer { store.setLevel(configuration.commit.level) }
-    guard store.setVoters(ids) else { return false }
+  /// By a node that reigns.
+  func appendVoters(
+    _ ids: [NodeID], to store: LogStore, isForced: Bool, _ access: borrowing WriteAccess
+  ) -> Bool {
+    store.setLevel(configuration.commit.level.joined(store.tableLevels), access)
+    defer { store.setLevel(configuration.commit.level, access) }
+    guard store.setVoters(ids, access) else { return false }
     commitment.votersAppended(VoterList(ids, at: LSN(store.lastAppended)), isForced: isForced)
     return true
   }

@@ -83,9 +83,7 @@ extension RowCommands {
   /// As if the slave asked now, from the position it acknowledged last.
   private func request(for slave: Slave) -> SyncRequest {
     let store = self.store
-    store.writeLock.lock()
-    let terms = store.terms
-    store.writeLock.unlock()
+    let terms = store.withWriteLock { _ in store.terms }
     let lsn = slave.ack.durableLSN
     let position = lsn == .none ? Position.none : terms.position(at: lsn)
     let history = terms.upTo(lsn)

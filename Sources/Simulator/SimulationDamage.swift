@@ -11,14 +11,12 @@ extension Simulation {
     hasBrokenIndex = true
     guard let slave = nodes.first(where: { $0.isAlive && $0.number != masterNumber }), let store = slave.life?.store
     else { return false }
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    var lost = 0
-    for key in written.keys.prefix(3) {
-      let isGone = Array(key.utf8).withUnsafeBytes {
-        store.breakIndex(dropping: $0, database: SimulatedKey.database(key), silently: false)
+    let lost = store.withWriteLock { access in
+      written.keys.prefix(3).count { key in
+        Array(key.utf8).withUnsafeBytes {
+          store.breakIndex(dropping: $0, database: SimulatedKey.database(key), silently: false, access)
+        }
       }
-      if isGone { lost += 1 }
     }
     nodeOfBrokenIndex = slave.number
     slave.log("loses \(lost) entries of its index")

@@ -179,9 +179,9 @@ extension CommandHarness {
     harness.run("MULTI")
     #expect(harness.run("EXEC") == "*-1\r\n")
     harness.run("WATCH a")
-    harness.store.writeLock.lock()
-    let deleted = harness.store.expireDue(now: harness.now + 1000, limit: 10).deleted
-    harness.store.writeLock.unlock()
+    let deleted = harness.store.withWriteLock { access in
+      harness.store.expireDue(now: harness.now + 1000, limit: 10, access).deleted
+    }
     #expect(deleted == 1)
     harness.run("MULTI")
     #expect(harness.run("EXEC") == "*0\r\n", "it had expired before it was watched")

@@ -84,10 +84,10 @@ extension LogStore {
   /// Seals what is there and compacts until nothing is left to do.
   @discardableResult
   func compactAll(_ disk: TestDisk, neededFrom: LSN = LSN(.max)) throws -> CompactionResult {
-    writeLock.lock()
-    closeActiveSegment()
+    let access = writeLock.lock()
+    closeActiveSegment(access)
     let revision = upcomingRevision
-    writeLock.unlock()
+    writeLock.unlock(access)
     try disk.settle(self, neededFrom: neededFrom)
     var sum = CompactionResult()
     while let result = try compactOnce(neededFrom: neededFrom, forcedBelow: revision) {
@@ -111,27 +111,34 @@ enum Found: Equatable {
 /// What an executor does, for one key at a time.
 extension LogStore {
   @discardableResult
-  func put(_ key: [UInt8], _ value: [UInt8], db: Int = 0, expiry: UInt64 = 0, locked: Bool = false) -> Bool {
-    if !locked { writeLock.lock() }
-    defer { if !locked { writeLock.unlock() } }
+  func put(_ key: [UInt8], _ value: [UInt8], db: Int = 0, expiry: UInt64 = 0) -> Bool {
+    withWriteLock { access in put(key, value, db: db, expiry: expiry, access) }
+  }
+  @discardableResult
+  func put(
+    _ key: [UInt8], _ value: [UInt8], db: Int = 0, expiry: UInt64 = 0, _ access: borrowing WriteAccess
+  ) -> Bool {
     let table = table(db)
     return key.withUnsafeBytes { key in
       let target = locate(table, hash(key), key)
-      guard !target.damaged, let place = beginPut(table, key: key, valueBytes: value.count, expiry: expiry) else {
+      guard !target.damaged, let place = beginPut(table, key: key, valueBytes: value.count, expiry: expiry, access)
+      else {
         return false
       }
       value.withUnsafeBytes { if let base = $0.baseAddress { place.copyMemory(from: base, byteCount: $0.count) } }
-      endPut(target)
+      endPut(target, access)
       return true
     }
   }
   @discardableResult
-  func remove(_ key: [UInt8], db: Int = 0, locked: Bool = false) -> Bool {
-    if !locked { writeLock.lock() }
-    defer { if !locked { writeLock.unlock() } }
-    return key.withUnsafeBytes { key in
+  func remove(_ key: [UInt8], db: Int = 0) -> Bool {
+    withWriteLock { access in remove(key, db: db, access) }
+  }
+  @discardableResult
+  func remove(_ key: [UInt8], db: Int = 0, _ access: borrowing WriteAccess) -> Bool {
+    key.withUnsafeBytes { key in
       let target = locate(table(db), hash(key), key)
-      return target.old == nil ? false : delete(target, key: key)
+      return target.old == nil ? false : delete(target, key: key, access)
     }
   }
   func get(_ key: [UInt8], db: Int = 0) -> Found {
@@ -152,9 +159,9 @@ extension LogStore {
 
   /// Deletes everything that is due, some at a time.
   func expireAll(now: UInt64) {
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    for _ in 0...figures().expiring / 7 { _ = expireDue(now: now, limit: 7) }
+    withWriteLock { access in
+      for _ in 0...figures(access).expiring / 7 { _ = expireDue(now: now, limit: 7, access) }
+    }
   }
 
   /// Every key by SCAN.
@@ -289,45 +296,45 @@ struct RandomWorkload {
   /// One command, or a transaction of several. false if the store took no more.
   mutating func step(_ store: LogStore) -> Bool {
     guard store.isWritable else { return false }
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    let kind = random.below(100)
-    switch kind {
-    case 0:
-      let db = random.below(model.databases)
-      guard store.flushDatabase(db) else { return false }
-      model.add(.flush(db: db))
-    case 1:
-      let (a, b) = (random.below(model.databases), random.below(model.databases))
-      guard store.swapDatabases(a, b) else { return false }
-      model.add(.swap(a, b))
-    case 2:
-      guard store.beginTerm(reign((store.terms.last?.term.value ?? 0) + 1)) else { return false }
-      model.add(.noop)
-    case 3 where random.chance(20):
-      guard store.flushAll() else { return false }
-      model.add(.flushAll)
-    case 4..<14:
-      let before = model.history.count
-      store.beginUnit()
-      for _ in 0..<random.below(12) { single(store) }
-      store.endUnit()
-      for i in before..<model.history.count { model.history[i].endsUnit = i == model.history.count - 1 }
-    default:
-      single(store)
+    return store.withWriteLock { access in
+      let kind = random.below(100)
+      switch kind {
+      case 0:
+        let db = random.below(model.databases)
+        guard store.flushDatabase(db, access) else { return false }
+        model.add(.flush(db: db))
+      case 1:
+        let (a, b) = (random.below(model.databases), random.below(model.databases))
+        guard store.swapDatabases(a, b, access) else { return false }
+        model.add(.swap(a, b))
+      case 2:
+        guard store.beginTerm(reign((store.terms.last?.term.value ?? 0) + 1), access) else { return false }
+        model.add(.noop)
+      case 3 where random.chance(20):
+        guard store.flushAll(access) else { return false }
+        model.add(.flushAll)
+      case 4..<14:
+        let before = model.history.count
+        store.beginUnit(access)
+        for _ in 0..<random.below(12) { single(store, access) }
+        store.endUnit(access)
+        for i in before..<model.history.count { model.history[i].endsUnit = i == model.history.count - 1 }
+      default:
+        single(store, access)
+      }
+      return true
     }
-    return true
   }
 
-  private mutating func single(_ store: LogStore) {
+  private mutating func single(_ store: LogStore, _ access: borrowing WriteAccess) {
     let db = random.below(model.databases)
     let key = key()
     if random.chance(25) {
-      if store.remove(key, db: db, locked: true) { model.add(.delete(db: db, key: key)) }
+      if store.remove(key, db: db, access) { model.add(.delete(db: db, key: key)) }
     } else {
       let value = value()
       let expiry: UInt64 = random.chance(15) ? 1_000_000 + UInt64(random.below(1_000_000)) : 0
-      if store.put(key, value, db: db, expiry: expiry, locked: true) {
+      if store.put(key, value, db: db, expiry: expiry, access) {
         model.add(.put(db: db, key: key, value: value, expiry: expiry))
       }
     }

@@ -34,9 +34,8 @@ import Testing
     #expect((opened.damage != nil) == opened.store.isClosedForGood)
     node.store = opened.store
     if opened.damage == nil {
-      node.store.writeLock.lock()
-      defer { node.store.writeLock.unlock() }
-      try node.store.apply(upTo: node.store.positions.appended)
+      try node.store.withWriteLock { access throws in try node.store.apply(upTo: node.store.positions.appended, access)
+      }
     }
     return opened.damage
   }

@@ -308,9 +308,7 @@ import Testing
     var configuration = StoreConfiguration()
     configuration.segmentBytes = 4096
     let (store, _) = try directory.openStore(configuration: configuration, workers: 1, run: Self.inTurn)
-    store.writeLock.lock()
-    #expect(store.beginTerm(reign(1)))
-    store.writeLock.unlock()
+    store.withWriteLock { access in #expect(store.beginTerm(reign(1), access)) }
     #expect(store.commit(sync: true).durable == LSN(1))
     files.crash()
     let again = try Self.open(files).directory

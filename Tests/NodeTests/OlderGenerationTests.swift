@@ -21,18 +21,18 @@ import Testing
   }
 
   private func put(_ store: LogStore, _ key: String, _ value: String) {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    let table = store.table(0)
-    Array(key.utf8).withUnsafeBytes { key in
-      let target = store.locate(table, store.hash(key), key)
-      let bytes = Array(value.utf8)
-      guard let place = store.beginPut(table, key: key, valueBytes: bytes.count, expiry: 0) else {
-        Issue.record("no room")
-        return
+    store.withWriteLock { access in
+      let table = store.table(0)
+      Array(key.utf8).withUnsafeBytes { key in
+        let target = store.locate(table, store.hash(key), key)
+        let bytes = Array(value.utf8)
+        guard let place = store.beginPut(table, key: key, valueBytes: bytes.count, expiry: 0, access) else {
+          Issue.record("no room")
+          return
+        }
+        place.copyMemory(from: bytes, byteCount: bytes.count)
+        store.endPut(target, access)
       }
-      place.copyMemory(from: bytes, byteCount: bytes.count)
-      store.endPut(target)
     }
   }
 

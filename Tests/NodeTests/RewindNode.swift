@@ -53,9 +53,7 @@ final class RewindNode {
   func start() throws {
     directory = try DataDirectoryTests.open(files).directory
     store = try directory.openStore(configuration: configuration, workers: 2, run: DataDirectoryTests.inTurn).store
-    store.writeLock.lock()
-    try store.apply(upTo: store.positions.appended)
-    store.writeLock.unlock()
+    try store.withWriteLock { access throws in try store.apply(upTo: store.positions.appended, access) }
   }
 
   /// A node on a copy of the disk, with everything that was written, opened from it.
@@ -75,46 +73,46 @@ final class RewindNode {
 
   // MARK: Writing
 
-  func step(_ change: Change, endsUnit: Bool = true, locked: Bool = false) {
-    if !locked { store.writeLock.lock() }
-    defer { if !locked { store.writeLock.unlock() } }
+  func step(_ change: Change, endsUnit: Bool = true) {
+    store.withWriteLock { access in step(change, endsUnit: endsUnit, access) }
+  }
+
+  private func step(_ change: Change, endsUnit: Bool, _ access: borrowing WriteAccess) {
     var done = true
     switch change {
     case .put(let db, let key, let value, let expiry):
       Array(key.utf8).withUnsafeBytes { raw in
         let target = store.locate(store.table(db), store.hash(raw), raw)
         let bytes = Array(value.utf8)
-        let place = store.beginPut(store.table(db), key: raw, valueBytes: bytes.count, expiry: expiry)!
+        let place = store.beginPut(store.table(db), key: raw, valueBytes: bytes.count, expiry: expiry, access)!
         if !bytes.isEmpty { place.copyMemory(from: bytes, byteCount: bytes.count) }
-        store.endPut(target)
+        store.endPut(target, access)
       }
     case .delete(let db, let key):
       done = Array(key.utf8).withUnsafeBytes { raw in
         let target = store.locate(store.table(db), store.hash(raw), raw)
-        return target.old == nil ? false : store.delete(target, key: raw)
+        return target.old == nil ? false : store.delete(target, key: raw, access)
       }
-    case .flush(let db): done = store.flushDatabase(db)
-    case .flushAll: done = store.flushAll()
-    case .swap(let a, let b): done = store.swapDatabases(a, b)
-    case .noop: done = store.beginTerm(reign((store.terms.last?.term.value ?? 0) + 1))
+    case .flush(let db): done = store.flushDatabase(db, access)
+    case .flushAll: done = store.flushAll(access)
+    case .swap(let a, let b): done = store.swapDatabases(a, b, access)
+    case .noop: done = store.beginTerm(reign((store.terms.last?.term.value ?? 0) + 1), access)
     }
     if done { history.append((change, endsUnit)) }
   }
 
   func unit(_ changes: [Change]) {
-    store.writeLock.lock()
     let before = history.count
-    store.beginUnit()
-    for change in changes { step(change, endsUnit: false, locked: true) }
-    store.endUnit()
-    store.writeLock.unlock()
+    store.withWriteLock { access in
+      store.beginUnit(access)
+      for change in changes { step(change, endsUnit: false, access) }
+      store.endUnit(access)
+    }
     if history.count > before { history[history.count - 1].endsUnit = true }
   }
 
   func term(_ term: UInt32, of owner: UInt8 = 1) {
-    store.writeLock.lock()
-    #expect(store.beginTerm(reign(term, of: owner)))
-    store.writeLock.unlock()
+    store.withWriteLock { access in #expect(store.beginTerm(reign(term, of: owner), access)) }
     history.append((.noop, true))
   }
 
@@ -154,9 +152,7 @@ final class RewindNode {
 
   /// Compacts all there is; false if there was nothing.
   func compact(neededFrom: LSN) throws -> Bool {
-    store.writeLock.lock()
-    store.closeActiveSegment()
-    store.writeLock.unlock()
+    store.withWriteLock { access in store.closeActiveSegment(access) }
     try settle(sealUpTo: LSN(.max))
     var done = false
     for _ in 0..<30 {
@@ -241,8 +237,10 @@ final class RewindNode {
     let only = RewindNode(seed: 1)
     try only.start()
     only.replay(history)
-    #expect(
-      only.store.digests().map(\.sum) == store.digests().map(\.sum), "\(note): digests", sourceLocation: location)
+    #expect(sums(only.store) == sums(store), "\(note): digests", sourceLocation: location)
+  }
+  private func sums(_ store: LogStore) -> [UInt64] {
+    store.withWriteLock { access in store.digests(access).map(\.sum) }
   }
 
   /// The same history in an empty store.

@@ -229,7 +229,7 @@ import Testing
     let node = RewindNode(seed: 8)
     try node.begin()
     node.step(.put(db: 0, key: "a", value: "1"))
-    node.store.setLevel(.quorum)
+    node.store.withWriteLock { access in node.store.setLevel(.quorum, access) }
     node.step(.put(db: 0, key: "a", value: "2"))
     let report = try node.rewind(to: LSN(2))
     #expect(report.lost.records == 1 && report.lost.commands == 1)
@@ -249,9 +249,7 @@ import Testing
     node.step(.put(db: 2, key: "b\r\n", value: ""))
     node.step(.flush(2))
     node.step(.swap(1, 2))
-    node.store.writeLock.lock()
-    #expect(node.store.setTableLevel(0, .quorum))
-    node.store.writeLock.unlock()
+    node.store.withWriteLock { access in #expect(node.store.setTableLevel(0, .quorum, access)) }
     node.history.append((.noop, true))
     node.step(.flushAll)
     node.step(.put(db: 2, key: "c", value: "3"))

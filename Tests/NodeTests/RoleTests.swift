@@ -83,9 +83,7 @@ import Testing
     let node = try node { $0.commit = CommitSetting(level: .quorum) }
     try start(node, as: .master)
     let store = node.core.store
-    store.writeLock.lock()
-    let done = store.setVoters([node.core.directory.node])
-    store.writeLock.unlock()
+    let done = store.withWriteLock { access in store.setVoters([node.core.directory.node], access) }
     #expect(done && store.positions.appended > store.positions.durable)
     let durable = store.positions.durable
     let succession = node.core.succession!

@@ -20,31 +20,29 @@ final class InspectedDisk {
 
   /// The store's first term.
   func begin() {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    _ = store.beginTerm(Reign(term: Term(1), owner: lineage))
+    store.withWriteLock { access in _ = store.beginTerm(Reign(term: Term(1), owner: lineage), access) }
   }
 
   func put(_ key: String, _ value: String, expiry: UInt64 = 0) {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    let table = store.table(0)
-    Array(key.utf8).withUnsafeBytes { key in
-      let target = store.locate(table, store.hash(key), key)
-      guard let place = store.beginPut(table, key: key, valueBytes: value.utf8.count, expiry: expiry) else {
-        return
+    store.withWriteLock { access in
+      let table = store.table(0)
+      Array(key.utf8).withUnsafeBytes { key in
+        let target = store.locate(table, store.hash(key), key)
+        guard let place = store.beginPut(table, key: key, valueBytes: value.utf8.count, expiry: expiry, access) else {
+          return
+        }
+        place.copyMemory(from: Array(value.utf8), byteCount: value.utf8.count)
+        store.endPut(target, access)
       }
-      place.copyMemory(from: Array(value.utf8), byteCount: value.utf8.count)
-      store.endPut(target)
     }
   }
 
   func remove(_ key: String) {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    Array(key.utf8).withUnsafeBytes { key in
-      let target = store.locate(store.table(0), store.hash(key), key)
-      if target.old != nil { store.delete(target, key: key) }
+    store.withWriteLock { access in
+      Array(key.utf8).withUnsafeBytes { key in
+        let target = store.locate(store.table(0), store.hash(key), key)
+        if target.old != nil { store.delete(target, key: key, access) }
+      }
     }
   }
 

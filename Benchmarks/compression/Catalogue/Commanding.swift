@@ -99,8 +99,7 @@ struct Commanding {
     let compressor = ValueCompressor()
     let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
     defer { room.deallocate() }
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
+    let access = store.writeLock.lock()
     for i in 0..<keys {
       Array(Self.key(i).utf8).withUnsafeBytes { key in
         values[i % values.count].withUnsafeBytes { value in
@@ -108,23 +107,25 @@ struct Commanding {
           if let count = compressor.compress(method, value, dictionary: dictionary, into: room) {
             let stored = UnsafeRawBufferPointer(rebasing: room[..<count])
             precondition(
-              store.putCompressed(target, key: key, method: method, stored: stored, raw: value, expiry: 0))
+              store.putCompressed(target, key: key, method: method, stored: stored, raw: value, expiry: 0, access))
             if let dictionary, case .found(let record) = store.find(store.table(0), store.hash(key), key),
               let slot = store.slot(of: record, store.table(0), store.hash(key)),
               store.dictionary(forSlot: slot, table: record.table) == nil
             {
-              store.setDictionaries([record.table: dictionary], slot: slot)
+              store.setDictionaries([record.table: dictionary], slot: slot, access)
             }
           } else {
-            guard let place = store.beginPut(store.table(0), key: key, valueBytes: value.count, expiry: 0) else {
+            guard let place = store.beginPut(store.table(0), key: key, valueBytes: value.count, expiry: 0, access)
+            else {
               fatalError("no memory")
             }
             place.copyMemory(from: value.baseAddress!, byteCount: value.count)
-            store.endPut(target)
+            store.endPut(target, access)
           }
         }
       }
     }
+    store.writeLock.unlock(access)
   }
 
   private func run(_ executor: Executor, _ bytes: [UInt8]) {

@@ -16,19 +16,19 @@ enum DatabaseCommands {
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) {
     let database = session.database
-    try flush(arguments, executor, session) { store in store.flushDatabase(database) }
+    try flush(arguments, executor, session) { store, access in store.flushDatabase(database, access) }
   }
 
   /// FLUSHALL [ASYNC | SYNC]
   static func flushAll(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) {
-    try flush(arguments, executor, session) { store in store.flushAll() }
+    try flush(arguments, executor, session) { store, access in store.flushAll(access) }
   }
 
   private static func flush(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session,
-    _ erase: (LogStore) -> Bool
+    _ erase: (LogStore, borrowing WriteAccess) -> Bool
   ) throws(CommandFailure) {
     let keys = executor.keys
     keys.freesWith = 0
@@ -40,7 +40,7 @@ enum DatabaseCommands {
     else { throw .syntax }
     try keys.beginWriteAnywhere()
     guard session.database < keys.store.databases else { throw .databaseOutOfRange }
-    guard erase(keys.store) else { throw .outOfMemory }
+    guard erase(keys.store, keys.writeAccess!) else { throw .outOfMemory }
     keys.wrote()
     executor.reply.ok()
   }
@@ -59,7 +59,7 @@ enum DatabaseCommands {
     guard databases.contains(first), databases.contains(second) else { throw .databaseOutOfRange }
     try keys.beginWriteAnywhere()
     if first != second {
-      guard keys.store.swapDatabases(Int(first), Int(second)) else { throw .outOfMemory }
+      guard keys.store.swapDatabases(Int(first), Int(second), keys.writeAccess!) else { throw .outOfMemory }
       keys.wrote()
     }
     executor.reply.ok()

@@ -59,7 +59,7 @@ enum LevelCommands {
     let wanted = equalsIgnoringCase(arguments[4], "default") ? nil : try level(named: arguments[4], executor)
     try keys.beginWriteAnywhere()
     if keys.store.tableLevel(database) != wanted {
-      guard keys.store.setTableLevel(database, wanted) else { throw .outOfMemory }
+      guard keys.store.setTableLevel(database, wanted, keys.writeAccess!) else { throw .outOfMemory }
       keys.wrote()
     }
     executor.reply.ok()

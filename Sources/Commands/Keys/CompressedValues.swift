@@ -141,7 +141,8 @@ extension KeyAccess {
   ) throws(CommandFailure) -> Bool {
     guard value.count <= store.configuration.valueBytesMax else { throw .valueTooLong }
     guard let stored = values.compressed(value) else { return false }
-    guard store.putCompressed(target, key: key, method: .lz4, stored: stored, raw: value, expiry: expiry) else {
+    guard store.putCompressed(target, key: key, method: .lz4, stored: stored, raw: value, expiry: expiry, writeAccess!)
+    else {
       throw .outOfMemory
     }
     wrote()

@@ -7,7 +7,8 @@ import RESP
 ///
 /// One per executor, on its loop. Inside a batch the loop is in its epoch, so records may be read where they lie. The first
 /// write of a batch takes the write lock and the batch keeps it; it is never held across IO.
-/// Invariant: `holdsLock` only inside a batch; `inUnit` only while it is held.
+/// Invariant: `writeAccess` is there only inside a batch; `inUnit` only while it is. What writes unwraps it: `beginWrite` or
+/// `holdStill` comes before.
 package final class KeyAccess {
   /// Unowned and unsafe so that the data path does not count references; `ownedStore` keeps it alive, and both change
   /// together in `use`, between two batches.
@@ -25,7 +26,9 @@ package final class KeyAccess {
   var good = Gate.open
   /// What is good at any level and was visible when the batch began: reading it waits for nothing.
   var settled: UInt64 = 0
-  package private(set) var holdsLock = false
+  /// The write lock, from the batch's first write to its end.
+  private(set) var writeAccess: WriteAccess?
+  package var holdsLock: Bool { writeAccess != nil }
   private var gaveLockBack = false
   /// False on a slave.
   package private(set) var takesWrites = true
@@ -103,10 +106,9 @@ package final class KeyAccess {
   func endBatch() -> Bool {
     let wrote = holdsLock || gaveLockBack
     gaveLockBack = false
-    if holdsLock {
-      holdsLock = false
-      store.noteAppended()
-      store.writeLock.unlock()
+    if let access = writeAccess.take() {
+      store.noteAppended(access)
+      store.writeLock.unlock(access)
     }
     store.epochs.leave(participant)
     return wrote
@@ -118,19 +120,25 @@ package final class KeyAccess {
   @inline(__always)
   func holdStill() {
     if holdsLock { return }
-    store.writeLock.lock()
-    holdsLock = true
+    writeAccess = store.writeLock.lock()
     store.wallClock = now
   }
 
   /// Gives the write lock back in the middle of a batch: commands about the server take it themselves where they need it.
   /// What the batch wrote before is complete. Not inside a transaction.
   func releaseLock() {
-    guard holdsLock, !inTransaction else { return }
-    holdsLock = false
+    guard !inTransaction, let access = writeAccess.take() else { return }
     gaveLockBack = true
-    store.noteAppended()
-    store.writeLock.unlock()
+    store.noteAppended(access)
+    store.writeLock.unlock(access)
+  }
+
+  /// Runs `body` under the write lock: the batch's, if it has it already.
+  package func withWriteLock<Result, Failure: Error>(
+    _ body: (borrowing WriteAccess) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    if holdsLock { return try body(writeAccess!) }
+    return try store.withWriteLock(body)
   }
 
   /// A large record is about to be written: a few bytes from a client may have brought it, and many such commands may

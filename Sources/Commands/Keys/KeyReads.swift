@@ -60,8 +60,7 @@ extension KeyAccess {
       case .damaged: throw .corrupt
       }
       if !waited, seen > store.positions.applied.value {
-        store.writeLock.lock()
-        store.writeLock.unlock()
+        store.withWriteLock { _ in }
         waited = true
         continue
       }

@@ -14,7 +14,7 @@ extension KeyAccess {
     // The data set may have got fewer since the connection chose it, on a slave or with another store.
     guard database < store.databases else { throw .databaseOutOfRange }
     // In a unit the level was chosen with its first record: none of it is good before all of it is.
-    if !inUnit { store.setLevel(level.joined(store.tableLevel(database))) }
+    if !inUnit { store.setLevel(level.joined(store.tableLevel(database)), writeAccess!) }
   }
 
   /// The same for what touches several databases: what all of them ask for.
@@ -25,7 +25,7 @@ extension KeyAccess {
     for database in 0..<store.databases {
       all = all.joined(store.tableLevel(database))
     }
-    store.setLevel(all)
+    store.setLevel(all, writeAccess!)
   }
 
   /// Asked on a full disk only, under the write lock.
@@ -123,7 +123,9 @@ extension KeyAccess {
     if _slowPath(valueBytes > Self.smallBytesMax || valueBytes > store.configuration.valueBytesMax) {
       try noteLarge(valueBytes)
     }
-    guard let place = store.beginPut(store.table(database), key: key, valueBytes: valueBytes, expiry: expiry) else {
+    guard
+      let place = store.beginPut(store.table(database), key: key, valueBytes: valueBytes, expiry: expiry, writeAccess!)
+    else {
       throw .outOfMemory
     }
     return place
@@ -131,14 +133,14 @@ extension KeyAccess {
 
   @inline(__always)
   func endPut(_ target: WriteTarget) {
-    store.endPut(target)
+    store.endPut(target, writeAccess!)
     wrote()
   }
 
   /// Removes the record at a target.
   @inline(__always)
   func remove(_ target: WriteTarget, key: UnsafeRawBufferPointer) throws(CommandFailure) {
-    guard store.delete(target, key: key) else { throw .outOfMemory }
+    guard store.delete(target, key: key, writeAccess!) else { throw .outOfMemory }
     wrote()
   }
 
@@ -152,10 +154,10 @@ extension KeyAccess {
   func unit(in database: Int?, _ body: () throws(CommandFailure) -> Void) throws(CommandFailure) {
     if inTransaction { return try body() }
     if let database { try beginWrite(in: database) } else { try beginWriteAnywhere() }
-    store.beginUnit()
+    store.beginUnit(writeAccess!)
     inUnit = true
     defer {
-      store.endUnit()
+      store.endUnit(writeAccess!)
       inUnit = false
     }
     try body()
@@ -165,13 +167,13 @@ extension KeyAccess {
   /// a slave's log goes its own way.
   func asTransaction<Result>(writes: Bool, _ body: () -> Result) -> Result {
     precondition(holdsLock, "a transaction runs under the write lock")
-    if writes { store.beginUnit() }
+    if writes { store.beginUnit(writeAccess!) }
     inTransaction = true
     inUnit = true
     defer {
       inTransaction = false
       inUnit = false
-      if writes { store.endUnit() }
+      if writes { store.endUnit(writeAccess!) }
     }
     return body()
   }

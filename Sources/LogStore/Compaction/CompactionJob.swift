@@ -61,9 +61,9 @@ public final class CompactionJob {
   /// pinned until the job ends.
   init?(store: LogStore, sources: [Segment], olderCleanUpTo: LSN, bounds: CompactionBounds, waitsToSettle: Bool) {
     guard let participant = store.epochs.join() else { return nil }
-    store.writeLock.lock()
-    guard store.isStillThere(sources) else {
-      store.writeLock.unlock()
+    let access = store.writeLock.lock()
+    guard store.isStillThere(sources, access) else {
+      store.writeLock.unlock(access)
       store.epochs.resign(participant)
       return nil
     }
@@ -76,12 +76,12 @@ public final class CompactionJob {
       source.pins += 1
       source.rewriters += 1
     }
-    store.keyspace.beginRewrite()
+    store.keyspace.beginRewrite(access)
     // A slave has records that the index does not know yet: what they replace is not seen as dead.
     let last = min(LSN(store.lastLSN), store.positions.applied)
     name = LogFileName(firstLSN: sources[0].firstLSN, revision: store.nextRevision)
     store.nextRevision += 1
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     self.waitsToSettle = waitsToSettle
     cleanUpTo = waitsToSettle ? last : bounds.settled
     self.olderCleanUpTo = min(olderCleanUpTo, cleanUpTo)
@@ -93,13 +93,13 @@ public final class CompactionJob {
   deinit {
     if !isInstalled { writer?.discard() }
     store.epochs.resign(participant)
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     for source in sources {
       source.pins -= 1
       source.rewriters -= 1
     }
-    store.keyspace.endRewrite()
-    store.writeLock.unlock()
+    store.keyspace.endRewrite(access)
+    store.writeLock.unlock(access)
   }
 
   /// Handles about `bytes` bytes of the sources. true when all are read.
@@ -195,9 +195,7 @@ public final class CompactionJob {
 
   /// Writes the rest of the file. Returns the LSN that must be settled before `install`; `none` for no wait.
   public func close() throws(CompactionFailure) -> LSN {
-    store.writeLock.lock()
-    looked = LSN(store.lastLSN)
-    store.writeLock.unlock()
+    store.withWriteLock { _ in looked = LSN(store.lastLSN) }
     guard let last = sources.prefix(completed).last else { return .none }
     do throws(FileError) {
       checksum = try writer?.finish(lastLSN: last.lastLSN, cleanUpTo: cleanUpTo) ?? 0

@@ -11,17 +11,19 @@ extension LogStore {
   public func compactionBounds(neededFrom: LSN, rawFrom: LSN = LSN(.max)) -> CompactionBounds {
     let held = neededFrom == LSN(.max) ? neededFrom : neededFrom.previous
     let reached = min(min(positions.durable, positions.committed), min(positions.applied, held))
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    return CompactionBounds(settled: wholeUnits(upTo: reached), neededFrom: min(neededFrom, rawFrom))
+    return withWriteLock { access in
+      return CompactionBounds(settled: wholeUnits(upTo: reached, access), neededFrom: min(neededFrom, rawFrom))
+    }
   }
 
   /// Slaves may have acknowledged half of a unit. What it replaces goes with the whole of it: a start shows all or nothing.
-  private func wholeUnits(upTo lsn: LSN) -> LSN {
+  private func wholeUnits(upTo lsn: LSN, _ access: borrowing WriteAccess) -> LSN {
     guard lsn > rewindFloor else { return lsn }
     var cursor = LogCursor(startingAt: lsn)
-    guard let (record, _) = try? nextRecord(&cursor), LSN(record.lsn) == lsn, record.unitContinues else { return lsn }
-    return rewindPoint(notAfter: lsn) ?? rewindFloor
+    guard let (record, _) = try? nextRecord(&cursor, access), LSN(record.lsn) == lsn, record.unitContinues else {
+      return lsn
+    }
+    return rewindPoint(notAfter: lsn, access) ?? rewindFloor
   }
 
   /// The next run worth compacting as a job, nil when there is none.
@@ -35,7 +37,7 @@ extension LogStore {
     // On a full disk it frees space, in that which is kept.
     guard !isClosedForGood else { return nil }
     let forced = forcedBelow != nil
-    writeLock.lock()
+    let access = writeLock.lock()
     let segments = segmentList.withLock { $0 }
     var pieces: [CompactionPlanner.Piece] = []
     var records = 0
@@ -58,7 +60,7 @@ extension LogStore {
           isEligible: isEligible(segment, bounds, forcedBelow: forcedBelow), lastLSN: segment.lastLSN,
           cleanUpTo: segment.cleanUpTo))
     }
-    writeLock.unlock()
+    writeLock.unlock(access)
     let fileBytesMax = min(DataFileFormat.bytesMax, configuration.segmentBytes)
     let policy = CompactionPlanner.Policy(
       garbageRatio: garbageRatio, fileBytesMax: fileBytesMax, indexBytes: indexBytes(pieces, liveRecords: records),
@@ -77,7 +79,7 @@ extension LogStore {
 
   /// Whether a run of neighbours is part of the log and in nobody's hands: what is dead as a whole goes at any time.
   /// Under the write lock.
-  func isStillThere(_ run: [Segment]) -> Bool {
+  func isStillThere(_ run: [Segment], _ access: borrowing WriteAccess) -> Bool {
     let segments = segmentList.withLock { $0 }
     guard let start = segments.firstIndex(where: { $0 === run.first }), segments.count - start >= run.count else {
       return false
@@ -116,7 +118,7 @@ extension LogStore {
   public var upcomingRevision: UInt32 { nextRevision }
 
   /// Closes the active segment, so that everything written so far can be sealed. Under the write lock.
-  public func closeActiveSegment() {
+  public func closeActiveSegment(_ access: borrowing WriteAccess) {
     guard !inUnit, activeSlot != 0, activeUsed > SegmentFormat.headerBytes else { return }
     _ = roll(for: 0)
   }
@@ -139,9 +141,7 @@ extension LogStore {
       guard mapping.count == writer.bytes else {
         throw FileError(operation: "map", path: name.records, errno: 5, reason: "it has \(mapping.count) bytes")
       }
-      writeLock.lock()
-      let slot = slots.take()
-      writeLock.unlock()
+      let slot = withWriteLock { _ in slots.take() }
       guard let slot else {
         throw FileError(operation: "index", path: name.records, errno: 28, reason: "no free segment slot")
       }
@@ -157,9 +157,7 @@ extension LogStore {
       segment.keptRecords = kept.records
       segment.keptBytes = kept.bytes
       if !dictionaries.isEmpty {
-        writeLock.lock()
-        setDictionaries(dictionaries, slot: slot)
-        writeLock.unlock()
+        withWriteLock { access in setDictionaries(dictionaries, slot: slot, access) }
       }
       noteLandmarks(segment, mapping)
       publish(mapping, of: segment)
@@ -171,31 +169,29 @@ extension LogStore {
       move(moves, to: segment)
       replacement = segment
     }
-    writeLock.lock()
-    raiseRewindFloor(to: max(droppedUpTo, last))
-    remove(sources, replacement: replacement)
-    if droppedTombstone > .none { tombstonesFrom = max(tombstonesFrom, droppedTombstone.next) }
-    writeLock.unlock()
+    withWriteLock { access in
+      raiseRewindFloor(to: max(droppedUpTo, last), access)
+      remove(sources, replacement: replacement, access)
+      if droppedTombstone > .none { tombstonesFrom = max(tombstonesFrom, droppedTombstone.next) }
+    }
   }
 
   /// A delta that is being installed has copies of the indexes, which would not see what moves meanwhile.
   private func beginMoves(for name: LogFileName) throws(FileError) {
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    guard indexChange == .none else {
-      throw FileError(operation: "install", path: name.records, errno: 16, reason: "a delta is being installed")
+    try withWriteLock { _ throws(FileError) in
+      guard indexChange == .none else {
+        throw FileError(operation: "install", path: name.records, errno: 16, reason: "a delta is being installed")
+      }
+      guard !keyspace.missedTooMuch else {
+        throw FileError(
+          operation: "install", path: name.records, errno: 5, reason: "too much was found damaged meanwhile")
+      }
+      indexChange = .compaction
     }
-    guard !keyspace.missedTooMuch else {
-      throw FileError(
-        operation: "install", path: name.records, errno: 5, reason: "too much was found damaged meanwhile")
-    }
-    indexChange = .compaction
   }
 
   private func endMoves() {
-    writeLock.lock()
-    indexChange = .none
-    writeLock.unlock()
+    withWriteLock { _ in indexChange = .none }
   }
 
   func noteLandmarks(_ segment: Segment, _ mapping: MappedFile) {
@@ -218,9 +214,7 @@ extension LogStore {
     var at = 0
     while at < moves.count {
       let end = min(moves.count, at + Self.movesAtOnce)
-      writeLock.lock()
-      keyspace.move(moves[at..<end], to: segment.slot)
-      writeLock.unlock()
+      withWriteLock { access in keyspace.move(moves[at..<end], to: segment.slot, access) }
       at = end
     }
   }

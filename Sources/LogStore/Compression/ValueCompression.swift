@@ -96,16 +96,18 @@ extension LogStore {
   ///   - expiry: milliseconds since 1970, 0 for none.
   public func putCompressed(
     _ target: WriteTarget, key: UnsafeRawBufferPointer, method: ValueMethod, stored: UnsafeRawBufferPointer,
-    raw: UnsafeRawBufferPointer, expiry: UInt64
+    raw: UnsafeRawBufferPointer, expiry: UInt64, _ access: borrowing WriteAccess
   ) -> Bool {
-    guard let place = beginPut(target.table, key: key, valueBytes: stored.count, expiry: expiry) else { return false }
+    guard let place = beginPut(target.table, key: key, valueBytes: stored.count, expiry: expiry, access) else {
+      return false
+    }
     if let source = stored.baseAddress { place.copyMemory(from: source, byteCount: stored.count) }
     let record = activeBase + activeUsed
     record.put(RecordView(record).flags | method.flag, at: 11)
     let content = UnsafeRawPointer(record + RecordView.headerBytes)
     let head = CRC32C.checksum(content, count: UnsafeRawPointer(place) - content)
     record.put(CRC32C.checksum(raw, seed: head), at: 28)
-    endPut(target)
+    endPut(target, access)
     return true
   }
 }

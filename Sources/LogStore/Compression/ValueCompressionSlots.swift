@@ -57,17 +57,19 @@ extension LogStore {
   }
 
   /// Sets the dictionaries of the file at a slot: before an index entry points there. Under the write lock.
-  public func setDictionaries(_ byTable: [UInt32: ValueDictionary], slot: Int) {
+  public func setDictionaries(_ byTable: [UInt32: ValueDictionary], slot: Int, _ access: borrowing WriteAccess) {
     dictionaries.replace(slot, with: byTable)
   }
 
   /// Reads those in the head of a data file. Returns what is wrong with them, nil if nothing is.
-  func loadDictionaries(_ mapping: MappedFile, _ header: SegmentFormat.Header, slot: Int) -> String? {
+  func loadDictionaries(
+    _ mapping: MappedFile, _ header: SegmentFormat.Header, slot: Int, _ access: borrowing WriteAccess
+  ) -> String? {
     guard header.recordsAt > SegmentFormat.headerBytes else { return nil }
     let part = UnsafeRawBufferPointer(rebasing: mapping.bytes[SegmentFormat.headerBytes..<header.recordsAt])
     do throws(DictionaryDamage) {
       let (dictionaries, damage) = try ValueDictionary.decodeHead(part)
-      setDictionaries(dictionaries, slot: slot)
+      setDictionaries(dictionaries, slot: slot, access)
       return damage.map { "\($0); the other copy of them is good" }
     } catch {
       return "\(error); values compressed with a dictionary cannot be read"
@@ -75,5 +77,5 @@ extension LogStore {
   }
 
   /// Takes them away when the slot is given up: when no index entry points there any more. Under the write lock.
-  public func clearDictionaries(slot: Int) { dictionaries.replace(slot, with: [:]) }
+  public func clearDictionaries(slot: Int, _ access: borrowing WriteAccess) { dictionaries.replace(slot, with: [:]) }
 }

@@ -40,9 +40,9 @@ public final class DeltaReader {
     self.store = store
     self.after = after
     cursor = LogCursor(startingAt: after.next)
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     heldUpTo = LSN(store.lastLSN)
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
   }
   deinit { store.unpin(Array(held.values)) }
 
@@ -143,27 +143,27 @@ public final class DeltaReader {
 
   /// Finds the record at or behind the cursor; nil if there is none up to `limit`.
   private func place(_ limit: LSN) throws(LogReadError) -> Segment? {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    let wanted = cursor.next
-    let pieces = store.segmentList.withLock { $0 }
-    guard let piece = pieces.first(where: { $0 === store.active || $0.lastLSN >= wanted }), piece.firstLSN <= limit
-    else { return nil }
-    cursor.next = max(wanted, piece.firstLSN)
-    return try store.placeLocked(&cursor, raw: false)
+    return try store.withWriteLock { access throws(LogReadError) in
+      let wanted = cursor.next
+      let pieces = store.segmentList.withLock { $0 }
+      guard let piece = pieces.first(where: { $0 === store.active || $0.lastLSN >= wanted }), piece.firstLSN <= limit
+      else { return nil }
+      cursor.next = max(wanted, piece.firstLSN)
+      return try store.place(&cursor, raw: false, access)
+    }
   }
 
   /// Holds the pieces that have come since the last read. The pin of the slave should have done so: but a pin can be
   /// lost, and then one that came and went meanwhile may have held what is wanted.
   private func hold() throws(LogReadError) {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    guard store.newestRemoved <= heldUpTo else { throw .dropped(wanted: after.next, logStart: store.logStart) }
-    for piece in store.segmentList.withLock({ $0 }) where piece === store.active || piece.lastLSN > after {
-      guard held.updateValue(piece, forKey: ObjectIdentifier(piece)) == nil else { continue }
-      piece.pins += 1
+    try store.withWriteLock { _ throws(LogReadError) in
+      guard store.newestRemoved <= heldUpTo else { throw .dropped(wanted: after.next, logStart: store.logStart) }
+      for piece in store.segmentList.withLock({ $0 }) where piece === store.active || piece.lastLSN > after {
+        guard held.updateValue(piece, forKey: ObjectIdentifier(piece)) == nil else { continue }
+        piece.pins += 1
+      }
+      heldUpTo = LSN(store.lastLSN)
     }
-    heldUpTo = LSN(store.lastLSN)
   }
 }
 
@@ -177,7 +177,7 @@ extension LogStore {
     public var indexBytes = 0
     public var tombstonesFrom: LSN
   }
-  public func deltaFigures(after lsn: LSN) -> DeltaFigures {
+  public func deltaFigures(after lsn: LSN, _ access: borrowing WriteAccess) -> DeltaFigures {
     var figures = DeltaFigures(tombstonesFrom: tombstonesFrom)
     figures.indexBytes = tables.indexBytes
     for segment in segmentList.withLock({ $0 }) {
@@ -186,7 +186,7 @@ extension LogStore {
       var from = segment.recordsAt
       if segment.firstLSN <= lsn {
         var cursor = LogCursor(startingAt: lsn.next)
-        if (try? placeLocked(&cursor, raw: false)) === segment { from = min(end, cursor.offset) }
+        if (try? place(&cursor, raw: false, access)) === segment { from = min(end, cursor.offset) }
       }
       let total = keyspace.live.byteCount(slot: segment.slot)
       let live = from == segment.recordsAt ? total : liveBytes(segment, from: from, end: end)

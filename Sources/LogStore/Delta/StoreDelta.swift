@@ -5,7 +5,7 @@ import Synchronization
 extension LogStore {
   /// Ends the active segment without beginning another: what comes next has another place in the log. Everything
   /// appended must be written. Under the write lock, on a slave.
-  public func closeLog() {
+  public func closeLog(_ access: borrowing WriteAccess) {
     guard activeSlot != 0, !inUnit else { return }
     let last = active
     last.used = activeUsed
@@ -35,13 +35,13 @@ extension LogStore {
   public func prepare(
     _ stage: DeltaStage, barrier: LSN, terms: TermHistory, progress: () -> Void
   ) throws(DeltaFailure) -> DeltaInstallation? {
-    writeLock.lock()
+    let access = writeLock.lock()
     precondition(
       stage.after.value == lastLSN && activeSlot == 0 && barrier >= stage.after,
       "a delta after \(stage.after) up to \(barrier) for a log that ends at \(lastLSN)")
     let isFree = indexChange == .none
     if isFree { indexChange = .delta }
-    writeLock.unlock()
+    writeLock.unlock(access)
     guard isFree else { return nil }
     let installation = DeltaInstallation(store: self, stage: stage, barrier: barrier, terms: terms)
     try installation.prepare(progress)
@@ -71,9 +71,9 @@ public final class DeltaInstallation {
   }
 
   deinit {
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     store.indexChange = .none
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     guard !isDone else { return }
     // No reader has seen an entry that names them.
     for segment in segments { store.recycle(segment) }
@@ -102,10 +102,10 @@ public final class DeltaInstallation {
         staged.catalog, staged.lsn, IndexEntry(tag: 0, segment: segments[staged.file].slot, offset: staged.offset)
       )
     }
-    store.writeLock.lock()
-    if newest == nil, let highest = changing.max() { store.makeRoom(for: highest) }
+    let access = store.writeLock.lock()
+    if newest == nil, let highest = changing.max() { store.makeRoom(for: highest, access) }
     let slots = store.slots.end
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     let index = DeltaIndex(store: store, catalog: newest, changing: changing, slots: slots)
     self.index = index
     progress()
@@ -138,9 +138,7 @@ public final class DeltaInstallation {
     guard mapping.count == file.bytes else {
       throw FileError(operation: "map", path: file.name.records, errno: 5, reason: "it has \(mapping.count) bytes")
     }
-    store.writeLock.lock()
-    let slot = store.slots.take()
-    store.writeLock.unlock()
+    let slot = store.withWriteLock { _ in store.slots.take() }
     guard let slot else {
       throw FileError(operation: "index", path: file.name.records, errno: Self.noSlot, reason: "no free segment slot")
     }
@@ -162,18 +160,18 @@ public final class DeltaInstallation {
   /// delta.
   private func ownRecords() throws(DeltaFailure) -> [(RecordView, IndexEntry)] {
     var own: [(RecordView, IndexEntry)] = []
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    var cursor = LogCursor(startingAt: store.positions.applied.next)
-    do throws(LogReadError) {
-      while cursor.next.value <= store.lastLSN {
-        let (record, entry) = try store.nextRecord(&cursor)
-        own.append((record, entry))
+    return try store.withWriteLock { access throws(DeltaFailure) in
+      var cursor = LogCursor(startingAt: store.positions.applied.next)
+      do throws(LogReadError) {
+        while cursor.next.value <= store.lastLSN {
+          let (record, entry) = try store.nextRecord(&cursor, access)
+          own.append((record, entry))
+        }
+      } catch {
+        throw .log(error)
       }
-    } catch {
-      throw .log(error)
+      return own
     }
-    return own
   }
 
   // MARK: The moment
@@ -207,9 +205,7 @@ public final class DeltaInstallation {
   }
 
   private func mark(_ unsealed: [Segment], _ state: Segment.State) {
-    store.writeLock.lock()
-    for segment in unsealed { segment.state = state }
-    store.writeLock.unlock()
+    store.withWriteLock { _ in for segment in unsealed { segment.state = state } }
   }
 
   private func describe(_ generation: inout DirectoryFile, _ index: DeltaIndex) {
@@ -223,34 +219,34 @@ public final class DeltaInstallation {
 
   /// Under the write lock for well below a millisecond: pointers and counters.
   private func swap(_ index: DeltaIndex) {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    store.segmentList.withLock { $0 += segments }
-    for segment in store.segmentList.withLock({ $0 }) {
-      guard let kept = index.kept[segment.slot] else { continue }
-      segment.keptRecords += kept.records
-      segment.keptBytes += kept.bytes
+    store.withWriteLock { access in
+      store.segmentList.withLock { $0 += segments }
+      for segment in store.segmentList.withLock({ $0 }) {
+        guard let kept = index.kept[segment.slot] else { continue }
+        segment.keptRecords += kept.records
+        segment.keptBytes += kept.bytes
+      }
+      store.lastLSN = barrier.value
+      store.restartLevels(at: barrier, access)
+      store.rewindFloor = barrier
+      store.terms = terms
+      store.currentTerm = terms.last?.term.value ?? store.currentTerm
+      store.replicatedUnitIsOpen = false
+      store.applyCursor = LogCursor(startingAt: barrier.next)
+      store.setLogStart(barrier.next, access)
+      if let record = index.catalogRecord {
+        store.votersInLog = index.catalog.voters
+        store.catalogLSN.store(record.lsn, ordering: .releasing)
+      }
+      index.publish()
+      store.keyspace.take(index.share, access)
+      store.keyspace.adopt(
+        index.catalog, at: index.catalogRecord?.entry, indexes: index.indexes, tables: index.tables, access)
+      store.positions.set(appended: barrier)
+      store.positions.set(written: barrier)
+      store.positions.set(durable: barrier)
+      store.positions.set(applied: barrier)
     }
-    store.lastLSN = barrier.value
-    store.restartLevels(at: barrier)
-    store.rewindFloor = barrier
-    store.terms = terms
-    store.currentTerm = terms.last?.term.value ?? store.currentTerm
-    store.replicatedUnitIsOpen = false
-    store.applyCursor = LogCursor(startingAt: barrier.next)
-    store.setLogStart(barrier.next)
-    if let record = index.catalogRecord {
-      store.votersInLog = index.catalog.voters
-      store.catalogLSN.store(record.lsn, ordering: .releasing)
-    }
-    index.publish()
-    store.keyspace.take(index.share)
-    store.keyspace.adopt(
-      index.catalog, at: index.catalogRecord?.entry, indexes: index.indexes, tables: index.tables)
-    store.positions.set(appended: barrier)
-    store.positions.set(written: barrier)
-    store.positions.set(durable: barrier)
-    store.positions.set(applied: barrier)
   }
 
   /// The index files of what the old log ended with. One that cannot be written is made at the next start.
@@ -278,9 +274,7 @@ public final class DeltaInstallation {
     var at = 0
     while at < expiring.count {
       let end = min(expiring.count, at + Self.hintsAtOnce)
-      store.writeLock.lock()
-      store.keyspace.noteExpiries(expiring[at..<end])
-      store.writeLock.unlock()
+      store.withWriteLock { access in store.keyspace.noteExpiries(expiring[at..<end], access) }
       at = end
     }
   }

@@ -8,7 +8,7 @@ public struct DatabaseDigest: Equatable, Sendable {
 
 extension LogStore {
   /// Of every database. Under the write lock.
-  public func digests() -> [DatabaseDigest] {
+  public func digests(_ access: borrowing WriteAccess) -> [DatabaseDigest] {
     (0..<databases).map { database in
       let (sum, keys) = tables.sums(database)
       return DatabaseDigest(database: database, table: table(database).pointee.id, sum: sum, keys: keys)

@@ -37,21 +37,24 @@ final class Keyspace: @unchecked Sendable {
   /// A key's newest record stands at `entry` from now on.
   /// - Parameter bytes: of the record.
   @inlinable @inline(__always)
-  func point(_ target: WriteTarget, at entry: IndexEntry, _ record: RecordView, bytes: Int) {
+  func point(
+    _ target: WriteTarget, at entry: IndexEntry, _ record: RecordView, bytes: Int, _ access: borrowing WriteAccess
+  ) {
     ledger.point(target, at: entry, digest: record.digest, bytes: bytes)
     if _slowPath(target.damaged) { noteMissed(target, record.lsn) }
     if record.flags & RecordFlag.expiry != 0 { noteExpiry(record, at: entry) }
   }
 
   /// The key is gone by the operation `lsn`, if it was there.
-  func remove(_ target: WriteTarget, by lsn: UInt64) {
+  func remove(_ target: WriteTarget, by lsn: UInt64, _ access: borrowing WriteAccess) {
     if let old = target.old { ledger.remove(target, old, by: lsn) }
     if _slowPath(target.damaged) { noteMissed(target, lsn) }
   }
 
   /// Takes out this very entry: see `KeyLedger.takeOut`.
   func takeOut(
-    _ entry: IndexEntry, of table: TableReference, _ hash: IndexHash, _ weight: RecordWeight, by lsn: UInt64
+    _ entry: IndexEntry, of table: TableReference, _ hash: IndexHash, _ weight: RecordWeight, by lsn: UInt64,
+    _ access: borrowing WriteAccess
   ) {
     ledger.takeOut(entry, of: table, hash, weight, by: lsn)
   }
@@ -69,14 +72,14 @@ final class Keyspace: @unchecked Sendable {
   // MARK: Compaction
 
   /// From here to `endRewrite` operations that meet damage are remembered: see `MissedOperations`.
-  func beginRewrite() { missed.begin() }
-  func endRewrite() { missed.end() }
+  func beginRewrite(_ access: borrowing WriteAccess) { missed.begin() }
+  func endRewrite(_ access: borrowing WriteAccess) { missed.end() }
   /// More than can be remembered: what was copied since cannot be trusted to be the newest.
   var missedTooMuch: Bool { missed.areTooMany }
 
   /// Records stand in a new file; its segment's records can be read at `slot`. A key that was written meanwhile keeps its
   /// newer place.
-  func move(_ moves: ArraySlice<KeyMove>, to slot: Int) {
+  func move(_ moves: ArraySlice<KeyMove>, to slot: Int, _ access: borrowing WriteAccess) {
     for move in moves {
       let place = IndexEntry(tag: move.from.tag, segment: slot, offset: move.offset)
       switch move.owner {
@@ -100,13 +103,13 @@ final class Keyspace: @unchecked Sendable {
   }
 
   /// Nothing points at this slot any more; another segment may get it.
-  func release(slot: Int) { live.clear(slot: slot) }
+  func release(slot: Int, _ access: borrowing WriteAccess) { live.clear(slot: slot) }
 
   // MARK: Tables
 
   /// A catalog record, standing at `entry`, counts from now on. The keys of tables that it does not know are gone.
   /// - Parameter slots: how many slots of segments are in use.
-  func adopt(_ catalog: Catalog, at lsn: UInt64, entry: IndexEntry, slots: Int) {
+  func adopt(_ catalog: Catalog, at lsn: UInt64, entry: IndexEntry, slots: Int, _ access: borrowing WriteAccess) {
     let gone = Set(tables.catalog.tables).subtracting(catalog.tables).compactMap { tables.indexes[$0] }
     let isAnyLeft = tables.indexes.values.contains { index in index.count > 0 && !gone.contains { $0 === index } }
     if isAnyLeft {
@@ -121,28 +124,29 @@ final class Keyspace: @unchecked Sendable {
   /// The tables of a delta take the places of the old ones.
   /// - Parameter entry: of the newest catalog record, if it is a new one.
   func adopt(
-    _ catalog: Catalog, at entry: IndexEntry?, indexes: [UInt32: KeyIndex], tables fresh: [TableReference]
+    _ catalog: Catalog, at entry: IndexEntry?, indexes: [UInt32: KeyIndex], tables fresh: [TableReference],
+    _ access: borrowing WriteAccess
   ) {
     if let entry { catalogEntry = entry }
     tables.adopt(catalog, indexes: indexes, tables: fresh)
   }
 
   /// A start: this record is the newest catalog record of the sealed files.
-  func found(catalogAt entry: IndexEntry) { catalogEntry = entry }
+  func found(catalogAt entry: IndexEntry, _ access: borrowing WriteAccess) { catalogEntry = entry }
 
   /// What was changed aside counts from now on, but for its expiries: see `noteExpiries`.
-  func take(_ share: KeyspaceShare) {
+  func take(_ share: KeyspaceShare, _ access: borrowing WriteAccess) {
     live.add(share.ledger.live)
     for item in share.missed { missed.note(table: item.table, hash: item.hash, lsn: item.lsn) }
   }
 
   /// When to look at records that were added aside.
-  func noteExpiries(_ items: ArraySlice<(entry: IndexEntry, expiry: UInt64)>) {
+  func noteExpiries(_ items: ArraySlice<(entry: IndexEntry, expiry: UInt64)>, _ access: borrowing WriteAccess) {
     for item in items { wheel.add(item.entry, expiry: item.expiry, now: wallClock) }
   }
 
   /// Corrects a partition's digest and number of keys by what a count of its records found missing.
-  func correct(_ table: TableReference, partition: Int, digest: UInt64, keys: Int32) {
+  func correct(_ table: TableReference, partition: Int, digest: UInt64, keys: Int32, _ access: borrowing WriteAccess) {
     table.pointee.index._withUnsafeGuaranteedRef { $0.correct(partition: partition, digest: digest, keys: keys) }
   }
 
@@ -155,14 +159,20 @@ final class Keyspace: @unchecked Sendable {
 
   /// Up to `limit` entries that are due. A hint may be older than the segment that has its slot now: the caller looks
   /// whether the key still has this entry, and hands what is early or waits back by `lookAgain` or `park`.
-  func due(now: UInt64, limit: Int) -> [IndexEntry] {
+  func due(now: UInt64, limit: Int, _ access: borrowing WriteAccess) -> [IndexEntry] {
     wheel.due(now: now, limit: limit) { [addresses] in addresses.intactRecord($0)?.expiry }
   }
-  func lookAgain(at entry: IndexEntry, expiry: UInt64) { wheel.add(entry, expiry: expiry, now: wallClock) }
+  func lookAgain(at entry: IndexEntry, expiry: UInt64, _ access: borrowing WriteAccess) {
+    wheel.add(entry, expiry: expiry, now: wallClock)
+  }
   /// It waits for the master's deletion.
-  func park(_ entry: IndexEntry, now: UInt64) { wheel.park(entry, now: now) }
+  func park(_ entry: IndexEntry, now: UInt64, _ access: borrowing WriteAccess) { wheel.park(entry, now: now) }
   /// What waits is due again.
-  func unpark(now: UInt64) { wheel.unpark(now: now) { [addresses] in addresses.intactRecord($0)?.expiry } }
+  func unpark(now: UInt64, _ access: borrowing WriteAccess) {
+    wheel.unpark(now: now) { [addresses] in addresses.intactRecord($0)?.expiry }
+  }
   /// The same, for what has waited for a minute.
-  func unparkDue(now: UInt64) { wheel.unparkDue(now: now) { [addresses] in addresses.intactRecord($0)?.expiry } }
+  func unparkDue(now: UInt64, _ access: borrowing WriteAccess) {
+    wheel.unparkDue(now: now) { [addresses] in addresses.intactRecord($0)?.expiry }
+  }
 }

@@ -56,5 +56,5 @@ package struct KeyspaceCensus {
 
 extension LogStore {
   /// Of a store without damage. Under the write lock, or where nobody writes.
-  package func census() -> KeyspaceCensus { KeyspaceCensus(self) }
+  package func census(_ access: borrowing WriteAccess) -> KeyspaceCensus { KeyspaceCensus(self) }
 }

@@ -41,7 +41,9 @@ public enum PartitionFailure: Error, Equatable, CustomStringConvertible, Sendabl
 
 extension LogStore {
   /// A partition's running digest and its number of keys, of all partitions of a database. Under the write lock. O(1024).
-  public func partitionSums(_ database: Int) -> (table: UInt32, sums: [(sum: UInt64, keys: UInt32)]) {
+  public func partitionSums(_ database: Int, _ access: borrowing WriteAccess) -> (
+    table: UInt32, sums: [(sum: UInt64, keys: UInt32)]
+  ) {
     let table = table(database)
     return table.pointee.index._withUnsafeGuaranteedRef { index in
       (
@@ -71,7 +73,7 @@ extension LogStore {
     }
     let tags: UInt64 = 1 << 24
     var entries: [IndexEntry] = []
-    writeLock.lock()
+    let access = writeLock.lock()
     let table = table(database)
     let id = table.pointee.id
     let applied = positions.applied
@@ -88,7 +90,7 @@ extension LogStore {
       return (index.lastRemoval(partition: partition), end)
     }
     let boundAt = table.pointee.boundAt
-    writeLock.unlock()
+    writeLock.unlock(access)
     var records: [PartitionRecord] = []
     records.reserveCapacity(entries.count)
     for entry in entries {
@@ -121,22 +123,22 @@ extension LogStore {
       epochs.resign(participant)
     }
     var entries: [IndexEntry] = []
-    writeLock.lock()
+    let access = writeLock.lock()
     let id = table(database).pointee.id
     let running = table(database).pointee.index._withUnsafeGuaranteedRef { index in
       index.forEach(partition: partition, tags: 0..<1 << 24) { entries.append($0) }
       return index.sums(partition: partition)
     }
-    writeLock.unlock()
+    writeLock.unlock(access)
     var sum: UInt64 = 0
     for entry in entries { sum &+= try intact(entry).digest }
     // Both go on by the same steps meanwhile, so what parts them stays what it is.
     let missing = (digest: sum &- running.digest, keys: Int32(truncatingIfNeeded: entries.count) &- running.keys)
     guard missing.digest != 0 || missing.keys != 0 else { return false }
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    guard table(database).pointee.id == id else { return false }
-    keyspace.correct(table(database), partition: partition, digest: missing.digest, keys: missing.keys)
-    return true
+    return withWriteLock { access in
+      guard table(database).pointee.id == id else { return false }
+      keyspace.correct(table(database), partition: partition, digest: missing.digest, keys: missing.keys, access)
+      return true
+    }
   }
 }

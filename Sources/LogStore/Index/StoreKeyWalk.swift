@@ -88,13 +88,13 @@ extension LogStore {
     _ database: Int, _ cursor: UInt64, _ count: Int?, _ isWanted: (RecordView) -> Bool
   ) -> KeyWalk {
     var entries: [IndexEntry] = []
-    writeLock.lock()
+    let access = writeLock.lock()
     var next = cursor
     repeat {
       next = scanEntries(table(database), cursor: next, count: count ?? 1 << 16) { entries.append($0) }
     } while count == nil && next != 0
     let moment = positions.applied
-    writeLock.unlock()
+    writeLock.unlock(access)
     var records: [RecordView] = []
     for entry in entries {
       let (record, mapped) = record(entry)

@@ -226,12 +226,10 @@ extension LogStore {
 
   /// What is on disk of this log.
   public var reach: LogReach {
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    return reachLocked
+    withWriteLock { access in reach(access) }
   }
   /// Under the write lock.
-  var reachLocked: LogReach {
+  func reach(_ access: borrowing WriteAccess) -> LogReach {
     LogReach(durable: terms.position(at: positions.durable), begun: LSN(begunLSN.load(ordering: .acquiring)))
   }
 

@@ -92,14 +92,17 @@ extension LogStore {
   }
 
   func place(_ cursor: inout LogCursor) throws(LogReadError) -> Segment {
-    writeLock.lock()  // landmarks of the active segment change under it
-    defer { writeLock.unlock() }
-    return try placeLocked(&cursor)
+    return try withWriteLock { access throws(LogReadError) in
+      // Landmarks of the active segment change under it.
+      try place(&cursor, access)
+    }
   }
 
   /// Finds the segment and offset of `cursor.next`. Under the write lock.
   /// - Parameter raw: every LSN is wanted; compacted pieces are no answer.
-  func placeLocked(_ cursor: inout LogCursor, raw: Bool = true) throws(LogReadError) -> Segment {
+  func place(_ cursor: inout LogCursor, raw: Bool = true, _ access: borrowing WriteAccess) throws(LogReadError)
+    -> Segment
+  {
     let wanted = cursor.next
     let segments = segmentList.withLock { $0 }
     guard let index = segments.lastIndex(where: { $0.firstLSN <= wanted }) else {
@@ -133,7 +136,7 @@ extension LogStore {
   }
 
   /// Bytes of log from an LSN to the end, exact to a landmark. Under the write lock.
-  public func logBytes(from lsn: LSN) -> Int {
+  public func logBytes(from lsn: LSN, _ access: borrowing WriteAccess) -> Int {
     var sum = 0
     for segment in segmentList.withLock({ $0 }).reversed() {
       let used = segment === active ? activeUsed : segment.used
@@ -141,7 +144,7 @@ extension LogStore {
         sum += used - segment.recordsAt
       } else {
         if segment === active || segment.lastLSN >= lsn {
-          sum += used - min(used, (try? exactOffset(lsn)) ?? segment.landmark(before: lsn.value))
+          sum += used - min(used, (try? exactOffset(lsn, access)) ?? segment.landmark(before: lsn.value))
         }
         break
       }
@@ -163,9 +166,7 @@ extension LogStore {
 
   /// In which the newest record was written; nil for an empty log. Any thread.
   public var newestReign: Reign? {
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    return terms.last?.reign
+    withWriteLock { _ in terms.last?.reign }
   }
 
   /// Bytes appended since the store was opened. Under the write lock.
@@ -177,47 +178,45 @@ extension LogStore {
 
   /// Lets an empty log begin at an LSN: what is before it was never here. Before the first append.
   public func startEmpty(at lsn: LSN) {
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    guard segmentList.withLock({ $0.isEmpty }), lsn > .none else { return }
-    lastLSN = lsn.value - 1
-    let last = lsn.previous
-    positions.set(appended: last)
-    positions.set(written: last)
-    positions.set(durable: last)
-    positions.set(applied: last)
-    setLogStart(lsn)
-    restartLevels(at: last)
-    rewindFloor = max(rewindFloor, last)
-    tombstonesFrom = lsn
+    withWriteLock { access in
+      guard segmentList.withLock({ $0.isEmpty }), lsn > .none else { return }
+      lastLSN = lsn.value - 1
+      let last = lsn.previous
+      positions.set(appended: last)
+      positions.set(written: last)
+      positions.set(durable: last)
+      positions.set(applied: last)
+      setLogStart(lsn, access)
+      restartLevels(at: last, access)
+      rewindFloor = max(rewindFloor, last)
+      tombstonesFrom = lsn
+    }
   }
 
   /// The raw log is complete from here on. Under the write lock.
-  func setLogStart(_ lsn: LSN) {
+  func setLogStart(_ lsn: LSN, _ access: borrowing WriteAccess) {
     logStart = lsn
     publishedLogStart.store(lsn.value, ordering: .releasing)
   }
 
-  private func exactOffset(_ lsn: LSN) throws(LogReadError) -> Int {
+  private func exactOffset(_ lsn: LSN, _ access: borrowing WriteAccess) throws(LogReadError) -> Int {
     if lsn.value > lastLSN { return activeUsed }
     var cursor = LogCursor(segment: nil, offset: 0, next: lsn)
-    _ = try placeLocked(&cursor)
+    _ = try place(&cursor, access)
     return cursor.offset
   }
 
   /// Holds the sealed segments in place and lists them for a file transfer, with the first LSN of the log behind them.
   /// What lies between was replaced: those pieces were dropped whole.
   public func pinSealedSegments() -> (segments: [Segment], logFrom: LSN) {
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    let segments = segmentList.withLock { $0 }
-    let sealed = segments.filter { $0.state == .sealed }
-    for segment in sealed { segment.pins += 1 }
-    return (sealed, segments.first { $0.state != .sealed }?.firstLSN ?? LSN(lastLSN + 1))
+    return withWriteLock { _ in
+      let segments = segmentList.withLock { $0 }
+      let sealed = segments.filter { $0.state == .sealed }
+      for segment in sealed { segment.pins += 1 }
+      return (sealed, segments.first { $0.state != .sealed }?.firstLSN ?? LSN(lastLSN + 1))
+    }
   }
   public func unpin(_ segments: [Segment]) {
-    writeLock.lock()
-    for segment in segments { segment.pins -= 1 }
-    writeLock.unlock()
+    withWriteLock { _ in for segment in segments { segment.pins -= 1 } }
   }
 }

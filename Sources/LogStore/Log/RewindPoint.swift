@@ -6,7 +6,7 @@ import Synchronization
 extension LogStore {
   /// Where a cut that keeps everything up to `lsn` is made: the last end of a unit up to there. nil if the log cannot be
   /// cut there any more: what compaction or a delta has dropped would be needed again. O(the unit that `lsn` is in).
-  public func rewindPoint(notAfter lsn: LSN) -> LSN? {
+  public func rewindPoint(notAfter lsn: LSN, _ access: borrowing WriteAccess) -> LSN? {
     guard lsn >= rewindFloor else { return nil }
     let limit = min(lsn, LSN(lastLSN))
     for segment in segmentList.withLock({ $0 }).reversed() where segment.firstLSN <= limit {
@@ -26,14 +26,14 @@ extension LogStore {
   /// What is dropped from now on was replaced by records up to `lsn`, which is settled: cutting the log below it, or
   /// below the end of the unit it is in, would need the dropped records again. A start takes everything up to the floor for
   /// good, so it is never raised beyond what is.
-  func raiseRewindFloor(to lsn: LSN) {
+  func raiseRewindFloor(to lsn: LSN, _ access: borrowing WriteAccess) {
     guard lsn > rewindFloor else { return }
     var floor = lsn
     var cursor = LogCursor(startingAt: lsn)
     let applied = positions.applied
     do throws(LogReadError) {
       while cursor.next <= applied {
-        let (record, _) = try nextRecord(&cursor)
+        let (record, _) = try nextRecord(&cursor, access)
         floor = LSN(record.lsn)
         if !record.unitContinues { break }
       }

@@ -69,8 +69,9 @@ public final class LogStore: @unchecked Sendable {
   /// The voters of the newest catalog record in the log, applied or not: a configuration counts from when it is appended
   /// (D. Ongaro, "Consensus: Bridging Theory and Practice", 2014, 4.1). Under the write lock.
   public internal(set) var votersInLog: [NodeID] = []
-  /// Follows another node's log: clients' writes are refused. Under the write lock.
-  public var isReplica = false
+  /// Follows another node's log: clients' writes are refused.
+  public private(set) var isReplica = false
+  public func setReplica(_ replica: Bool, _ access: borrowing WriteAccess) { isReplica = replica }
 
   // Commit state.
   /// Bytes of records in the segments that were filled since the start; together with those in the active one, less
@@ -172,7 +173,7 @@ public final class LogStore: @unchecked Sendable {
     public var replacedFiles = 0
     public var expiring = 0
   }
-  public func figures() -> Figures {
+  public func figures(_ access: borrowing WriteAccess) -> Figures {
     var figures = Figures()
     figures.indexBytes = tables.indexBytes
     for segment in segmentList.withLock({ $0 }) {

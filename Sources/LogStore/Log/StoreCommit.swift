@@ -41,7 +41,7 @@ extension LogStore {
 
   /// To be called under the write lock by whoever appended, before the lock is given back.
   @inlinable @inline(__always)
-  public func noteAppended() {
+  public func noteAppended(_ access: borrowing WriteAccess) {
     appendedBytesSeen.store(closedBytes &+ max(0, activeUsed &- activeRecordsAt), ordering: .relaxed)
   }
 
@@ -52,7 +52,7 @@ extension LogStore {
   /// again would not tell (P. Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
   public func commit(sync: Bool) -> CommitResult {
     if case .failed = writeRefusal { return result() }
-    writeLock.lock()
+    let access = writeLock.lock()
     let last = LSN(lastLSN)
     active.used = activeUsed
     // Filled segments may stay unsealed for long; only those that come new are worth the maintenance thread's time.
@@ -64,7 +64,7 @@ extension LogStore {
       if segment.handedOver { break }
       work.append((segment, segment.memory, segment.used, segment.state == .filled))
     }
-    writeLock.unlock()
+    writeLock.unlock(access)
 
     // A segment that ends inside a unit is sealed only when the unit's end is on disk too.
     let sync = sync || work.contains { $0.filled && $0.segment.endsInsideUnit }

@@ -5,12 +5,12 @@ import Synchronization
 extension LogStore {
   /// The commit level of the records appended from now on. O(1), and next to nothing when it does not change.
   @inlinable @inline(__always)
-  public func setLevel(_ level: RecordLevel) {
-    if level.flags != levelFlags { changeLevel(level) }
+  public func setLevel(_ level: RecordLevel, _ access: borrowing WriteAccess) {
+    if level.flags != levelFlags { changeLevel(level, access) }
   }
 
   @usableFromInline @inline(never)
-  func changeLevel(_ level: RecordLevel) {
+  func changeLevel(_ level: RecordLevel, _ access: borrowing WriteAccess) {
     levels.change(to: level, after: LSN(lastLSN))
     levelFlags = level.flags
     // Before the first record of this level is visible.
@@ -28,14 +28,16 @@ extension LogStore {
   public func closeGate() { gated.store(true, ordering: .releasing) }
 
   /// Looks anew whether reads have to look at levels. Under the write lock, after the committed LSN has moved.
-  public func reviewGate() {
+  public func reviewGate(_ access: borrowing WriteAccess) {
     let waits =
       isReplica ? positions.applied > positions.committed : levelFlags != 0 || pendingLevel != .async
     gated.store(waits, ordering: .releasing)
   }
 
   /// The log begins anew behind `lsn`, which is good.
-  func restartLevels(at lsn: LSN) { levels = PendingLevels(good: lsn, level: levels.level) }
+  func restartLevels(at lsn: LSN, _ access: borrowing WriteAccess) {
+    levels = PendingLevels(good: lsn, level: levels.level)
+  }
 
   /// The highest LSN such that every record up to it is good at its own level; never goes back. A level that nobody can
   /// reach has the LSN 0.
@@ -44,13 +46,15 @@ extension LogStore {
   ///   - durable: on disk here.
   ///   - fullsync: on disk on as many slaves as `fullsync` waits for.
   ///   - quorum: on disk on a majority of the voters, or on one less beside this node.
-  public func committable(durable: LSN, fullsync: LSN, quorum: LSN) -> LSN {
+  public func committable(durable: LSN, fullsync: LSN, quorum: LSN, _ access: borrowing WriteAccess) -> LSN {
     levels.committable(last: LSN(lastLSN), durable: durable, fullsync: fullsync, quorum: quorum)
   }
 
   /// How far the log may leave a master that has it on disk up to `durable`: a record that waits for other nodes may be there
   /// first, an `async` one not.
-  public func sendable(durable: LSN) -> LSN { levels.sendable(last: LSN(lastLSN), durable: durable) }
+  public func sendable(durable: LSN, _ access: borrowing WriteAccess) -> LSN {
+    levels.sendable(last: LSN(lastLSN), durable: durable)
+  }
 
   /// What the records of the log that wait ask for together, since the last `committable`; `async` if none does.
   public var pendingLevel: RecordLevel { levels.pending(last: LSN(lastLSN)) }
@@ -93,10 +97,10 @@ extension LogStore {
   public var catalogRecordLSN: LSN { LSN(newestCatalogLSN) }
 
   /// On a slave: the master says that everything up to here is good. Under the write lock, before it is applied.
-  public func follow(committed lsn: LSN) {
+  public func follow(committed lsn: LSN, _ access: borrowing WriteAccess) {
     guard isReplica else { return }
-    let reached = committable(durable: lsn, fullsync: lsn, quorum: lsn)
+    let reached = committable(durable: lsn, fullsync: lsn, quorum: lsn, access)
     if reached > positions.committed { positions.set(committed: reached) }
-    reviewGate()
+    reviewGate(access)
   }
 }

@@ -56,9 +56,7 @@ extension LogStore {
     try withRoom(2 * index.count) { () throws(FileError) in
       try fileSystem.replace(path(of: segment, SegmentFormat.indexSuffix), in: directory, with: index)
     }
-    writeLock.lock()
-    segment.state = .sealed
-    writeLock.unlock()
+    withWriteLock { _ in segment.state = .sealed }
     segment.file?.close()
     segment.file = nil
   }
@@ -81,19 +79,19 @@ extension LogStore {
   /// never cut.
   private func unitEnd(of segment: Segment, isUpTo limit: LSN) -> Bool {
     guard segment.endsInsideUnit else { return true }
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    for later in segmentList.withLock({ $0 }) where later.firstLSN > segment.firstLSN {
-      guard let memory = later.memory else { return true }
-      let end = later === active ? activeUsed : later.used
-      var at = SegmentFormat.headerBytes
-      while at < end {
-        let record = RecordView(UnsafeRawPointer(memory.start) + at)
-        if !record.unitContinues { return record.lsn <= limit.value }
-        at += record.recordBytes
+    return withWriteLock { _ in
+      for later in segmentList.withLock({ $0 }) where later.firstLSN > segment.firstLSN {
+        guard let memory = later.memory else { return true }
+        let end = later === active ? activeUsed : later.used
+        var at = SegmentFormat.headerBytes
+        while at < end {
+          let record = RecordView(UnsafeRawPointer(memory.start) + at)
+          if !record.unitContinues { return record.lsn <= limit.value }
+          at += record.recordBytes
+        }
       }
+      return false
     }
-    return false
   }
 
   /// Keeps the newest segments in memory, up to the ops buffer's size.
@@ -116,9 +114,7 @@ extension LogStore {
     }
     publish(mapping, of: segment)
     let memory = segment.memory
-    writeLock.lock()
-    segment.memory = nil
-    writeLock.unlock()
+    withWriteLock { _ in segment.memory = nil }
     epochs.retire { withExtendedLifetime(memory) {} }
   }
 
@@ -133,7 +129,7 @@ extension LogStore {
   /// records count as needed while an older segment stays: without a tombstone an older record of its key would come
   /// back. The newest catalog record is always needed. Compaction does the same for single records; this needs no reading.
   private func dropDeadSegments(_ bounds: CompactionBounds) -> Bool {
-    writeLock.lock()
+    let access = writeLock.lock()
     var dropped: [Segment] = []
     var olderKept = false
     for segment in segmentList.withLock({ $0 }) {
@@ -152,16 +148,16 @@ extension LogStore {
       if dead { dropped.append(segment) } else { olderKept = true }
     }
     if !dropped.isEmpty {
-      raiseRewindFloor(to: dropped.map(\.deadSince).max() ?? .none)
-      remove(dropped, replacement: nil)
+      raiseRewindFloor(to: dropped.map(\.deadSince).max() ?? .none, access)
+      remove(dropped, replacement: nil, access)
     }
-    writeLock.unlock()
+    writeLock.unlock(access)
     return !dropped.isEmpty
   }
 
   /// Takes segments out of the log, with what stands for them now in their place. Under the write lock; the index no
   /// longer points at them. Their files stay until `removeDropped`, their memory until no reader can see it.
-  func remove(_ gone: [Segment], replacement: Segment?) {
+  func remove(_ gone: [Segment], replacement: Segment?, _ access: borrowing WriteAccess) {
     var start = logStart
     for segment in gone {
       segment.state = .dropped
@@ -174,7 +170,7 @@ extension LogStore {
       list.removeAll { $0.state == .dropped }
       if let replacement { list.insert(replacement, at: at) }
     }
-    setLogStart(start)
+    setLogStart(start, access)
     droppedFiles.withLock { $0.append(contentsOf: gone.map(\.name)) }
     for segment in gone {
       // The slot is used again only when no reader can hold an entry that names it.
@@ -206,11 +202,11 @@ extension LogStore {
     addresses.withdraw(segment.slot)
     segment.memory = nil
     segment.mapping = nil
-    writeLock.lock()
-    keyspace.release(slot: segment.slot)
-    clearDictionaries(slot: segment.slot)
-    slots.giveBack(segment.slot)
-    writeLock.unlock()
+    withWriteLock { access in
+      keyspace.release(slot: segment.slot, access)
+      clearDictionaries(slot: segment.slot, access)
+      slots.giveBack(segment.slot)
+    }
   }
 
   /// Files of pieces that were dropped or compacted and that older generations may still name.
@@ -218,26 +214,26 @@ extension LogStore {
 
   /// What a generation says of this store.
   public func describe(_ generation: inout DirectoryFile) {
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    generation.lineage = lineage
-    generation.segments = sealedSegments
-    generation.terms = terms
-    generation.logStart = logStart
-    generation.tombstonesFrom = tombstonesFrom
-    generation.nextRevision = nextRevision
-    generation.rewindFloor = rewindFloor
-    generation.cut = nil
-    generation.keys = tables.indexes.mapValues { UInt64($0.count) }
-    generation.reach = reachLocked
-    let place = keyspace.catalogEntry
-    if place == .empty {
-      generation.catalogRecord = []
-    } else {
-      let newest = record(place).record
-      // A damaged one keeps the good copy that the generation before has.
-      if isIntact(newest, place) {
-        generation.catalogRecord = [UInt8](UnsafeRawBufferPointer(start: newest.base, count: newest.recordBytes))
+    withWriteLock { access in
+      generation.lineage = lineage
+      generation.segments = sealedSegments
+      generation.terms = terms
+      generation.logStart = logStart
+      generation.tombstonesFrom = tombstonesFrom
+      generation.nextRevision = nextRevision
+      generation.rewindFloor = rewindFloor
+      generation.cut = nil
+      generation.keys = tables.indexes.mapValues { UInt64($0.count) }
+      generation.reach = reach(access)
+      let place = keyspace.catalogEntry
+      if place == .empty {
+        generation.catalogRecord = []
+      } else {
+        let newest = record(place).record
+        // A damaged one keeps the good copy that the generation before has.
+        if isIntact(newest, place) {
+          generation.catalogRecord = [UInt8](UnsafeRawBufferPointer(start: newest.base, count: newest.recordBytes))
+        }
       }
     }
   }

@@ -27,7 +27,8 @@ public enum ReplicaRefusal: Error, Equatable, Sendable, CustomStringConvertible 
 
 extension LogStore {
   /// Appends whole records of the master's log as they are. They become visible through `apply`. Under the write lock.
-  public func appendReplicated(_ bytes: UnsafeRawBufferPointer) throws(ReplicaRefusal) {
+  public func appendReplicated(_ bytes: UnsafeRawBufferPointer, _ access: borrowing WriteAccess) throws(ReplicaRefusal)
+  {
     var at = 0
     defer { positions.set(appended: LSN(lastLSN)) }
     while at < bytes.count {
@@ -46,7 +47,7 @@ extension LogStore {
         terms.begin(reign, at: LSN(record.lsn))
         currentTerm = record.term
       }
-      if record.flags & RecordFlag.commitLevelMask != levelFlags { setLevel(record.level) }
+      if record.flags & RecordFlag.commitLevelMask != levelFlags { setLevel(record.level, access) }
       if activeUsed + count > activeCapacity { guard roll(for: count) else { throw .outOfMemory } }
       (activeBase + activeUsed).copyMemory(from: record.base, byteCount: count)
       lastLSN = record.lsn
@@ -76,7 +77,7 @@ extension LogStore {
   /// Makes appended records visible up to `limit`, unit by unit; a unit that is not complete yet waits. Under the write
   /// lock. Returns the applied LSN.
   @discardableResult
-  public func apply(upTo limit: LSN) throws(LogReadError) -> LSN {
+  public func apply(upTo limit: LSN, _ access: borrowing WriteAccess) throws(LogReadError) -> LSN {
     let end = min(limit, LSN(lastLSN))
     var applied = positions.applied
     if applyCursor.next <= applied { applyCursor = LogCursor(segment: nil, offset: 0, next: applied.next) }
@@ -85,7 +86,7 @@ extension LogStore {
       var ahead = applyCursor
       var last = LSN.none
       while ahead.next <= end {
-        let (record, _) = try nextRecord(&ahead)
+        let (record, _) = try nextRecord(&ahead, access)
         if !record.unitContinues {
           last = LSN(record.lsn)
           break
@@ -93,8 +94,8 @@ extension LogStore {
       }
       guard last != .none else { break }
       while applyCursor.next <= last {
-        let (record, entry) = try nextRecord(&applyCursor)
-        index(record, at: entry)
+        let (record, entry) = try nextRecord(&applyCursor, access)
+        index(record, at: entry, access)
       }
       applied = last
       positions.set(applied: applied)
@@ -102,10 +103,12 @@ extension LogStore {
     return applied
   }
 
-  func nextRecord(_ cursor: inout LogCursor) throws(LogReadError) -> (RecordView, IndexEntry) {
+  func nextRecord(_ cursor: inout LogCursor, _ access: borrowing WriteAccess) throws(LogReadError) -> (
+    RecordView, IndexEntry
+  ) {
     while true {
       let segment: Segment
-      if let here = cursor.segment { segment = here } else { segment = try placeLocked(&cursor) }
+      if let here = cursor.segment { segment = here } else { segment = try place(&cursor, access) }
       let end = segment === active ? activeUsed : segment.used
       if cursor.offset >= end {
         cursor.segment = nil
@@ -124,22 +127,22 @@ extension LogStore {
   }
 
   /// Lets the index follow one record of the log: on a slave, and after a restart. Under the write lock.
-  func index(_ record: RecordView, at entry: IndexEntry) {
+  func index(_ record: RecordView, at entry: IndexEntry, _ access: borrowing WriteAccess) {
     switch RecordKind(rawValue: record.kind) {
     case .put:
-      guard let table = tables.reference(record.table) ?? makeRoom(for: record.table) else { return }
+      guard let table = tables.reference(record.table) ?? makeRoom(for: record.table, access) else { return }
       let hash = hash(record.key)
       let place = IndexEntry(tag: hash.tag, segment: entry.segment, offset: entry.offset)
-      keyspace.point(locate(table, hash, record.key), at: place, record, bytes: record.recordBytes)
+      keyspace.point(locate(table, hash, record.key), at: place, record, bytes: record.recordBytes, access)
     case .delete:
       keep(record, entry)
       guard let table = tables.reference(record.table) else { return }
-      keyspace.remove(locate(table, hash(record.key), record.key), by: record.lsn)
+      keyspace.remove(locate(table, hash(record.key), record.key), by: record.lsn, access)
     case .catalog:
       keep(record, entry)
       // A restart begins with the newest catalog and passes the older ones here.
       if record.lsn >= newestCatalogLSN, let changed = Catalog([UInt8](record.value)) {
-        adopt(changed, at: record.lsn, entry: entry)
+        adopt(changed, at: record.lsn, entry: entry, access)
       }
     case .noop, nil:
       break
@@ -156,7 +159,7 @@ extension LogStore {
   /// A log that names no databases has as many as it has tables: database n is table n + 1. Under the write lock.
   /// nil where the log names them.
   @discardableResult
-  func makeRoom(for table: UInt32) -> TableReference? {
+  func makeRoom(for table: UInt32, _ access: borrowing WriteAccess) -> TableReference? {
     guard newestCatalogLSN == 0, table >= catalog.nextTable, table <= Catalog.databasesMax else { return nil }
     var wider = catalog
     wider.setDatabases(Int(table))

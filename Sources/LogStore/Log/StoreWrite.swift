@@ -30,7 +30,8 @@ extension LogStore {
   /// `endPut`. nil if there is no memory for another segment. Key and value lengths are the caller's to check.
   @inlinable @inline(__always)
   public func beginPut(
-    _ table: TableReference, key: UnsafeRawBufferPointer, valueBytes: Int, expiry: UInt64
+    _ table: TableReference, key: UnsafeRawBufferPointer, valueBytes: Int, expiry: UInt64,
+    _ access: borrowing WriteAccess
   ) -> UnsafeMutableRawPointer? {
     let bytes = RecordView.bytes(key: key.count, value: valueBytes, expires: expiry != 0)
     if activeUsed &+ bytes > activeCapacity { guard roll(for: bytes) else { return nil } }
@@ -41,17 +42,17 @@ extension LogStore {
 
   /// Completes the put begun last and points the index at it.
   @inlinable @inline(__always)
-  public func endPut(_ target: WriteTarget) {
+  public func endPut(_ target: WriteTarget, _ access: borrowing WriteAccess) {
     let record = RecordView(activeBase + activeUsed)
     let entry = IndexEntry(tag: target.hash.tag, segment: activeSlot, offset: activeUsed)
     let bytes = finishRecord(record)
-    keyspace.point(target, at: entry, record, bytes: bytes)
+    keyspace.point(target, at: entry, record, bytes: bytes, access)
     publish()
   }
 
   /// Appends a tombstone for the key at `target`, which must have a record. false if there is no memory.
   @discardableResult
-  public func delete(_ target: WriteTarget, key: UnsafeRawBufferPointer) -> Bool {
+  public func delete(_ target: WriteTarget, key: UnsafeRawBufferPointer, _ access: borrowing WriteAccess) -> Bool {
     precondition(target.old != nil, "delete of a key that has no record")
     let bytes = RecordView.bytes(key: key.count, value: 0, expires: false)
     if activeUsed + bytes > activeCapacity { guard roll(for: bytes) else { return false } }
@@ -60,13 +61,13 @@ extension LogStore {
     finishRecord(RecordView(record))
     active.keptRecords += 1
     active.keptBytes += bytes
-    keyspace.remove(target, by: lastLSN)
+    keyspace.remove(target, by: lastLSN, access)
     publish()
     return true
   }
 
   /// Appends a record that no table's index holds: a catalog change or a no-op.
-  func appendPlain(_ kind: RecordKind, key: [UInt8], value: [UInt8]) -> Bool {
+  func appendPlain(_ kind: RecordKind, key: [UInt8], value: [UInt8], _ access: borrowing WriteAccess) -> Bool {
     let bytes = RecordView.bytes(key: key.count, value: value.count, expires: false)
     if activeUsed + bytes > activeCapacity { guard roll(for: bytes) else { return false } }
     let record = activeBase + activeUsed
@@ -90,32 +91,36 @@ extension LogStore {
 
   // MARK: Databases
 
-  public func flushDatabase(_ database: Int) -> Bool { changeCatalog(.flushDatabase) { $0.flush(database) } }
-  public func flushAll() -> Bool { changeCatalog(.flushAll) { $0.flushAll() } }
-  public func swapDatabases(_ a: Int, _ b: Int) -> Bool { changeCatalog(.swapDatabases) { $0.swap(a, b) } }
+  public func flushDatabase(_ database: Int, _ access: borrowing WriteAccess) -> Bool {
+    changeCatalog(.flushDatabase, access) { $0.flush(database) }
+  }
+  public func flushAll(_ access: borrowing WriteAccess) -> Bool { changeCatalog(.flushAll, access) { $0.flushAll() } }
+  public func swapDatabases(_ a: Int, _ b: Int, _ access: borrowing WriteAccess) -> Bool {
+    changeCatalog(.swapDatabases, access) { $0.swap(a, b) }
+  }
 
   /// The level at which writes to a database are committed from now on; nil: the server's. Belongs to the number of the
   /// database: FLUSHDB keeps it, SWAPDB does not move it. false without memory. Under the write lock.
-  public func setTableLevel(_ database: Int, _ level: RecordLevel?) -> Bool {
-    changeCatalog(.setLevel) { $0.setLevel(level, of: database) }
+  public func setTableLevel(_ database: Int, _ level: RecordLevel?, _ access: borrowing WriteAccess) -> Bool {
+    changeCatalog(.setLevel, access) { $0.setLevel(level, of: database) }
   }
 
   /// Which nodes vote from now on, at most `Catalog.votersMax`. false without memory. Under the write lock.
-  public func setVoters(_ nodes: [NodeID]) -> Bool {
+  public func setVoters(_ nodes: [NodeID], _ access: borrowing WriteAccess) -> Bool {
     precondition(Set(nodes).count <= Catalog.votersMax, "\(nodes.count) voters, at most \(Catalog.votersMax)")
-    return changeCatalog(.setVoters) { $0.setVoters(nodes) }
+    return changeCatalog(.setVoters, access) { $0.setVoters(nodes) }
   }
 
   /// The data set has so many databases from now on, which the log names. Nothing is appended where it does already.
   /// false without memory. Under the write lock.
   ///
   /// - Parameter count: not below `databasesUsed`.
-  public func nameDatabases(_ count: Int) -> Bool {
+  public func nameDatabases(_ count: Int, _ access: borrowing WriteAccess) -> Bool {
     precondition(count >= databasesUsed && count <= Catalog.databasesMax, "\(count) databases")
     // A log that names none has this number.
     if newestCatalogLSN == 0, count == configuration.databases { return true }
     if newestCatalogLSN > 0, count == databases { return true }
-    return changeCatalog(.setDatabases) { $0.setDatabases(count) }
+    return changeCatalog(.setDatabases, access) { $0.setDatabases(count) }
   }
 
   /// Up to which number databases have keys or a commit level of their own. Under the write lock. O(databases).
@@ -130,20 +135,22 @@ extension LogStore {
       && catalog.nextTable == UInt32(databases) + 1
   }
 
-  private func changeCatalog(_ operation: Catalog.Operation, _ change: (inout Catalog) -> Void) -> Bool {
+  private func changeCatalog(
+    _ operation: Catalog.Operation, _ access: borrowing WriteAccess, _ change: (inout Catalog) -> Void
+  ) -> Bool {
     var changed = catalog
     change(&changed)
     let entry: IndexEntry
-    guard appendPlain(.catalog, key: Catalog.key, value: changed.encoded(operation)) else { return false }
+    guard appendPlain(.catalog, key: Catalog.key, value: changed.encoded(operation), access) else { return false }
     entry = IndexEntry(tag: 0, segment: activeSlot, offset: activeUsed - lastRecordBytes)
     votersInLog = changed.voters
-    adopt(changed, at: lastLSN, entry: entry)
+    adopt(changed, at: lastLSN, entry: entry, access)
     publish()
     return true
   }
 
-  func adopt(_ changed: Catalog, at lsn: UInt64, entry: IndexEntry) {
-    keyspace.adopt(changed, at: lsn, entry: entry, slots: slots.end)
+  func adopt(_ changed: Catalog, at lsn: UInt64, entry: IndexEntry, _ access: borrowing WriteAccess) {
+    keyspace.adopt(changed, at: lsn, entry: entry, slots: slots.end, access)
     catalogLSN.store(lsn, ordering: .releasing)
   }
 
@@ -151,24 +158,24 @@ extension LogStore {
 
   /// Begins a new term with its no-op record, at this commit level, which holds until the next `setLevel`. Under the
   /// write lock.
-  public func beginTerm(_ reign: Reign, level: RecordLevel = .async) -> Bool {
-    setLevel(level)
+  public func beginTerm(_ reign: Reign, level: RecordLevel = .async, _ access: borrowing WriteAccess) -> Bool {
+    setLevel(level, access)
     terms.begin(reign, at: LSN(lastLSN + 1))
     currentTerm = reign.term.value
-    guard appendPlain(.noop, key: [], value: reign.owner.bytes) else { return false }
+    guard appendPlain(.noop, key: [], value: reign.owner.bytes, access) else { return false }
     publish()
     return true
   }
 
   /// What follows, up to `endUnit`, is one unit: whole or not at all, after a crash and on every slave.
-  public func beginUnit() {
+  public func beginUnit(_ access: borrowing WriteAccess) {
     precondition(!inUnit, "a unit is open already")
     inUnit = true
     unitLastRecord = nil
   }
 
   /// Closes the unit: its last record says so, and everything becomes visible in one step.
-  public func endUnit() {
+  public func endUnit(_ access: borrowing WriteAccess) {
     inUnit = false
     if let last = unitLastRecord {
       last.put(RecordView(last).flags & ~RecordFlag.unitContinues, at: 11)

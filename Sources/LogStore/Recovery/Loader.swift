@@ -76,8 +76,8 @@ struct Loader: @unchecked Sendable {
     }
   }
 
-  func merge() {
-    store.keyspace.take(share)
-    store.keyspace.noteExpiries(share.expiring[...])
+  func merge(_ access: borrowing WriteAccess) {
+    store.keyspace.take(share, access)
+    store.keyspace.noteExpiries(share.expiring[...], access)
   }
 }

@@ -36,11 +36,11 @@ extension LogStore {
       epochs.leave(participant)
       epochs.resign(participant)
     }
-    writeLock.lock()
+    let access = writeLock.lock()
     let last = LSN(lastLSN)
     let catalog = catalog(at: point)
     let segments = segmentList.withLock { $0 }
-    writeLock.unlock()
+    writeLock.unlock(access)
     guard last > point else { return LostRecords() }
     let stem = "\(target)/lost-\(terms.term(of: point.next) ?? .none)-\(point.next)"
     let writer = try LostRecordWriter(store: self, path: "\(stem).resp.tmp", catalog: catalog, after: point)

@@ -74,10 +74,12 @@ extension LogStore {
     ).carryOut()
     var recovery = Recovery(store: store, generation: generation, reach: reach, cutsDamage: cutsDamage)
     if let cut { recovery.report.notes.append(cut) }
-    try recovery.findSegments()
-    try recovery.scanTail()
-    try recovery.loadSealed(workers: workers, run: run)
-    try recovery.replayTail()
+    try WriteAccess.toUnsharedStore { access in
+      try recovery.findSegments(access)
+      try recovery.scanTail()
+      try recovery.loadSealed(workers: workers, run: run, access)
+      try recovery.replayTail(access)
+    }
     return (store, recovery.report)
   }
 }

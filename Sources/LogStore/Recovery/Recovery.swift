@@ -51,7 +51,9 @@ struct Recovery {
 
   // MARK: Sealed segments, by their index files
 
-  mutating func loadSealed(workers: Int, run: ParallelRunner) throws {
+  mutating func loadSealed(
+    workers: Int, run: ParallelRunner, _ access: borrowing WriteAccess
+  ) throws {
     let store = store
     for (segment, _) in sealed { store.segmentList.withLock { $0.append(segment) } }
     var keys: [UInt32: Int] = [:]
@@ -80,7 +82,7 @@ struct Recovery {
       store.lastLSN = max(store.lastLSN, segment.lastLSN.value)
     }
     store.terms = generation.terms
-    store.setLogStart(rawLogStart)
+    store.setLogStart(rawLogStart, access)
     store.rewindFloor = max(generation.rewindFloor, sealed.last { $0.segment.name.isData }?.segment.lastLSN ?? .none)
     store.tombstonesFrom = generation.tombstonesFrom
     store.currentTerm = generation.terms.last?.term.value ?? 0
@@ -95,10 +97,10 @@ struct Recovery {
           "the newest catalog record, LSN \(newest.lsn), is damaged, and the generation has no copy of it\(Self.advice)",
           isDamage: true)
       }
-      store.keyspace.found(catalogAt: newest.entry)
+      store.keyspace.found(catalogAt: newest.entry, access)
       bind(catalog, at: newest.lsn)
     }
-    if let unknown = keys.keys.max(), unknown >= store.catalog.nextTable, store.makeRoom(for: unknown) == nil {
+    if let unknown = keys.keys.max(), unknown >= store.catalog.nextTable, store.makeRoom(for: unknown, access) == nil {
       throw OpenError("the data has keys of table \(unknown), of which the catalog does not know\(Self.advice)")
     }
     // A key that was written often stands often in the files; the generation tells how many keys there were.
@@ -119,7 +121,7 @@ struct Recovery {
       for (segment, file) in zip(segments, files) { loader.load(segment, file) }
       results.withLock { [loader] in $0.append(loader) }
     }
-    for loader in results.withLock({ $0 }) { loader.merge() }
+    for loader in results.withLock({ $0 }) { loader.merge(access) }
   }
 
   /// From its record, or from the generation's copy of it where that is damaged: then its file is to be repaired.
@@ -242,7 +244,7 @@ struct Recovery {
   }
 
   /// Cuts a torn tail and takes over the rest; the last segment becomes the active one again.
-  mutating func replayTail() throws {
+  mutating func replayTail(_ access: borrowing WriteAccess) throws {
     noteCut()
     store.levels = PendingLevels(good: LSN(store.lastLSN))
     // A segment without records is made anew when one is appended.
@@ -257,10 +259,10 @@ struct Recovery {
       let isLast = position == kept - 1
       var tail = tail
       if position == whole.tail { (tail.end, tail.lastLSN, tail.endsInsideUnit) = (whole.end, whole.lsn, false) }
-      try adopt(tail, isLast: isLast)
+      try adopt(tail, isLast: isLast, access)
     }
     store.votersInLog = newestCatalogInTail(upTo: whole.lsn)?.value.voters ?? store.voters
-    finish()
+    finish(access)
   }
 
   /// Before the first byte goes: no more is claimed than what stays.
@@ -352,7 +354,7 @@ struct Recovery {
   }
 
   /// Takes a replayed segment into memory and into the index.
-  private mutating func adopt(_ tail: Tail, isLast: Bool) throws {
+  private mutating func adopt(_ tail: Tail, isLast: Bool, _ access: borrowing WriteAccess) throws {
     let used = tail.end
     // A torn record may have made the file longer than an index entry reaches.
     let capacity = max(store.configuration.segmentBytes, used)
@@ -378,7 +380,7 @@ struct Recovery {
       store.noteTerm(record)
       let level = record.lsn <= knownGood.value ? .async : record.level
       store.levels.change(to: level, after: LSN(record.lsn - 1))
-      if record.lsn <= good.value { store.index(record, at: IndexEntry(tag: 0, segment: slot, offset: at)) }
+      if record.lsn <= good.value { store.index(record, at: IndexEntry(tag: 0, segment: slot, offset: at), access) }
       if at - store.lastLandmark >= Segment.landmarkStep {
         store.lastLandmark = at
         segment.noteLandmark(record.lsn, at: at)
@@ -398,7 +400,7 @@ struct Recovery {
     report.segments += 1
   }
 
-  private func finish() {
+  private func finish(_ access: borrowing WriteAccess) {
     let last = LSN(store.lastLSN)
     // A term that the generation knows and the log lost with its tail has no records.
     let known = store.terms.upTo(last)
@@ -411,7 +413,7 @@ struct Recovery {
     store.positions.set(durable: last)
     store.writtenBytes.store(max(0, store.activeUsed - store.active.recordsAt), ordering: .relaxed)
     store.levelFlags = store.levels.level.flags
-    store.positions.set(committed: store.committable(durable: last, fullsync: .none, quorum: .none))
+    store.positions.set(committed: store.committable(durable: last, fullsync: .none, quorum: .none, access))
     store.positions.set(applied: min(good, last))
     store.gated.store(store.positions.applied > store.positions.committed, ordering: .releasing)
   }

@@ -5,7 +5,7 @@ extension Recovery {
   // MARK: Which files are there
 
   /// Sorts the segment files into those with a good index file and those that must be read.
-  mutating func findSegments() throws {
+  mutating func findSegments(_ access: borrowing WriteAccess) throws {
     let fileSystem = store.fileSystem
     var names = try fileSystem.list(store.directory)
     for name in names where name.hasSuffix(".tmp") { try fileSystem.unlink(store.directory + "/" + name) }
@@ -26,7 +26,7 @@ extension Recovery {
     }
     for name in found {
       if let known = listed[name] {
-        try addSealed(name, known: known)
+        try addSealed(name, known: known, access)
       } else if name.isData || name.firstLSN < generation.logStart {
         // Dropped or compacted, or never named; an older generation may still need it.
         store.droppedFiles.withLock { $0.append(name) }
@@ -37,7 +37,7 @@ extension Recovery {
           )
         }
         guard name.firstLSN == expectedNext else { throw missing(before: name.firstLSN) }
-        try addSealed(name, known: nil)
+        try addSealed(name, known: nil, access)
       } else {
         unsealed.append(name.firstLSN)
       }
@@ -63,7 +63,9 @@ extension Recovery {
       isDamage: true)
   }
 
-  mutating func addSealed(_ name: LogFileName, known: DirectoryFile.SealedSegment?) throws {
+  mutating func addSealed(
+    _ name: LogFileName, known: DirectoryFile.SealedSegment?, _ access: borrowing WriteAccess
+  ) throws {
     let file = path(name)
     let mapping = try store.fileSystem.map(file)
     try SegmentFormat.refuseNewer(mapping.bytes, file: file)
@@ -111,7 +113,7 @@ extension Recovery {
       report.notes.append("\(file) is damaged in its header, which is made anew: its records are good")
       segment.isDamaged = true
     }
-    if let why = store.loadDictionaries(mapping, header, slot: slot) {
+    if let why = store.loadDictionaries(mapping, header, slot: slot, access) {
       report.notes.append("\(file): \(why)")
       // It is checked and repaired at once.
       segment.isDamaged = true

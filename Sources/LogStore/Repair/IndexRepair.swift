@@ -102,49 +102,49 @@ extension LogStore {
   public func putBack(
     _ wanted: PartitionRecord, at place: RecordPlace, database: Int, table id: UInt32, aliveAt lsn: LSN
   ) -> IndexFix {
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    let segment = place.segment
-    let table = table(database)
-    guard indexChange == .none, table.pointee.id == id, segment.rewriters == 0,
-      segmentList.withLock({ $0.contains { $0 === segment } })
-    else { return .notNow }
-    let entry = IndexEntry(tag: IndexHash(wanted.hash).tag, segment: segment.slot, offset: place.offset)
-    let record = record(entry).record
-    guard record.lsn == wanted.lsn.value, record.table == id, record.contentHash == wanted.contentHash else {
-      return .notNow
+    return withWriteLock { access in
+      let segment = place.segment
+      let table = table(database)
+      guard indexChange == .none, table.pointee.id == id, segment.rewriters == 0,
+        segmentList.withLock({ $0.contains { $0 === segment } })
+      else { return .notNow }
+      let entry = IndexEntry(tag: IndexHash(wanted.hash).tag, segment: segment.slot, offset: place.offset)
+      let record = record(entry).record
+      guard record.lsn == wanted.lsn.value, record.table == id, record.contentHash == wanted.contentHash else {
+        return .notNow
+      }
+      let target = locate(table, IndexHash(wanted.hash), record.key)
+      if target.damaged { return .notNow }
+      if let old = target.old {
+        if old.lsn == record.lsn || old.lsn > lsn.value { return .unchanged }
+      } else {
+        // It may have been deleted since.
+        guard lastRemoval(target) <= lsn.value else { return .notNow }
+      }
+      index(record, at: IndexEntry(tag: 0, segment: segment.slot, offset: place.offset), access)
+      segment.deadSince = .none
+      return .done
     }
-    let target = locate(table, IndexHash(wanted.hash), record.key)
-    if target.damaged { return .notNow }
-    if let old = target.old {
-      if old.lsn == record.lsn || old.lsn > lsn.value { return .unchanged }
-    } else {
-      // It may have been deleted since.
-      guard lastRemoval(target) <= lsn.value else { return .notNow }
-    }
-    index(record, at: IndexEntry(tag: 0, segment: segment.slot, offset: place.offset))
-    segment.deadSince = .none
-    return .done
   }
 
   /// Takes an entry out of the index whose record was not alive any more at `lsn`.
   public func takeOut(_ wrong: PartitionRecord, database: Int, table id: UInt32, deadAt lsn: LSN) -> IndexFix {
-    writeLock.lock()
-    defer { writeLock.unlock() }
-    let table = table(database)
-    guard indexChange == .none, table.pointee.id == id else { return .notNow }
-    let path = IndexHash(wrong.hash)
-    for entry in tables.path(table, path) {
-      let (record, mapped) = record(entry)
-      if mapped, !isIntact(record, entry) {
-        noteDamage(entry)
-        return .notNow
+    return withWriteLock { access in
+      let table = table(database)
+      guard indexChange == .none, table.pointee.id == id else { return .notNow }
+      let path = IndexHash(wrong.hash)
+      for entry in tables.path(table, path) {
+        let (record, mapped) = record(entry)
+        if mapped, !isIntact(record, entry) {
+          noteDamage(entry)
+          return .notNow
+        }
+        guard record.lsn == wrong.lsn.value, hash(record.key).value == wrong.hash else { continue }
+        keyspace.takeOut(entry, of: table, path, record.weight, by: lsn.value, access)
+        return .done
       }
-      guard record.lsn == wrong.lsn.value, hash(record.key).value == wrong.hash else { continue }
-      keyspace.takeOut(entry, of: table, path, record.weight, by: lsn.value)
-      return .done
+      return .unchanged
     }
-    return .unchanged
   }
 }
 

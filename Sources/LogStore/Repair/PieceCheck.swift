@@ -37,10 +37,10 @@ public final class PieceCheck {
 
   /// nil when there is no such sealed piece. It is pinned until the check ends.
   public init?(store: LogStore, name: LogFileName) {
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let found = store.segmentList.withLock { $0 }.first { $0.name == name && $0.state == .sealed }
     found?.pins += 1
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     guard let found else { return nil }
     self.store = store
     segment = found
@@ -51,9 +51,9 @@ public final class PieceCheck {
   }
 
   deinit {
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     segment.pins -= 1
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
   }
 
   /// Reads up to `bytes` bytes; true when the report is complete.

@@ -73,7 +73,7 @@ public final class RepairJob {
   /// nil when no reader place is free or there is no such sealed piece.
   public init?(store: LogStore, name: LogFileName) {
     guard let participant = store.epochs.join() else { return nil }
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let found = store.segmentList.withLock { $0 }.first { $0.name == name && $0.state == .sealed }
     found?.pins += 1
     found?.rewriters += 1
@@ -81,7 +81,7 @@ public final class RepairJob {
     found?.isDamaged = true
     let revision = store.nextRevision
     if found != nil { store.nextRevision += 1 }
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     guard let found else {
       store.epochs.resign(participant)
       return nil
@@ -96,10 +96,10 @@ public final class RepairJob {
   deinit {
     if !isInstalled { writer?.discard() }
     store.epochs.resign(participant)
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     segment.pins -= 1
     segment.rewriters -= 1
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
   }
 
   /// Writes the new file.
@@ -281,9 +281,7 @@ public final class RepairJob {
   public func install() throws(RepairFailure) {
     guard let writer else { throw .notYet }
     // A compaction that began before, or a transfer, still reads the old file.
-    store.writeLock.lock()
-    let isFree = segment.state == .sealed && segment.pins == 1
-    store.writeLock.unlock()
+    let isFree = store.withWriteLock { _ in segment.state == .sealed && segment.pins == 1 }
     guard isFree else { throw .notYet }
     do throws(FileError) {
       try store.install(
@@ -292,13 +290,13 @@ public final class RepairJob {
         kept: kept, droppedTombstone: droppedTombstone,
         dictionaries: dictionaries
       ) { replacement throws(FileError) in
-        store.writeLock.lock()
-        defer { store.writeLock.unlock() }
-        do throws(RepairFailure) { try search(from: searchedTo.next, to: store.positions.applied) } catch {
-          throw FileError(operation: "repair", path: name.records, errno: 5, reason: "\(error)")
+        try store.withWriteLock { access throws(FileError) in
+          do throws(RepairFailure) { try search(from: searchedTo.next, to: store.positions.applied) } catch {
+            throw FileError(operation: "repair", path: name.records, errno: 5, reason: "\(error)")
+          }
+          settle(access)
+          store.keyspace.move(mended.map(\.move)[...], to: replacement.slot, access)
         }
-        settle()
-        store.keyspace.move(mended.map(\.move)[...], to: replacement.slot)
       }
     } catch {
       throw .disk(error)
@@ -308,7 +306,7 @@ public final class RepairJob {
   }
 
   /// Takes out of the index what newer operations replaced without finding it. Under the write lock.
-  private func settle() {
+  private func settle(_ access: borrowing WriteAccess) {
     let touched = mended + superseded
     let byPlace = Dictionary(touched.map { ($0.move.from.word, $0) }, uniquingKeysWith: { first, _ in first })
     for item in touched {
@@ -327,7 +325,7 @@ public final class RepairJob {
         guard let newer = newest[Place(table: item.place.table, hash: found.hash)], newer.lsn > found.lsn else {
           continue
         }
-        store.keyspace.takeOut(entry, of: table, path, found.weight, by: newer.lsn)
+        store.keyspace.takeOut(entry, of: table, path, found.weight, by: newer.lsn, access)
       }
     }
   }

@@ -43,7 +43,7 @@ public final class RestoreJob {
   public init?(store: LogStore, copies given: [Copy], table: UInt32, aliveAt: LSN) {
     let sorted = given.sorted { $0.record.lsn < $1.record.lsn }
     guard let first = sorted.first?.record.lsn, let participant = store.epochs.join() else { return nil }
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let list = store.segmentList.withLock { $0 }
     // The piece around it; else the one before it grows, or the one behind it.
     let at =
@@ -58,7 +58,7 @@ public final class RestoreJob {
       store.nextRevision += 1
     }
     let revision = store.nextRevision - 1
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     guard isFree, let found else {
       store.epochs.resign(participant)
       return nil
@@ -77,10 +77,10 @@ public final class RestoreJob {
   deinit {
     if !isInstalled { writer?.discard() }
     store.epochs.resign(participant)
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     segment.pins -= 1
     segment.rewriters -= 1
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
   }
 
   /// Writes the new file.
@@ -178,9 +178,7 @@ public final class RestoreJob {
   public func install() throws(RepairFailure) {
     guard let writer else { throw .notYet }
     // A transfer that began meanwhile reads the old file.
-    store.writeLock.lock()
-    let isFree = segment.state == .sealed && segment.pins == 1
-    store.writeLock.unlock()
+    let isFree = store.withWriteLock { _ in segment.state == .sealed && segment.pins == 1 }
     guard isFree else { throw .notYet }
     do throws(FileError) {
       try store.install(
@@ -189,9 +187,7 @@ public final class RestoreJob {
         kept: kept, droppedTombstone: .none,
         dictionaries: dictionaries
       ) { [self] _ throws(FileError) in
-        store.writeLock.lock()
-        defer { store.writeLock.unlock() }
-        for item in replaced { forget(item.hash, item.entry) }
+        store.withWriteLock { access in for item in replaced { forget(item.hash, item.entry, access) } }
       }
     } catch {
       throw .disk(error)
@@ -200,9 +196,9 @@ public final class RestoreJob {
   }
 
   /// Under the write lock. The old file is still readable.
-  private func forget(_ hash: UInt64, _ entry: IndexEntry) {
+  private func forget(_ hash: UInt64, _ entry: IndexEntry, _ access: borrowing WriteAccess) {
     let record = store.record(entry).record
     guard record.kind == RecordKind.put.rawValue, let table = store.tables.reference(record.table) else { return }
-    store.keyspace.takeOut(entry, of: table, IndexHash(hash), record.weight, by: aliveAt.value)
+    store.keyspace.takeOut(entry, of: table, IndexHash(hash), record.weight, by: aliveAt.value, access)
   }
 }

@@ -6,10 +6,10 @@ extension LogStore {
   /// that part of the log: much only after a start, where many records may wait to be known as good. Any thread that may
   /// block.
   public func voterLists() -> [(lsn: LSN, nodes: [NodeID])] {
-    writeLock.lock()
+    let access = writeLock.lock()
     var lists = [(lsn: LSN(newestCatalogLSN), nodes: catalog.voters)]
     let (applied, last) = (positions.applied, positions.appended)
-    writeLock.unlock()
+    writeLock.unlock(access)
     guard applied < last, let participant = epochs.join() else { return lists }
     defer { epochs.resign(participant) }
     epochs.enter(participant)

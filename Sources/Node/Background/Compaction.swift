@@ -203,10 +203,10 @@ package final class Compaction: BackgroundWork, @unchecked Sendable {
     let answers = takeRequests()
     guard !answers.isEmpty else { return }
     let store = node.store
-    store.writeLock.lock()
-    store.closeActiveSegment()
-    let revision = store.upcomingRevision
-    store.writeLock.unlock()
+    let revision = store.withWriteLock { access in
+      store.closeActiveSegment(access)
+      return store.upcomingRevision
+    }
     node.commitNow()
     node.maintainStore()
     pass = Pass(store: store, below: revision, before: report, answers: answers)

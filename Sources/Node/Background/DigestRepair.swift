@@ -57,11 +57,11 @@ package final class DigestRepair: BackgroundWork, @unchecked Sendable {
 
   init(_ node: NodeCore) { self.node = node }
 
-  /// A comparison with the master's digest found a difference. Under the write lock, at that LSN.
-  func found(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore) {
+  /// A comparison with the master's digest found a difference. At that LSN.
+  func found(_ ranges: [Digest.RangeID], at lsn: LSN, in store: LogStore, _ access: borrowing WriteAccess) {
     var own: [Int: PartitionSums] = [:]
     for range in ranges where Int(range.database) < store.databases {
-      own[Int(range.database)] = PartitionSums(store, Int(range.database))
+      own[Int(range.database)] = PartitionSums(store, Int(range.database), access)
     }
     request.withLock { $0 = Request(lsn: lsn, own: own, store: store) }
     node.host.wake(.digestRepair)

@@ -17,13 +17,14 @@ package final class DigestSamples: Sendable {
   /// The digest of this moment.
   func take(_ node: NodeCore) -> Digest {
     let store = node.store
-    store.writeLock.lock()
-    let digest = node.digestLocked(store)
+    let access = store.writeLock.lock()
+    let digest = node.digest(of: store, access)
     let databases = (0..<store.databases).map { database in
       store.keyCount(database) > 0
-        ? PartitionSums(store, database) : PartitionSums(table: store.table(database).pointee.id, partitions: [])
+        ? PartitionSums(store, database, access)
+        : PartitionSums(table: store.table(database).pointee.id, partitions: [])
     }
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     samples.withLock {
       $0.append(Sample(lsn: digest.lsn, databases: databases))
       if $0.count > Self.samplesMax { $0.removeFirst() }
@@ -45,9 +46,8 @@ package final class DigestSamples: Sendable {
 }
 
 extension PartitionSums {
-  /// Under the write lock.
-  init(_ store: LogStore, _ database: Int) {
-    let (table, sums) = store.partitionSums(database)
+  init(_ store: LogStore, _ database: Int, _ access: borrowing WriteAccess) {
+    let (table, sums) = store.partitionSums(database, access)
     self.init(table: table, partitions: sums.map { PartitionSum(sum: $0.sum, liveRecords: $0.keys) })
   }
 }

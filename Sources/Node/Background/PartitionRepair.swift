@@ -189,9 +189,7 @@ final class PartitionRepair {
       return false
     }
     if isUnsealed || store.sealedPieces.isEmpty {
-      store.writeLock.lock()
-      store.closeActiveSegment()
-      store.writeLock.unlock()
+      store.withWriteLock { access in store.closeActiveSegment(access) }
       node.commitNow()
       node.maintainStore()
     }

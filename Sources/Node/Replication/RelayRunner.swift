@@ -261,10 +261,10 @@ package final class RelayRunner: @unchecked Sendable {
   /// The question that makes a slave's acks count; nil when none is due.
   private func question() -> RelayEvent? {
     guard !isClosed, canProve, case .streaming = relay.state, proof.isDue(now: host.monotonic) else { return nil }
-    store.writeLock.lock()
-    let digest = service.core.digestLocked(store)
+    let access = store.writeLock.lock()
+    let digest = service.core.digest(of: store, access)
     let committed = store.positions.committed
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     // Where commits wait for slaves, the digest may never be reached before this one's acks count: then its log is proof enough.
     var piece: LogPiece?
     var sum: UInt64?
@@ -307,9 +307,9 @@ package final class RelayRunner: @unchecked Sendable {
         run = try reader.read(upTo: upTo, into: UnsafeMutableRawBufferPointer(rebasing: buffer[0..<needed]))
       }
       lastRead = UnsafeRawBufferPointer(rebasing: buffer[0..<run.bytes])
-      store.writeLock.lock()
+      let access = store.writeLock.lock()
       let (tombstonesFrom, terms) = (store.tombstonesFrom, store.terms)
-      store.writeLock.unlock()
+      store.writeLock.unlock(access)
       guard tombstonesFrom <= startLSN else {
         return .logGone(
           availableFrom: tombstonesFrom,

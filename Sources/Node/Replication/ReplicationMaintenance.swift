@@ -12,20 +12,20 @@ extension ReplicationService {
     let now = core.host.monotonic
     guard rates.withLock({ $0.wantsSample(now: now) }) else { return }
     let store = core.store
-    store.writeLock.lock()
-    let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
-    store.writeLock.unlock()
+    let totals = store.withWriteLock { _ in
+      WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
+    }
     rates.withLock { $0.sample(totals, now: now) }
   }
 
   /// Every second.
   package func measure() {
     let store = core.store
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let lags = slaves.map { slave in
-      (slave.id, UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart))))
+      (slave.id, UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart), access)))
     }
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     for (id, lag) in lags { step(.measured(id, lagBytes: lag)) }
     step(.leaseTick)
   }
@@ -46,17 +46,16 @@ extension NodeCore {
     let store = self.store
     var lag = slave.lag(masterLast: store.positions.appended, masterClock: clock)
     if lag.records > 0 {
-      store.writeLock.lock()
-      lag.bytes = UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart)))
-      store.writeLock.unlock()
+      let bytes = store.withWriteLock { access in
+        store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart), access)
+      }
+      lag.bytes = UInt64(bytes)
     }
     return lag
   }
 
   package var votersInLog: [NodeID] {
     let store = self.store
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return store.votersInLog
+    return store.withWriteLock { _ in store.votersInLog }
   }
 }

@@ -67,17 +67,14 @@ package final class ReplicationService: @unchecked Sendable {
   /// Up to where records may leave this node, and what slaves may show.
   func sendable(_ store: LogStore) -> (last: LSN, committed: LSN, term: Term) {
     guard store.isGated, !store.isReplica else { return sendable(store, upTo: held(store)) }
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return sendableLocked(store)
+    return store.withWriteLock { access in sendable(store, access) }
   }
 
-  /// Under the write lock.
-  private func sendableLocked(_ store: LogStore) -> (last: LSN, committed: LSN, term: Term) {
+  private func sendable(_ store: LogStore, _ access: borrowing WriteAccess) -> (last: LSN, committed: LSN, term: Term) {
     // Where a write waits for slaves, they get it while this node's disk is busy with it; nothing of it is shown there
     // before it is good.
     let isEarly = store.isGated && !store.isReplica
-    return sendable(store, upTo: isEarly ? store.sendable(durable: held(store)) : held(store))
+    return sendable(store, upTo: isEarly ? store.sendable(durable: held(store), access) : held(store))
   }
 
   private func held(_ store: LogStore) -> LSN {
@@ -271,12 +268,12 @@ package final class ReplicationService: @unchecked Sendable {
 
   private func masterFacts() -> MasterFacts {
     let store = core.store
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let last = store.positions.appended
     let terms = store.terms
     let hasData = core.hasData(store)
     let voters = store.votersInLog
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     var facts = MasterFacts(
       address: core.ownAddress, reign: core.reign, last: terms.position(at: last),
       history: terms, lineage: core.directory.lineage, hasData: hasData, upstream: upstream.view.upstream,
@@ -311,27 +308,29 @@ package final class ReplicationService: @unchecked Sendable {
     input.slaveHistory = StartDivergence.history(request.history, of: request.starts, without: input.startReigns)
     input.slaveLineage = request.lineage
     input.resume = request.resume
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     input.masterTerm = core.term
     input.masterHistory = store.terms
-    let sendable = sendableLocked(store)
-    (input.masterLast, input.masterCommitted) = (sendable.last, sendable.committed)
+    let leaving = sendable(store, access)
+    (input.masterLast, input.masterCommitted) = (leaving.last, leaving.committed)
     input.logRawFrom = store.logStart
     input.logAfterFilesFrom = files.logFrom
     let common = SyncPlanner.commonLSN(
       slavePosition: input.slavePosition, slaveHistory: input.slaveHistory, slaveLineage: input.slaveLineage,
       masterLast: input.masterLast, masterHistory: input.masterHistory, masterLineage: input.masterLineage)
     // What may not leave yet is the live stream's, whichever way the sync goes.
-    let unsendable = store.logBytes(from: input.masterLast.next)
-    func sendableBytes(from lsn: LSN) -> UInt64 { UInt64(max(0, store.logBytes(from: lsn) - unsendable)) }
-    input.logBytesAfterCommon = sendableBytes(from: common.next)
-    let figures = store.deltaFigures(after: common)
+    let unsendable = store.logBytes(from: input.masterLast.next, access)
+    func sendableBytes(from lsn: LSN, _ access: borrowing WriteAccess) -> UInt64 {
+      UInt64(max(0, store.logBytes(from: lsn, access) - unsendable))
+    }
+    input.logBytesAfterCommon = sendableBytes(from: common.next, access)
+    let figures = store.deltaFigures(after: common, access)
     input.delta = PlannerInput.DeltaOffer(
       liveBytes: UInt64(max(0, figures.bytes)), liveRecords: UInt64(max(0, figures.records)),
       tombstonesFrom: figures.tombstonesFrom, indexBytes: UInt64(figures.indexBytes))
-    input.logBytesAfterFiles = sendableBytes(from: files.manifest.lastLSN.next)
+    input.logBytesAfterFiles = sendableBytes(from: files.manifest.lastLSN.next, access)
     let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     let now = core.host.monotonic
     let rate = rates.withLock { $0.rate(totals, now: now) }
     input.expectedBytesPerSecond = rate.bytesPerSecond
@@ -473,9 +472,9 @@ package final class ReplicationService: @unchecked Sendable {
   /// Bytes a second that clients are expected to write, as the next plan would take it.
   package var expectedBytesPerSecond: UInt64 {
     let store = core.store
-    store.writeLock.lock()
-    let totals = WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
-    store.writeLock.unlock()
+    let totals = store.withWriteLock { _ in
+      WriteRateMeter.Totals(records: store.positions.appended.value, bytes: store.appendedBytes)
+    }
     let now = core.host.monotonic
     return rates.withLock { $0.rate(totals, now: now).bytesPerSecond }
   }

@@ -136,7 +136,7 @@ final class StagedStore {
       fileSystem: directory.fileSystem, directory: path, lineage: begin.lineage, configuration: configuration,
       generation: generation, workers: workers, run: run)
     store.startEmpty(at: begin.startLSN)
-    store.isReplica = true
+    store.withWriteLock { access in store.setReplica(true, access) }
     self.store = store
     return store
   }

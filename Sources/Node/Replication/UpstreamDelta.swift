@@ -34,10 +34,10 @@ extension UpstreamLink {
     try stage.finish(barrier: end.barrierLSN)
     // What the log holds is on disk and its end is sealed, as far as its last unit allows.
     core.commitNow()
-    store.writeLock.lock()
-    store.closeLog()
-    store.wallClock = clock.milliseconds
-    store.writeLock.unlock()
+    store.withWriteLock { access in
+      store.closeLog(access)
+      store.wallClock = clock.milliseconds
+    }
     let sealed = core.commitNow()
     guard store.writeRefusal == nil, sealed.durable >= stage.after else {
       throw OpenError("the log cannot be written: \(store.writeRefusal.map { "\($0)" } ?? "unknown")")
@@ -48,9 +48,7 @@ extension UpstreamLink {
     try core.maintaining.withLock { _ in
       try installation.commit { (describe) throws(FileError) in try core.directory.change(describe) }
     }
-    store.writeLock.lock()
-    store.follow(committed: end.barrierLSN)
-    store.writeLock.unlock()
+    store.withWriteLock { access in store.follow(committed: end.barrierLSN, access) }
     let committed = core.host.monotonic
     delta = nil
     core.applied()

@@ -30,39 +30,37 @@ extension UpstreamLink {
   private func appendBody(to store: LogStore) throws {
     var whole = parts
     parts = []
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    if whole.isEmpty {
-      try store.appendReplicated(body)
-    } else {
-      whole.append(contentsOf: body)
-      try whole.withUnsafeBytes { try store.appendReplicated($0) }
+    try store.withWriteLock { access throws in
+      if whole.isEmpty {
+        try store.appendReplicated(body, access)
+      } else {
+        whole.append(contentsOf: body)
+        try whole.withUnsafeBytes { try store.appendReplicated($0, access) }
+      }
     }
   }
 
   func apply(upTo limit: LSN, clock: WallClock) throws -> ApplierEvent? {
     let store = core.store
     core.followClock(clock)
-    store.writeLock.lock()
-    defer {
-      store.writeLock.unlock()
-      core.applied()
-    }
-    store.follow(committed: limit)
-    store.wallClock = clock.milliseconds
-    for lsn in Set([pendingDigest?.lsn, question?.digestLSN].compactMap(\.self)).sorted() where lsn <= limit {
-      guard store.positions.applied <= lsn else { continue }
-      let reached = try store.apply(upTo: lsn)
-      if let question, question.digestLSN == lsn, reached == lsn { showDigest(store) }
-      if let digest = pendingDigest, digest.lsn == lsn {
-        pendingDigest = nil
-        if reached == lsn { compare(digest, store) }
+    defer { core.applied() }
+    return try store.withWriteLock { access throws in
+      store.follow(committed: limit, access)
+      store.wallClock = clock.milliseconds
+      for lsn in Set([pendingDigest?.lsn, question?.digestLSN].compactMap(\.self)).sorted() where lsn <= limit {
+        guard store.positions.applied <= lsn else { continue }
+        let reached = try store.apply(upTo: lsn, access)
+        if let question, question.digestLSN == lsn, reached == lsn { showDigest(store, access) }
+        if let digest = pendingDigest, digest.lsn == lsn {
+          pendingDigest = nil
+          if reached == lsn { compare(digest, store, access) }
+        }
       }
+      if let digest = pendingDigest, digest.lsn <= limit { pendingDigest = nil }
+      let applied = try store.apply(upTo: limit, access)
+      noteFreshness()
+      return .appliedAdvanced(applied)
     }
-    if let digest = pendingDigest, digest.lsn <= limit { pendingDigest = nil }
-    let applied = try store.apply(upTo: limit)
-    noteFreshness()
-    return .appliedAdvanced(applied)
   }
 
   func noteFreshness() {
@@ -76,16 +74,10 @@ extension UpstreamLink {
   func swapIn(applyUpTo limit: LSN, history: TermHistory, keepsOld: Bool) throws -> ApplierEvent? {
     let staged = try stagedStore()
     let store = try staged.opened()
-    store.writeLock.lock()
-    store.wallClock = core.clock.milliseconds
-    let applied: LSN
-    do {
-      store.follow(committed: limit)
-      applied = try store.apply(upTo: limit)
-      store.writeLock.unlock()
-    } catch {
-      store.writeLock.unlock()
-      throw error
+    let applied = try store.withWriteLock { access throws in
+      store.wallClock = core.clock.milliseconds
+      store.follow(committed: limit, access)
+      return try store.apply(upTo: limit, access)
     }
     let aside = keepsOld ? try core.beginSettingAside() : nil
     let fresh: LogStore
@@ -131,14 +123,18 @@ extension UpstreamLink {
   /// The master's digest at an LSN. If this node is not there yet, it compares when it passes.
   func receive(_ digest: Digest) {
     let store = core.store
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    let applied = store.positions.applied
-    if applied == digest.lsn { compare(digest, store) } else if applied < digest.lsn { pendingDigest = digest }
+    store.withWriteLock { access in
+      let applied = store.positions.applied
+      if applied == digest.lsn {
+        compare(digest, store, access)
+      } else if applied < digest.lsn {
+        pendingDigest = digest
+      }
+    }
   }
 
-  private func compare(_ digest: Digest, _ store: LogStore) {
-    let own = core.digestLocked(store)
+  private func compare(_ digest: Digest, _ store: LogStore, _ access: borrowing WriteAccess) {
+    let own = core.digest(of: store, access)
     switch DigestComparison.compare(own: own, master: digest) {
     case .equal:
       viewBox.withLock {
@@ -154,7 +150,7 @@ extension UpstreamLink {
       logger.error(
         "DATA DIFFERS FROM THE MASTER",
         metadata: ["digest.lsn": "\(digest.lsn)", "digest.ranges": "\(ranges)"])
-      core.digestRepair.found(ranges, at: digest.lsn, in: store)
+      core.digestRepair.found(ranges, at: digest.lsn, in: store, access)
     }
   }
 }

@@ -26,16 +26,16 @@ extension UpstreamLink {
         }
       }
     }
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    if store.positions.applied >= question.digestLSN { showDigest(store) }
+    store.withWriteLock { access in
+      if store.positions.applied >= question.digestLSN { showDigest(store, access) }
+    }
   }
 
-  /// Under the write lock, when what is applied has reached the question's LSN.
-  func showDigest(_ store: LogStore) {
+  /// When what is applied has reached the question's LSN.
+  func showDigest(_ store: LogStore, _ access: borrowing WriteAccess) {
     guard let question else { return }
     self.question = nil
-    let digest = core.digestLocked(store)
+    let digest = core.digest(of: store, access)
     guard digest.lsn == question.digestLSN else { return answer(.passed, to: question) }
     answer(.digest(digest.summary(for: question.number)), to: question)
   }

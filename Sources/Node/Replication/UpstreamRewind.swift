@@ -17,7 +17,7 @@ extension UpstreamLink {
       }
     }
     if fresh !== store {
-      fresh.isReplica = true
+      fresh.withWriteLock { access in fresh.setReplica(true, access) }
       core.replaceStore(with: fresh, keepingFilesOfOld: true)
     }
     core.lostRecords.add(report.lost.records, ordering: .relaxed)

@@ -138,10 +138,10 @@ extension Succession {
   func longerLogSeen(at address: NodeAddress, common: LSN) {
     loop.execute { [self] in
       let store = core.store
-      store.writeLock.lock()
+      let access = store.writeLock.lock()
       let own = store.positions.appended.value - min(common.value, store.positions.appended.value)
       let beginnings = store.terms.entries.count { $0.firstLSN > common }
-      store.writeLock.unlock()
+      store.writeLock.unlock(access)
       if own == UInt64(beginnings) { step(.longerLog(at: address)) }
     }
   }

@@ -39,9 +39,7 @@ extension Succession {
   /// In the log as far as it is good here.
   private var isNamedVoter: Bool {
     let store = core.store
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return store.voters.count > 1 && store.voters.contains(core.directory.node)
+    return store.withWriteLock { _ in store.voters.count > 1 && store.voters.contains(core.directory.node) }
   }
 
   /// Until the record that takes this node out is committed: its own ack may be needed for that.

@@ -288,9 +288,7 @@ package final class Succession: @unchecked Sendable {
     }
     // A batch that was let in before the pause has the write lock; behind it the log stands still.
     let store = core.store
-    store.writeLock.lock()
-    let last = LSN(store.lastAppended)
-    store.writeLock.unlock()
+    let last = store.withWriteLock { _ in LSN(store.lastAppended) }
     step(
       .handover(
         .progress(targetDurable: slave.ack.durableLSN, ownLast: last, good: store.positions.committed)))

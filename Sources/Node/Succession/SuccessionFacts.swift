@@ -25,11 +25,11 @@ extension Succession {
   /// The level that the next master must have all records of, and with whom.
   private var voting: Voting {
     let (store, settings) = (core.store, core.configuration)
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let voters = core.votersOfLog(store)
     let areNamed = !store.votersInLog.isEmpty
     let asked = settings.commit.level.joined(store.tableLevels).joined(store.pendingLevel)
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     let level: CommitLevel =
       switch asked {
       case .quorum, .both: .quorum(voters: voters.ids)
@@ -63,9 +63,7 @@ extension Succession {
 
   var durablePosition: Position {
     let store = core.store
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return store.terms.position(at: store.positions.durable)
+    return store.withWriteLock { _ in store.terms.position(at: store.positions.durable) }
   }
 
   func readFacts() -> ReignFacts {
@@ -77,9 +75,7 @@ extension Succession {
     facts.refetchTo = refetchTo
     facts.reign = core.reign
     let store = core.store
-    store.writeLock.lock()
-    facts.newestFirstLSN = store.terms.last?.firstLSN ?? .none
-    store.writeLock.unlock()
+    facts.newestFirstLSN = store.withWriteLock { _ in store.terms.last?.firstLSN ?? .none }
     facts.newestReign = store.newestReign
     facts.forgotten = core.termForgotten
     let vote = directory.current.vote
@@ -142,12 +138,12 @@ extension Succession {
     let (store, vote) = (core.store, core.directory.current.vote)
     let link = core.replication.upstream.view
     let refetchTo = core.refetchTo
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     let durable = store.positions.durable
     // What it may have acknowledged counts: nobody is to be preferred to this node who does not hold that.
     let last = max(store.terms.position(at: durable), refetchTo ?? .none)
     let hasData = core.hasData(store)
-    store.writeLock.unlock()
+    store.writeLock.unlock(access)
     // A master that voted in a newer term, to hand over or to come back, is not that term's.
     let reign = core.isMaster ? min(core.reign, core.knownReign) : core.knownReign
     var state = NodeState(

@@ -34,9 +34,7 @@ final class ServerRounds: BackgroundWork, @unchecked Sendable {
     guard now.since(lastTrim) >= Self.trimIntervalMilliseconds else { return }
     lastTrim = now
     let store = core.store
-    store.writeLock.lock()
-    let indexBytes = store.figures().indexBytes
-    store.writeLock.unlock()
+    let indexBytes = store.withWriteLock { access in store.figures(access).indexBytes }
     let haveMostLeft = mostConnections - connections > Self.leftConnectionsMin && connections * 2 < mostConnections
     guard abs(indexBytes - trimmedIndexBytes) > 8 << 20 || haveMostLeft else { return }
     trimmedIndexBytes = indexBytes

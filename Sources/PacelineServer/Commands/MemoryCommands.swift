@@ -34,8 +34,8 @@ extension ServerCore {
 
   func memoryStatistics(_ executor: Executor) {
     let memory = ProcessFigures.memory
-    let (figures, keys) = still(executor) { store in
-      (store.figures(), (0..<store.databases).map { store.keyCount($0) })
+    let (figures, keys) = still(executor) { store, access in
+      (store.figures(access), (0..<store.databases).map { store.keyCount($0) })
     }
     let total = keys.reduce(0, +)
     let used = Int64(clamping: memory.used)

@@ -41,10 +41,10 @@ import RESP
         guard let number = parseInteger(arguments[2]), number > 0 else { throw .notInteger }
         lsn = number
       }
-      let isDone = still(executor) { store in
+      let isDone = still(executor) { store, access in
         isDrop
-          ? store.breakIndex(dropping: arguments[2], database: session.database, silently: isSilent)
-          : store.breakIndex(pointingAt: LSN(UInt64(lsn)))
+          ? store.breakIndex(dropping: arguments[2], database: session.database, silently: isSilent, access)
+          : store.breakIndex(pointingAt: LSN(UInt64(lsn)), access)
       }
       guard isDone else { throw .noSuchKey }
       executor.reply.ok()

@@ -15,12 +15,11 @@ extension ServerCore {
   }
 
   /// Runs `body` under the write lock, which the executor's batch may hold already.
-  func still<Result>(_ executor: Executor, _ body: (LogStore) throws -> Result) rethrows -> Result {
+  func still<Result>(
+    _ executor: Executor, _ body: (LogStore, borrowing WriteAccess) throws -> Result
+  ) rethrows -> Result {
     let store = executor.store
-    if executor.keys.holdsLock { return try body(store) }
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return try body(store)
+    return try executor.keys.withWriteLock { access in try body(store, access) }
   }
 
   // MARK: What Executor asks for
@@ -71,8 +70,8 @@ extension ServerCore {
       guard number >= 0, number < executor.store.databases else { throw .databaseOutOfRange }
       only = Int(number)
     }
-    let (lsn, digests) = still(executor) { store in
-      (store.isReplica ? store.positions.applied.value : store.lastAppended, store.digests())
+    let (lsn, digests) = still(executor) { store, access in
+      (store.isReplica ? store.positions.applied.value : store.lastAppended, store.digests(access))
     }
     // Nothing is told of what may still be undone.
     executor.keys.see(lsn)

@@ -29,10 +29,7 @@ struct CommitStatus: Sendable {
     let node: NodeCore = server.node
     let store = server.store
     let positions = store.positions
-    store.writeLock.lock()
-    voters = store.votersInLog
-    pendingBytes = Int(store.pendingBytes)
-    store.writeLock.unlock()
+    (voters, pendingBytes) = store.withWriteLock { _ in (store.votersInLog, Int(store.pendingBytes)) }
     pendingRecords = positions.appended.value - min(positions.appended.value, positions.committed.value)
     level = Setting.named("commit")?.read(settings) ?? ""
     isDegraded = node.commitment.isDegraded

@@ -19,10 +19,10 @@ struct StoreStatus: Sendable {
 
   init(_ server: ServerCore, _ executor: Executor) {
     let neededFrom = server.node.neededFrom
-    (figures, keys, logStart, tombstonesFrom, pinnedBytes) = server.still(executor) { store in
+    (figures, keys, logStart, tombstonesFrom, pinnedBytes) = server.still(executor) { store, access in
       (
-        store.figures(), (0..<store.databases).map { store.keyCount($0) }, store.logStart, store.tombstonesFrom,
-        neededFrom > store.positions.appended ? 0 : store.logBytes(from: neededFrom)
+        store.figures(access), (0..<store.databases).map { store.keyCount($0) }, store.logStart, store.tombstonesFrom,
+        neededFrom > store.positions.appended ? 0 : store.logBytes(from: neededFrom, access)
       )
     }
     compaction = server.node.compaction.report

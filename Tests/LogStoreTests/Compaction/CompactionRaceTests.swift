@@ -36,14 +36,14 @@ import Testing
       store.positions.set(committed: store.positions.durable)
       let bounds = store.compactionBounds(neededFrom: LSN(.max))
       let shared = Round(store)
-      store.writeLock.lock()
+      let access = store.writeLock.lock()
       let compactor = TestThread {
         shared.job = shared.store.nextCompaction(bounds, garbageRatio: 0.1, waitsToSettle: true, forcedBelow: .max)
       }
       let maintainer = TestThread { _ = shared.store.maintain(neededFrom: LSN(.max)) }
       // Not a wait for something: each round the two meet at another moment.
       usleep(UInt32(round % 5) * 100)
-      store.writeLock.unlock()
+      store.writeLock.unlock(access)
       compactor.join()
       maintainer.join()
       if let job = shared.job {

@@ -14,13 +14,9 @@ import Testing
     let store = try TestDisk().create()
     store.put("a", "1")
     store.put("b", "1")
-    store.writeLock.lock()
-    store.beginUnit()
-    store.writeLock.unlock()
+    store.withWriteLock { access in store.beginUnit(access) }
     for key in ["a", "b", "c"] { store.put(key, "2") }
-    store.writeLock.lock()
-    store.endUnit()
-    store.writeLock.unlock()
+    store.withWriteLock { access in store.endUnit(access) }
     store.put("d", "3")
     _ = store.commit(sync: true)
     for (committed, settled) in [(1, 1), (2, 2), (3, 2), (4, 2), (5, 5), (6, 6)] as [(UInt64, UInt64)] {

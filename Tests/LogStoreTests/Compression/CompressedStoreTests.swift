@@ -20,12 +20,13 @@ import Testing
     let count = try #require(
       value.withUnsafeBytes { compressor.compress(method, $0, dictionary: dictionary, into: room) })
     let stored = UnsafeRawBufferPointer(rebasing: room[..<count])
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    Array(key.utf8).withUnsafeBytes { key in
-      let target = store.locate(store.table(db), store.hash(key), key)
-      value.withUnsafeBytes { raw in
-        #expect(store.putCompressed(target, key: key, method: method, stored: stored, raw: raw, expiry: expiry))
+    store.withWriteLock { access in
+      Array(key.utf8).withUnsafeBytes { key in
+        let target = store.locate(store.table(db), store.hash(key), key)
+        value.withUnsafeBytes { raw in
+          #expect(
+            store.putCompressed(target, key: key, method: method, stored: stored, raw: raw, expiry: expiry, access))
+        }
       }
     }
   }
@@ -114,13 +115,13 @@ import Testing
     let master = try TestDisk().create()
     try fill(master, compressed: true)
     let slave = try TestDisk().create()
-    slave.isReplica = true
-    slave.writeLock.lock()
-    for record in try master.records(from: LSN(1), to: master.positions.appended) {
-      try record.bytes.withUnsafeBytes { try slave.appendReplicated($0) }
+    slave.setReplica(true)
+    try slave.withWriteLock { access throws in
+      for record in try master.records(from: LSN(1), to: master.positions.appended) {
+        try record.bytes.withUnsafeBytes { try slave.appendReplicated($0, access) }
+      }
+      #expect(try slave.apply(upTo: master.positions.appended, access) == master.positions.appended)
     }
-    #expect(try slave.apply(upTo: master.positions.appended) == master.positions.appended)
-    slave.writeLock.unlock()
     #expect(slave.digests() == master.digests())
     for i in 140..<160 where i % 11 != 0 { #expect(try value(slave, "k\(i - 140)", db: i % 2) == text(i)) }
     let mine = try master.records(from: LSN(1), to: master.positions.appended).map(\.bytes)
@@ -128,9 +129,9 @@ import Testing
     // A damaged one is refused as any other.
     var bad = mine[mine.count - 1]
     bad[bad.count / 2] ^= 1
-    slave.writeLock.lock()
-    defer { slave.writeLock.unlock() }
-    #expect(throws: ReplicaRefusal.self) { try bad.withUnsafeBytes { try slave.appendReplicated($0) } }
+    try slave.withWriteLock { access throws in
+      #expect(throws: ReplicaRefusal.self) { try bad.withUnsafeBytes { try slave.appendReplicated($0, access) } }
+    }
   }
 
   @Test func aDamagedFileIsNoticedBeforeAnythingIsExpanded() throws {

@@ -61,7 +61,7 @@ struct DeltaRun {
     }
     after = LSN(UInt64(position))
     slave = try slaveDisk.create()
-    slave.isReplica = true
+    slave.setReplica(true)
     let isInsideUnit = position > 0 && !work.model.history[position - 1].endsUnit
     self.isInsideUnit = isInsideUnit
     isUnapplied = random.chance(30) && position > 0
@@ -88,10 +88,10 @@ struct DeltaRun {
   }
 
   static func append(_ bytes: [UInt8], to store: LogStore, applyUpTo limit: LSN) throws {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    try bytes.withUnsafeBytes { (raw) throws in try store.appendReplicated(raw) }
-    try store.apply(upTo: limit)
+    try store.withWriteLock { access throws in
+      try bytes.withUnsafeBytes { (raw) throws in try store.appendReplicated(raw, access) }
+      try store.apply(upTo: limit, access)
+    }
   }
 
   private mutating func stepMaster() { _ = work.step(master) }
@@ -139,9 +139,7 @@ struct DeltaRun {
 
   /// Reads and stages; the master goes on meanwhile. false if deletions that the slave needs are forgotten.
   mutating func receive() throws -> Bool {
-    master.writeLock.lock()
-    let forgotten = master.tombstonesFrom > after.next
-    master.writeLock.unlock()
+    let forgotten = master.withWriteLock { _ in master.tombstonesFrom > after.next }
     if forgotten { return false }
     let reader = DeltaReader(store: master, after: after)
     let staged = DeltaStage(store: slave, after: after)
@@ -195,9 +193,7 @@ struct DeltaRun {
     publish: ((inout DirectoryFile) -> Void) throws(FileError) -> Void
   ) throws {
     _ = slave.commit(sync: true)
-    slave.writeLock.lock()
-    slave.closeLog()
-    slave.writeLock.unlock()
+    slave.withWriteLock { access in slave.closeLog(access) }
     _ = slave.commit(sync: true)
     let maintained = slave.maintain(neededFrom: LSN(1))
     if let error = maintained.error { throw error }
@@ -229,24 +225,24 @@ struct DeltaRun {
 
   /// Live and kept bytes are what a start would count.
   private mutating func checkCounters(_ note: String) throws {
-    slave.writeLock.lock()
-    let counted = (slave.figures().liveBytes, slave.deltaFigures(after: .none), slave.figures().expiring)
-    slave.writeLock.unlock()
+    let counted = slave.withWriteLock { access in
+      (slave.figures(access).liveBytes, slave.deltaFigures(after: .none, access), slave.figures(access).expiring)
+    }
     let copy = TestDisk(copying: slaveDisk, files: slaveDisk.files.copy())
     let again = try copy.open()
-    again.writeLock.lock()
-    defer { again.writeLock.unlock() }
-    let recounted = again.deltaFigures(after: .none)
-    #expect(again.figures().liveBytes == counted.0, "\(note)")
-    #expect(recounted.bytes == counted.1.bytes && recounted.records == counted.1.records, "\(note)")
-    #expect(counted.2 >= again.figures().expiring, "\(note): every expiry is known")
+    again.withWriteLock { access in
+      let recounted = again.deltaFigures(after: .none, access)
+      #expect(again.figures(access).liveBytes == counted.0, "\(note)")
+      #expect(recounted.bytes == counted.1.bytes && recounted.records == counted.1.records, "\(note)")
+      #expect(counted.2 >= again.figures(access).expiring, "\(note): every expiry is known")
+    }
   }
 
   mutating func reopen() throws -> LSN {
     let bytes = try slaveDisk.files.readAll(generationPath)
     slaveDisk.generations = [try DirectoryFile(decoding: bytes)]
     slave = try slaveDisk.open()
-    slave.isReplica = true
+    slave.setReplica(true)
     stage = nil
     return slave.positions.applied
   }

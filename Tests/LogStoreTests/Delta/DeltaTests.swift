@@ -159,9 +159,7 @@ import Testing
       if random.chance(50) { try master.compactAll(disk, neededFrom: LSN(4500)) }
       try disk.settle(master)
       let after = LSN(UInt64(random.below(Int(master.positions.applied.value))))
-      master.writeLock.lock()
-      let figures = master.deltaFigures(after: after)
-      master.writeLock.unlock()
+      let figures = master.withWriteLock { access in master.deltaFigures(after: after, access) }
       let (bytes, records) = try Self.walk(master, after: after)
       #expect(
         abs(figures.bytes - bytes) <= bytes / 10 + (128 << 10),
@@ -242,9 +240,9 @@ import Testing
   }
 
   static func append(_ bytes: [UInt8], to store: LogStore) throws {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    try bytes.withUnsafeBytes { (raw) throws in try store.appendReplicated(raw) }
-    try store.apply(upTo: LSN(.max))
+    try store.withWriteLock { access throws in
+      try bytes.withUnsafeBytes { (raw) throws in try store.appendReplicated(raw, access) }
+      try store.apply(upTo: LSN(.max), access)
+    }
   }
 }

@@ -57,14 +57,14 @@ import Testing
     #expect(master.setTableLevel(2, .quorum) && master.setVoters(voters(3)))
     let slave = try TestDisk().create()
     let bytes = try master.records(from: LSN(1), to: LSN(.max)).flatMap(\.bytes)
-    slave.writeLock.lock()
-    defer { slave.writeLock.unlock() }
-    try bytes.withUnsafeBytes { (raw) throws in try slave.appendReplicated(raw) }
-    #expect(slave.tableLevel(2) == nil && slave.voters.isEmpty && slave.votersInLog == voters(3))
-    try slave.apply(upTo: LSN(1))
-    #expect(slave.tableLevel(2) == .quorum && slave.voters.isEmpty)
-    try slave.apply(upTo: LSN(2))
-    #expect(slave.voters == voters(3))
+    try slave.withWriteLock { access throws in
+      try bytes.withUnsafeBytes { (raw) throws in try slave.appendReplicated(raw, access) }
+      #expect(slave.tableLevel(2) == nil && slave.voters.isEmpty && slave.votersInLog == voters(3))
+      try slave.apply(upTo: LSN(1), access)
+      #expect(slave.tableLevel(2) == .quorum && slave.voters.isEmpty)
+      try slave.apply(upTo: LSN(2), access)
+      #expect(slave.voters == voters(3))
+    }
   }
 
   @Test func aDeltaCarriesThem() throws {
@@ -72,7 +72,7 @@ import Testing
     let master = try disk.create()
     master.put("a", "1")
     let slave = try slaveDisk.create()
-    slave.isReplica = true
+    slave.setReplica(true)
     try DeltaRun.append(master.records(from: LSN(1), to: LSN(1)).flatMap(\.bytes), to: slave, applyUpTo: LSN(1))
     _ = slave.commit(sync: true)
     #expect(master.setTableLevel(1, .quorum) && master.setVoters(voters(3)))
@@ -130,7 +130,7 @@ import Testing
       master.put("a", "1", db: own - 1)
       let disk = TestDisk(databases: theirs)
       var replica = try disk.create()
-      replica.isReplica = true
+      replica.setReplica(true)
       try DeltaRun.append(
         master.records(from: LSN(1), to: LSN(.max)).flatMap(\.bytes), to: replica, applyUpTo: LSN(.max))
       #expect(replica.databases == own)
@@ -146,7 +146,7 @@ import Testing
     let master = try disk.create()
     master.put("a", "1")
     let slave = try slaveDisk.create()
-    slave.isReplica = true
+    slave.setReplica(true)
     try DeltaRun.append(master.records(from: LSN(1), to: LSN(1)).flatMap(\.bytes), to: slave, applyUpTo: LSN(1))
     _ = slave.commit(sync: true)
     #expect(master.nameDatabases(12))
@@ -180,7 +180,7 @@ import Testing
     store = try disk.open()
     #expect(store.databases == 20 && store.get("a", db: 19) == .text("1"))
     let replica = try TestDisk(databases: 16).create()
-    replica.isReplica = true
+    replica.setReplica(true)
     try DeltaRun.append(
       store.records(from: LSN(1), to: LSN(.max)).flatMap(\.bytes), to: replica, applyUpTo: LSN(.max))
     #expect(replica.databases == 20 && replica.get("a", db: 19) == .text("1"))

@@ -6,9 +6,7 @@ import Testing
 /// When keys are deleted whose time is over, by a clock that may be set back.
 @Suite struct ExpiryHintTests {
   private func expire(_ store: LogStore, _ now: UInt64) -> Int {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return store.expireDue(now: now, limit: 1000).deleted
+    return store.withWriteLock { access in store.expireDue(now: now, limit: 1000, access).deleted }
   }
 
   @Test(arguments: [60_000, 86_400_000, 400 * 86_400_000] as [UInt64]) func aClockThatWasSetBackDeletesInTime(
@@ -48,11 +46,11 @@ import Testing
     store.put("a", "v", expiry: 10_300)
     store.put("b", "v", expiry: 10_700)
     #expect(expire(store, 10_500) == 0, "hints are kept by the second")
-    store.writeLock.lock()
+    let access = store.writeLock.lock()
     var early: [LogStore.EarlyExpiry] = []
-    let done = store.expireAll(upTo: 10_500, limit: 1000, early: &early)
-    store.lookAgain(at: early)
-    store.writeLock.unlock()
+    let done = store.expireAll(upTo: 10_500, limit: 1000, early: &early, access)
+    store.lookAgain(at: early, access)
+    store.writeLock.unlock(access)
     #expect(done == (1, 2) && early.count == 1)
     #expect(store.get("a") == .missing)
     #expect(expire(store, 11_000) == 1, "and the others are not forgotten")
@@ -62,11 +60,11 @@ import Testing
     let store = try TestDisk().create()
     store.wallClock = 10_000
     store.put("a", "v", expiry: 12_000)
-    store.writeLock.lock()
-    #expect(store.reviewExpiries(now: 12_000, limit: 1000) == 1)
-    #expect(store.reviewExpiries(now: 12_100, limit: 1000) == 0, "it waits for the master's deletion")
-    #expect(store.reviewExpiries(now: 72_000, limit: 1000) == 1, "and is looked at again")
-    store.writeLock.unlock()
+    store.withWriteLock { access in
+      #expect(store.reviewExpiries(now: 12_000, limit: 1000, access) == 1)
+      #expect(store.reviewExpiries(now: 12_100, limit: 1000, access) == 0, "it waits for the master's deletion")
+      #expect(store.reviewExpiries(now: 72_000, limit: 1000, access) == 1, "and is looked at again")
+    }
     #expect(expire(store, 72_100) == 1, "not a minute later")
   }
 }

@@ -83,9 +83,7 @@ import Testing
       store.keys(of: 0, from: 0, count: nil) { _ in
         if isFirst {
           isFirst = false
-          store.writeLock.lock()
-          _ = store.flushDatabase(0)
-          store.writeLock.unlock()
+          store.withWriteLock { access in _ = store.flushDatabase(0, access) }
           store.put("after", "v")
         }
         return true

@@ -9,16 +9,12 @@ import Testing
     let first = slave.positions.appended.next
     for record in try master.records(from: first, to: master.positions.appended) {
       try record.bytes.withUnsafeBytes { bytes in
-        slave.writeLock.lock()
-        defer { slave.writeLock.unlock() }
-        try slave.appendReplicated(bytes)
+        try slave.withWriteLock { access throws in try slave.appendReplicated(bytes, access) }
       }
     }
     _ = slave.commit(sync: true)
     slave.positions.set(committed: slave.positions.durable)
-    slave.writeLock.lock()
-    defer { slave.writeLock.unlock() }
-    _ = try slave.apply(upTo: slave.positions.durable)
+    try slave.withWriteLock { access throws in _ = try slave.apply(upTo: slave.positions.durable, access) }
   }
 
   /// Spoils the record that holds this text, on disk and where it is mapped.
@@ -41,10 +37,8 @@ import Testing
     let master = try TestDisk(seed: 1, segmentBytes: 4096).create()
     let disk = TestDisk(seed: 2, segmentBytes: 4096, opsBufferBytes: 0)
     let slave = try disk.create()
-    slave.isReplica = true
-    master.writeLock.lock()
-    _ = master.beginTerm(Reign(term: Term(1), owner: disk.lineage))
-    master.writeLock.unlock()
+    slave.setReplica(true)
+    master.withWriteLock { access in _ = master.beginTerm(Reign(term: Term(1), owner: disk.lineage), access) }
     for round in 0..<2 {
       for key in 0..<30 { master.put("key-\(key)", "value-\(round)-\(key)-" + String(repeating: "x", count: 80)) }
     }

@@ -94,9 +94,9 @@ import Testing
     store.setLevel(.async)
     #expect(store.flushDatabase(1))
     store.beginUnit()
-    store.put(Array("c".utf8), [1], locked: true)
+    store.put(Array("c".utf8), [1])
     store.setLevel(.quorum)
-    store.put(Array("d".utf8), [1], locked: true)
+    store.put(Array("d".utf8), [1])
     store.endUnit()
     let levels = try store.records(from: LSN(1), to: LSN(.max)).map { record in
       record.bytes.withUnsafeBytes { raw in
@@ -135,9 +135,9 @@ import Testing
     store.put("c", "3")
     let slave = try TestDisk().create()
     let bytes = try store.records(from: LSN(1), to: LSN(.max)).flatMap(\.bytes)
-    slave.writeLock.lock()
-    try bytes.withUnsafeBytes { (raw) throws in try slave.appendReplicated(raw) }
-    slave.writeLock.unlock()
+    try slave.withWriteLock { access throws in
+      try bytes.withUnsafeBytes { (raw) throws in try slave.appendReplicated(raw, access) }
+    }
     for node in [store, slave] {
       #expect(node.pendingLevel == .quorum)
       #expect(node.committable(durable: .none, fullsync: .none, quorum: .none) == .none)
@@ -172,9 +172,7 @@ import Testing
     #expect(again.pendingLevel == .quorum)
     #expect(again.committable(durable: LSN(5), fullsync: .none, quorum: LSN(3)) == LSN(3))
     #expect(again.committable(durable: LSN(5), fullsync: .none, quorum: LSN(4)) == LSN(5))
-    again.writeLock.lock()
-    #expect(try again.apply(upTo: LSN(5)) == LSN(5))
-    again.writeLock.unlock()
+    try again.withWriteLock { access throws in #expect(try again.apply(upTo: LSN(5), access) == LSN(5)) }
     #expect(again.get("b") == .text("2") && again.get("c") == .text("3") && again.voters == [disk.lineage])
   }
 
@@ -183,9 +181,9 @@ import Testing
     let store = try disk.create()
     store.put("a", "1")
     store.beginUnit()
-    store.put(Array("b".utf8), [1], locked: true)
+    store.put(Array("b".utf8), [1])
     store.setLevel(.fullsync)
-    store.put(Array("c".utf8), [1], locked: true)
+    store.put(Array("c".utf8), [1])
     store.endUnit()
     _ = store.commit(sync: true)
     let again = try disk.open()
@@ -224,9 +222,7 @@ import Testing
     if shown == work.model.last || work.model.history.prefix(Int(shown.value)).last?.endsUnit ?? true {
       work.model.check(again, at: shown, "seed \(seed): at the start")
     }
-    again.writeLock.lock()
-    try again.apply(upTo: again.positions.appended)
-    again.writeLock.unlock()
+    try again.withWriteLock { access throws in try again.apply(upTo: again.positions.appended, access) }
     work.model.check(again, at: work.model.last, "seed \(seed): applied")
   }
 
@@ -250,9 +246,7 @@ import Testing
     let again = try disk.open()
     #expect(again.positions.applied == sealed.last?.lastLSN)
     #expect(again.positions.durable == LSN(60))
-    again.writeLock.lock()
-    try again.apply(upTo: LSN(60))
-    again.writeLock.unlock()
+    try again.withWriteLock { access throws in try again.apply(upTo: LSN(60), access) }
     for i in 0..<60 { #expect(again.get("key\(i)") == .text(String(repeating: "v", count: 300))) }
     #expect(again.maintain(neededFrom: LSN(1), sealUpTo: LSN(60)).segmentsChanged)
   }
@@ -285,9 +279,7 @@ import Testing
         #expect(store.unwrittenBytes == records() - written)
       }
       if random.chance(30) {
-        store.writeLock.lock()
-        store.closeActiveSegment()
-        store.writeLock.unlock()
+        store.withWriteLock { access in store.closeActiveSegment(access) }
       }
       _ = store.commit(sync: random.chance(50))
       #expect(store.unwrittenBytes == 0)

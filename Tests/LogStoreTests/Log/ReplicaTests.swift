@@ -21,18 +21,14 @@ import Testing
         let piece = run[sent..<min(run.count, sent + 1 + random.below(9))]
         sent += piece.count
         let bytes = piece.flatMap(\.bytes)
-        replica.writeLock.lock()
         try bytes.withUnsafeBytes { (raw) throws in try replica.appendReplicated(raw) }
         let limit = LSN(UInt64(random.below(Int(replica.positions.appended.value) + 1)))
         let applied = try replica.apply(upTo: limit)
-        replica.writeLock.unlock()
         if applied > .none { #expect(work.model.history[Int(applied.value) - 1].endsUnit, "half a unit is visible") }
         #expect(applied <= max(limit, replica.positions.applied))
         if random.chance(30) { try copy.settle(replica) }
       }
-      replica.writeLock.lock()
-      try replica.apply(upTo: LSN(.max))
-      replica.writeLock.unlock()
+      try replica.withWriteLock { access throws in try replica.apply(upTo: LSN(.max), access) }
       #expect(replica.positions.applied == master.positions.durable)
       #expect(replica.digests() == master.digests() && replica.terms == master.terms)
       work.model.check(replica, at: work.model.last, "seed \(seed), round \(round)")
@@ -56,14 +52,12 @@ import Testing
     for i in 0..<40 { master.put("key\(i)", String(repeating: "v", count: 500)) }
     let replica = try copy.create()
     let bytes = try master.records(from: LSN(1), to: LSN(.max)).flatMap(\.bytes)
-    replica.writeLock.lock()
-    try bytes.withUnsafeBytes { (raw) throws in try replica.appendReplicated(raw) }
-    replica.writeLock.unlock()
+    try replica.withWriteLock { access throws in
+      try bytes.withUnsafeBytes { (raw) throws in try replica.appendReplicated(raw, access) }
+    }
     try copy.settle(replica)
     try copy.settle(replica)
-    replica.writeLock.lock()
-    try replica.apply(upTo: LSN(.max))
-    replica.writeLock.unlock()
+    try replica.withWriteLock { access throws in try replica.apply(upTo: LSN(.max), access) }
     #expect(replica.digests() == master.digests())
   }
 
@@ -84,8 +78,6 @@ import Testing
     for i in 0..<5 { master.put("key\(i)", "value") }
     let records = try master.records(from: LSN(1), to: LSN(.max)).map(\.bytes)
     let replica = try TestDisk().create()
-    replica.writeLock.lock()
-    defer { replica.writeLock.unlock() }
     func append(_ bytes: [UInt8]) throws {
       try bytes.withUnsafeBytes { (raw) throws in try replica.appendReplicated(raw) }
     }

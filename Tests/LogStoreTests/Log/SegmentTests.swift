@@ -168,9 +168,7 @@ import Testing
       let store = try disk.create()
       store.put("a", "1")
       #expect(store.commit(sync: true).durable == LSN(1))
-      store.writeLock.lock()
-      store.closeActiveSegment()
-      store.writeLock.unlock()
+      store.withWriteLock { access in store.closeActiveSegment(access) }
       store.put("b", "2")
       disk.files.setFault(.init(call: .syncDirectory, number: 1, errno: SimulatedFileSystem.Fault.inputOutput))
       _ = store.commit(sync: true)
@@ -209,9 +207,7 @@ import Testing
     let disk = TestDisk(opsBufferBytes: 0)
     let store = try disk.create()
     store.put("a", "1")
-    store.writeLock.lock()
-    store.closeActiveSegment()
-    store.writeLock.unlock()
+    store.withWriteLock { access in store.closeActiveSegment(access) }
     if emptyIsWritten { _ = store.commit(sync: isSynced) }
     let large = String(repeating: "v", count: 9000)
     store.put("large", large)

@@ -115,11 +115,11 @@ import Testing
       let store = try disk.create()
       store.put("before", "1")
       _ = store.commit(sync: true)
-      store.writeLock.lock()
-      store.beginUnit()
-      for i in 0..<12 { store.put(Array("k\(i)".utf8), [UInt8](repeating: 1, count: 900), locked: true) }
-      store.endUnit()
-      store.writeLock.unlock()
+      store.withWriteLock { access in
+        store.beginUnit(access)
+        for i in 0..<12 { store.put(Array("k\(i)".utf8), [UInt8](repeating: 1, count: 900), access) }
+        store.endUnit(access)
+      }
       _ = store.commit(sync: true)
       // The machine had come as far as record `keep` of the unit: later segments are not there, this one is torn.
       let files = disk.files.copy()

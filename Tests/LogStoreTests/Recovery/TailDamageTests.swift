@@ -154,11 +154,11 @@ import Testing
     let disk = TestDisk()
     let store = try disk.create()
     store.put("before", "1")
-    store.writeLock.lock()
-    store.beginUnit()
-    for i in 0..<20 { store.put(Array("key\(i)".utf8), Array(repeating: 7, count: 400), locked: true) }
-    store.endUnit()
-    store.writeLock.unlock()
+    store.withWriteLock { access in
+      store.beginUnit(access)
+      for i in 0..<20 { store.put(Array("key\(i)".utf8), Array(repeating: 7, count: 400), access) }
+      store.endUnit(access)
+    }
     store.put("after", "1")
     try disk.settle(store)
     _ = store.commit(sync: true)

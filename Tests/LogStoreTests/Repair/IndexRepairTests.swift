@@ -44,15 +44,13 @@ import Testing
   }
 
   private func drop(_ key: [UInt8], _ database: Int, _ store: LogStore, silently: Bool = false) -> Bool {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return key.withUnsafeBytes { store.breakIndex(dropping: $0, database: database, silently: silently) }
+    return store.withWriteLock { access in
+      return key.withUnsafeBytes { store.breakIndex(dropping: $0, database: database, silently: silently, access) }
+    }
   }
 
   private func point(at lsn: UInt64, _ store: LogStore) -> Bool {
-    store.writeLock.lock()
-    defer { store.writeLock.unlock() }
-    return store.breakIndex(pointingAt: LSN(lsn))
+    return store.withWriteLock { access in store.breakIndex(pointingAt: LSN(lsn), access) }
   }
 
   private func views(_ store: LogStore, _ database: Int) throws -> [PartitionView] {
@@ -79,9 +77,7 @@ import Testing
     let (store, peer) = (pair.store, pair.peer)
     let right = try records(peer, database)
     let mine = try records(store, database)
-    store.writeLock.lock()
-    let table = store.table(database).pointee.id
-    store.writeLock.unlock()
+    let table = store.withWriteLock { _ in store.table(database).pointee.id }
     let lsn = peer.positions.applied
     let missing = right.filter { !mine.contains($0) }
     var open = 0
@@ -129,9 +125,7 @@ import Testing
     for database in 0..<2 {
       let listed = try records(pair.store, database)
       #expect(listed.map(\.lsn.value).sorted() == state[database].values.map(\.lsn).sorted())
-      pair.store.writeLock.lock()
-      let sums = pair.store.partitionSums(database).sums
-      pair.store.writeLock.unlock()
+      let sums = pair.store.withWriteLock { access in pair.store.partitionSums(database, access).sums }
       for (partition, sum) in sums.enumerated() {
         let view = try pair.store.partitionView(
           database: database, partition: partition, from: 0, to: nil, recordsMax: 1 << 20)

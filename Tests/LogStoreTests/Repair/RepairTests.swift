@@ -243,9 +243,7 @@ import Testing
     if endsThere {
       // What was settled ends with the damaged record: where its unit ends, nobody can read.
       let store = try disk.open()
-      store.writeLock.lock()
-      store.closeActiveSegment()
-      store.writeLock.unlock()
+      store.withWriteLock { access in store.closeActiveSegment(access) }
       try disk.settle(store)
       disk.files.killProcess()
     }

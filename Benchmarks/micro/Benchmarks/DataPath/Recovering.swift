@@ -44,7 +44,7 @@ final class SealedState {
     var next = 0
     while sealed < Self.records {
       let keys = Strings((next..<next + 5000).map(key))
-      for i in 0..<keys.count { store.put(keys[i], values[0]) }
+      store.withWriteLock { access in for i in 0..<keys.count { store.put(keys[i], values[0], access) } }
       next += 5000
       store.positions.set(committed: store.commit(sync: false).written)
       // Sealed is what is synced.

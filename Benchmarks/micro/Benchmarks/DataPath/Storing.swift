@@ -13,19 +13,18 @@ func makeStore(segmentBytes: Int = 64 << 20, directory: String = "store") throws
 }
 
 extension LogStore {
-  /// Under the write lock.
-  func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+  func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ access: borrowing WriteAccess) {
     let table = table(0)
     let target = locate(table, hash(key), key)
-    guard let place = beginPut(table, key: key, valueBytes: value.count, expiry: 0) else {
+    guard let place = beginPut(table, key: key, valueBytes: value.count, expiry: 0, access) else {
       preconditionFailure("no memory for another segment")
     }
     place.copyMemory(from: value.baseAddress!, byteCount: value.count)
-    endPut(target)
+    endPut(target, access)
   }
-  func remove(_ key: UnsafeRawBufferPointer) -> Bool {
+  func remove(_ key: UnsafeRawBufferPointer, _ access: borrowing WriteAccess) -> Bool {
     let target = locate(table(0), hash(key), key)
-    return target.old == nil ? false : delete(target, key: key)
+    return target.old == nil ? false : delete(target, key: key, access)
   }
 }
 
@@ -35,6 +34,8 @@ final class StoreState {
   let keys: Strings
   let values = Strings([value])
   private(set) var store: LogStore
+  /// Held for as long as the store is used, as a batch holds it.
+  private(set) var access: WriteAccess?
   private let filled: Bool
 
   init(keys count: Int = 100_000, filled: Bool) throws {
@@ -44,14 +45,19 @@ final class StoreState {
     keys = Strings(order.map(key))
     self.filled = filled
     store = try makeStore()
+    access = store.writeLock.lock()
     if filled { fill() }
   }
-  private func fill() { for i in 0..<keys.count { store.put(keys[i], values[0]) } }
+  deinit { if let access = access.take() { store.writeLock.unlock(access) } }
+  private func fill() { for i in 0..<keys.count { store.put(keys[i], values[0], access!) } }
 
   /// A new store if `isDue`, or if the log has become long.
   func startAnew(if isDue: Bool = false) throws {
     guard isDue || store.lastAppended > Self.recordsMax else { return }
-    store = try makeStore()
+    let fresh = try makeStore()
+    if let access = access.take() { store.writeLock.unlock(access) }
+    store = fresh
+    access = store.writeLock.lock()
     if filled { fill() }
   }
   /// The next iteration would come back to the first keys.
@@ -66,14 +72,14 @@ func storing() {
   } prepare: { state in
     try state.startAnew(if: state.keys.next < 1000 || state.isAtItsEnd)
   } round: {
-    $0.store.put($0.keys.turn(), $0.values[0])
+    $0.store.put($0.keys.turn(), $0.values[0], $0.access!)
   }
   add("LogStore put, overwrite") {
     try StoreState(filled: true)
   } prepare: {
     try $0.startAnew()
   } round: {
-    $0.store.put($0.keys.turn(), $0.values[0])
+    $0.store.put($0.keys.turn(), $0.values[0], $0.access!)
   }
   add("LogStore find, hit") {
     try StoreState(filled: true)
@@ -99,6 +105,6 @@ func storing() {
     if state.store.keyCount(0) < 2000 { state.refill() }
     try state.startAnew()
   } round: {
-    blackHole($0.store.remove($0.keys.turn()))
+    blackHole($0.store.remove($0.keys.turn(), $0.access!))
   }
 }
