@@ -97,7 +97,7 @@ extension LogStore {
 
   private func isEligible(_ segment: Segment, _ bounds: CompactionBounds, forcedBelow: UInt32?) -> Bool {
     if let forcedBelow, segment.name.revision >= forcedBelow { return false }
-    return segment.state == .sealed && (forcedBelow != nil || segment.memory == nil) && !segment.isDamaged
+    return segment.state == .sealed && (forcedBelow != nil || !segment.isInMemory) && !segment.isDamaged
       && segment.pins == 0 && bounds.settled >= segment.notBefore
       && segment.lastLSN <= min(positions.applied, positions.committed) && segment.lastLSN < bounds.neededFrom
       && segment.lastLSN <= bounds.settled
@@ -145,22 +145,17 @@ extension LogStore {
       guard let slot else {
         throw FileError(operation: "index", path: name.records, errno: 28, reason: "no free segment slot")
       }
-      let segment = Segment(
-        slot: slot, name: name, capacity: mapping.count, used: mapping.count, recordsAt: writer.recordsAt)
-      segment.state = .sealed
-      segment.lastLSN = last
-      segment.cleanUpTo = cleanUpTo
+      let segment = Segment.sealed(
+        slot: slot, name: name, recordsAt: writer.recordsAt, lastLSN: last, cleanUpTo: cleanUpTo, checksum: checksum,
+        mapping)
       segment.notBefore = notBefore
-      segment.written = mapping.count
-      segment.synced = mapping.count
-      segment.fileChecksum = checksum
       segment.keptRecords = kept.records
       segment.keptBytes = kept.bytes
       if !dictionaries.isEmpty {
         withWriteLock { access in setDictionaries(dictionaries, slot: slot, access) }
       }
       noteLandmarks(segment, mapping)
-      publish(mapping, of: segment)
+      addresses.publish(mapping, slot: slot)
       do throws(FileError) { try beforeMoves(segment) } catch {
         // Nothing points at it yet.
         recycle(segment)

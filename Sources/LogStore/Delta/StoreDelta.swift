@@ -18,7 +18,7 @@ extension LogStore {
       dropEmptySegment()
       droppedFiles.withLock { $0.append(last.name) }
     }
-    active = Segment(slot: 0, name: LogFileName(firstLSN: LSN(1)), capacity: 0, used: 0)
+    active = .nowhere()
     activeBase = UnsafeMutableRawPointer(bitPattern: 64)!
     (activeUsed, activeCapacity, activeSlot, lastLandmark) = (0, 0, 0, 0)
     closedBytes = writtenBytes.load(ordering: .acquiring)
@@ -112,7 +112,10 @@ public final class DeltaInstallation {
     for (record, entry) in own { index.applyOwn(record, at: entry) }
     var count = 0
     for segment in segments {
-      let start = segment.mapping!.start
+      guard case .mapped(let mapping) = segment.content else {
+        preconditionFailure("segment \(segment.firstLSN) of a delta is not mapped")
+      }
+      let start = mapping.start
       var at = segment.recordsAt
       while at < segment.used {
         let record = RecordView(start + at)
@@ -142,17 +145,13 @@ public final class DeltaInstallation {
     guard let slot else {
       throw FileError(operation: "index", path: file.name.records, errno: Self.noSlot, reason: "no free segment slot")
     }
-    let segment = Segment(
-      slot: slot, name: file.name, capacity: mapping.count, used: mapping.count, recordsAt: file.recordsAt)
-    segment.state = .sealed
-    segment.lastLSN = file.lastLSN
-    segment.cleanUpTo = stage.after
-    (segment.written, segment.synced) = (mapping.count, mapping.count)
-    segment.fileChecksum = file.checksum
+    let segment = Segment.sealed(
+      slot: slot, name: file.name, recordsAt: file.recordsAt, lastLSN: file.lastLSN, cleanUpTo: stage.after,
+      checksum: file.checksum, mapping)
     segment.keptRecords = file.keptRecords
     segment.keptBytes = file.keptBytes
     store.noteLandmarks(segment, mapping)
-    store.publish(mapping, of: segment)
+    store.addresses.publish(mapping, slot: slot)
     return segment
   }
 
@@ -258,8 +257,7 @@ public final class DeltaInstallation {
       } catch {
         if !error.isNoSpace { store.latch(error) }
       }
-      segment.file?.close()
-      segment.file = nil
+      segment.closeFile()
     }
     store.commitState.withLock { state in state.complete.removeAll { done in unsealed.contains { $0 === done } } }
   }

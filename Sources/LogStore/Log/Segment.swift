@@ -4,14 +4,52 @@ import Core
 ///
 /// Life: active (one at a time, in memory) -> filled (no more records; written out by the commit thread) -> sealed
 /// (complete on disk, `.idx` beside it) -> perhaps dropped. The commit thread hands a filled segment to the maintenance
-/// thread through `CommitState.complete` and does not touch it again. A data file is a segment too, sealed from the start. Sealed segments stay in memory while they are in the ops
-/// buffer and are read from their mapping afterwards.
+/// thread through `CommitState.complete` and does not touch it again. A data file is a segment too, sealed from the start.
+/// Sealed segments stay in memory while they are in the ops buffer and are read from their mapping afterwards.
 ///
-/// Owned by the store. `used`, `lastLSN` and `state` change under the write lock; `file` and `written` belong to the
-/// commit thread until the segment is sealed.
+/// Owned by the store. `used`, `lastLSN`, `state` and `content` change under the write lock. `output` is the commit
+/// thread's until it hands the segment over, then the maintenance thread's. `state` alone is looked at without a lock: log
+/// readers ask whether a segment was dropped.
 public final class Segment: @unchecked Sendable {
   // Safe to share: each field has one writer at a time, see above; readers come through published index entries.
   public enum State: Sendable { case active, filled, sealed, dropped }
+  /// Where its bytes are.
+  enum Content {
+    /// Not there yet, or given up.
+    case none
+    /// Readers see the memory that it was appended to.
+    case memory(SegmentMemory)
+    /// Readers see its file.
+    case mapped(MappedFile)
+  }
+  /// How far its bytes are on the way to its file.
+  enum Output {
+    /// It has no file yet.
+    case notBegun
+    case open(Open)
+    /// Written and synced: it waits for its index file.
+    case handedOver(any OpenFile)
+    /// Nothing is written any more.
+    case closed
+
+    /// Offset up to which the file was written, while that is not all.
+    var written: Int {
+      switch self {
+      case .notBegun: 0
+      case .open(let open): open.written
+      case .handedOver, .closed: .max
+      }
+    }
+
+    struct Open {
+      let file: any OpenFile
+      /// Offset up to which the file was written, and up to which it was synced.
+      var written = 0
+      var synced = 0
+      /// What the last tail mark says is synced; -1 before the first mark.
+      var marked = -1
+    }
+  }
   public let slot: Int
   /// First and last LSN of the range that it stands for; in a data file the records at the ends may be gone.
   public var firstLSN: LSN { name.firstLSN }
@@ -30,18 +68,10 @@ public final class Segment: @unchecked Sendable {
   public internal(set) var state = State.active
   public internal(set) var lastLSN: LSN
   public internal(set) var used: Int
-  public internal(set) var memory: SegmentMemory?
-  public internal(set) var mapping: MappedFile?
-  var file: (any OpenFile)?
-  var written = 0
-  /// How much of the file is on disk; the commit thread's.
-  var synced = 0
-  /// Written, synced, and no longer the commit thread's.
-  var handedOver = false
+  var content: Content
+  var output: Output
   /// The unit that its last record belongs to goes on in the next segment.
   var endsInsideUnit = false
-  /// What the last tail mark says is synced; -1 before the first mark.
-  var marked = -1
   /// Every 256 KiB the place of a record, so that an LSN is found by a short walk.
   var landmarks: [(lsn: UInt64, offset: Int)] = []
   /// Tombstones and catalog records: while it holds some, a segment without live keys may still be needed.
@@ -56,15 +86,58 @@ public final class Segment: @unchecked Sendable {
 
   @usableFromInline static let landmarkStep = 256 << 10
 
+  /// - Parameter used: bytes of header and records.
   init(
-    slot: Int, name: LogFileName, capacity: Int, used: Int, recordsAt: Int = SegmentFormat.headerBytes
+    slot: Int, name: LogFileName, capacity: Int, used: Int, recordsAt: Int = SegmentFormat.headerBytes,
+    content: Content, output: Output
   ) {
+    self.content = content
+    self.output = output
     self.slot = slot
     self.name = name
     self.recordsAt = recordsAt
     self.capacity = capacity
     self.used = used
     lastLSN = name.firstLSN.previous
+  }
+
+  /// A piece that stands in a complete file.
+  static func sealed(
+    slot: Int, name: LogFileName, recordsAt: Int, lastLSN: LSN, cleanUpTo: LSN, checksum: UInt32, _ mapping: MappedFile
+  ) -> Segment {
+    let segment = Segment(
+      slot: slot, name: name, capacity: mapping.count, used: mapping.count, recordsAt: recordsAt,
+      content: .mapped(mapping), output: .closed)
+    segment.state = .sealed
+    segment.lastLSN = lastLSN
+    segment.cleanUpTo = cleanUpTo
+    segment.fileChecksum = checksum
+    return segment
+  }
+
+  /// The place of the active segment before the first append, and between two logs.
+  static func nowhere() -> Segment {
+    Segment(
+      slot: 0, name: LogFileName(firstLSN: LSN(1)), capacity: 0, used: 0, content: .none, output: .closed)
+  }
+
+  /// The memory that it was appended to, as long as readers see that.
+  var memory: SegmentMemory? {
+    switch content {
+    case .memory(let memory): memory
+    case .none, .mapped: nil
+    }
+  }
+  var isInMemory: Bool { memory != nil }
+
+  /// The file takes no more; after that it may be sealed.
+  func closeFile() {
+    switch output {
+    case .open(let open): open.file.close()
+    case .handedOver(let file): file.close()
+    case .notBegun, .closed: break
+    }
+    output = .closed
   }
 
   func noteLandmark(_ lsn: UInt64, at offset: Int) {

@@ -133,7 +133,7 @@ public final class LogStore: @unchecked Sendable {
     addresses = SegmentAddresses()
     tables = Tables(epochs: epochs, databases: configuration.databases)
     keyspace = Keyspace(tables: tables, addresses: addresses)
-    active = Segment(slot: 0, name: LogFileName(firstLSN: LSN(1)), capacity: 0, used: 0)
+    active = .nowhere()
     activeBase = UnsafeMutableRawPointer(bitPattern: 64)!
   }
 
@@ -180,7 +180,7 @@ public final class LogStore: @unchecked Sendable {
       let used = segment === active ? activeUsed : segment.used
       figures.dataBytes += used
       figures.liveBytes += keyspace.live.byteCount(slot: segment.slot)
-      if segment.memory != nil { figures.residentBytes += used }
+      if segment.isInMemory { figures.residentBytes += used }
       figures.segments += 1
       if segment.name.isData { figures.dataFiles += 1 }
     }

@@ -61,7 +61,7 @@ extension LogStore {
       if segment.state == .sealed { break }
       if segment.state == .dropped { continue }
       // They are handed over in the order of the log.
-      if segment.handedOver { break }
+      if case .handedOver = segment.output { break }
       work.append((segment, segment.memory, segment.used, segment.state == .filled))
     }
     writeLock.unlock(access)
@@ -71,14 +71,14 @@ extension LogStore {
     var result = CommitResult()
     do throws(FileError) {
       for item in work.reversed() {
-        if item.segment.written < item.upTo {
+        if item.segment.output.written < item.upTo {
           do throws(FileError) {
             try write(item.segment, item.memory, upTo: item.upTo, bytes: &result.bytes)
           } catch {
             // Nothing new is let in from here on; what waits already is written in the space that is kept.
             guard error.isNoSpace, let reserve else { throw error }
             refuse(error)
-            try reserve.withRoom(item.upTo - item.segment.written, after: error) { () throws(FileError) in
+            try reserve.withRoom(item.upTo - item.segment.output.written, after: error) { () throws(FileError) in
               try write(item.segment, item.memory, upTo: item.upTo, bytes: &result.bytes)
             }
           }
@@ -137,30 +137,32 @@ extension LogStore {
   }
 
   private func sync(_ segment: Segment) throws(FileError) {
-    guard let file = segment.file else { return }
-    #if PACELINE_PLANTED_BUGS
-      if PlantedBug.skipSync.isPlanted { return segment.synced = segment.written }
-    #endif
-    if segment.synced < segment.written {
-      try syncOrLatch(file)
-      segment.synced = segment.written
-    } else if segment.marked < segment.synced {
-      // Nothing was written since the last sync: the mark can say that all of it is good.
-      try writeMark(segment, file)
+    guard case .open(var open) = segment.output else { return }
+    if open.synced < open.written {
+      #if PACELINE_PLANTED_BUGS
+        if !PlantedBug.skipSync.isPlanted { try syncOrLatch(open.file) }
+      #else
+        try syncOrLatch(open.file)
+      #endif
+      open.synced = open.written
+    } else if open.marked < open.synced {
+      // Nothing was written since the last sync: a new mark can say that all of it is good. The next records go over it.
+      try open.file.write(TailMark.encoded(end: open.written, synced: open.synced), at: UInt64(open.written))
+      open.marked = open.synced
     }
+    segment.output = .open(open)
   }
 
   /// Syncs a filled segment and hands it to the maintenance thread.
   private func complete(_ segment: Segment) throws(FileError) {
-    guard !segment.handedOver else { return }
+    guard case .open(let open) = segment.output else { return }
     #if PACELINE_PLANTED_BUGS
-      if PlantedBug.skipFilledSync.isPlanted { segment.synced = segment.written }
+      let isSynced = open.synced == open.written || PlantedBug.skipFilledSync.isPlanted
+    #else
+      let isSynced = open.synced == open.written
     #endif
-    if let file = segment.file, segment.synced < segment.written {
-      try syncOrLatch(file)
-      segment.synced = segment.written
-    }
-    segment.handedOver = true
+    if !isSynced { try syncOrLatch(open.file) }
+    segment.output = .handedOver(open.file)
     unsealedBytes.add(segment.used, ordering: .relaxed)
     commitState.withLock { $0.complete.append(segment) }
   }
@@ -169,27 +171,23 @@ extension LogStore {
     guard let memory else {
       preconditionFailure("segment \(segment.firstLSN) has unwritten bytes and no memory")
     }
-    let file: any OpenFile
-    if let open = segment.file {
-      file = open
-    } else {
-      file = try createFile(segment, memory, upTo: upTo)
-      segment.file = file
+    var open: Segment.Output.Open
+    switch segment.output {
+    case .open(let begun): open = begun
+    case .notBegun:
+      open = .init(file: try createFile(segment, memory, upTo: upTo))
+      segment.output = .open(open)
+    case .handedOver, .closed: preconditionFailure("segment \(segment.firstLSN) is complete and gets more bytes")
     }
-    let from = segment.written
-    try file.write(
+    let from = open.written
+    try open.file.write(
       UnsafeRawBufferPointer(start: memory.start + from, count: upTo - from),
-      followedBy: TailMark.encoded(end: upTo, synced: segment.synced), at: UInt64(from))
-    segment.written = upTo
+      followedBy: TailMark.encoded(end: upTo, synced: open.synced), at: UInt64(from))
+    open.written = upTo
+    open.marked = open.synced
+    segment.output = .open(open)
     writtenBytes.add(upTo - max(from, segment.recordsAt), ordering: .releasing)
-    segment.marked = segment.synced
     bytes += upTo - from
-  }
-
-  /// Puts a new mark behind the written records; the next records go over it.
-  private func writeMark(_ segment: Segment, _ file: any OpenFile) throws(FileError) {
-    try file.write(TailMark.encoded(end: segment.written, synced: segment.synced), at: UInt64(segment.written))
-    segment.marked = segment.synced
   }
 
   /// Makes a segment's file and reserves its space, so that a full disk shows here and not in the middle of a record.

@@ -51,19 +51,17 @@ extension LogStore {
   /// The file is cut to its records and synced before the index file stands beside it: an `.idx` is a promise that the
   /// segment is complete.
   private func seal(_ segment: Segment) throws(FileError) {
-    guard segment.memory != nil, segment.file != nil else { return }
     let index = try cutToRecords(segment)
     try withRoom(2 * index.count) { () throws(FileError) in
       try fileSystem.replace(path(of: segment, SegmentFormat.indexSuffix), in: directory, with: index)
     }
     withWriteLock { _ in segment.state = .sealed }
-    segment.file?.close()
-    segment.file = nil
+    segment.closeFile()
   }
 
   /// The file holds the records and nothing behind them when this returns. Gives the bytes of its index file.
   func cutToRecords(_ segment: Segment) throws(FileError) -> [UInt8] {
-    guard let memory = segment.memory, let file = segment.file else {
+    guard case .memory(let memory) = segment.content, case .handedOver(let file) = segment.output else {
       preconditionFailure("segment \(segment.firstLSN) is sealed without its memory and file")
     }
     try file.truncate(UInt64(segment.used))
@@ -98,7 +96,7 @@ extension LogStore {
   private func trimOpsBuffer() throws(FileError) {
     let segments = segmentList.withLock { $0 }
     var resident = 0
-    for segment in segments.reversed() where segment.memory != nil {
+    for segment in segments.reversed() where segment.isInMemory {
       resident += segment.used
       if resident > configuration.opsBufferBytes, segment.state == .sealed { try map(segment) }
     }
@@ -112,15 +110,11 @@ extension LogStore {
         operation: "map", path: path(of: segment, SegmentFormat.fileSuffix), errno: 5,
         reason: "it has \(mapping.count) bytes instead of \(segment.used)")
     }
-    publish(mapping, of: segment)
     let memory = segment.memory
-    withWriteLock { _ in segment.memory = nil }
-    epochs.retire { withExtendedLifetime(memory) {} }
-  }
-
-  func publish(_ mapping: MappedFile, of segment: Segment) {
-    segment.mapping = mapping
+    // First where readers look: one that sees it mapped finds no address in the memory any more.
     addresses.publish(mapping, slot: segment.slot)
+    withWriteLock { _ in segment.content = .mapped(mapping) }
+    epochs.retire { withExtendedLifetime(memory) {} }
   }
 
   /// Drops sealed segments in which nothing is alive.
@@ -200,13 +194,15 @@ extension LogStore {
 
   func recycle(_ segment: Segment) {
     addresses.withdraw(segment.slot)
-    segment.memory = nil
-    segment.mapping = nil
+    let content = segment.content
     withWriteLock { access in
+      segment.content = .none
       keyspace.release(slot: segment.slot, access)
       clearDictionaries(slot: segment.slot, access)
       slots.giveBack(segment.slot)
     }
+    // It is unmapped here, behind the lock.
+    withExtendedLifetime(content) {}
   }
 
   /// Files of pieces that were dropped or compacted and that older generations may still name.

@@ -264,8 +264,8 @@ extension LogStore {
       closedBytes += activeUsed - active.recordsAt
     }
     let segment = Segment(
-      slot: slot, name: LogFileName(firstLSN: LSN(lastLSN + 1)), capacity: capacity, used: SegmentFormat.headerBytes)
-    segment.memory = memory
+      slot: slot, name: LogFileName(firstLSN: LSN(lastLSN + 1)), capacity: capacity, used: SegmentFormat.headerBytes,
+      content: .memory(memory), output: .notBegun)
     SegmentFormat.writeHeader(memory.start, firstLSN: segment.firstLSN, lineage: hashSeed, term: Term(currentTerm))
     activate(segment, memory: memory)
     segmentList.withLock { $0.append(segment) }

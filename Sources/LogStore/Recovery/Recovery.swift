@@ -366,12 +366,13 @@ struct Recovery {
       let term = Term(RecordView(tail.mapping.start + SegmentFormat.headerBytes).term)
       SegmentFormat.writeHeader(memory.start, firstLSN: tail.firstLSN, lineage: store.hashSeed, term: term)
     }
-    let segment = Segment(slot: slot, name: LogFileName(firstLSN: tail.firstLSN), capacity: capacity, used: used)
-    segment.memory = memory
-    segment.endsInsideUnit = tail.endsInsideUnit
-    segment.file = try reopen(
+    let file = try reopen(
       tail, UnsafeRawBufferPointer(start: memory.start, count: used), capacity: capacity, isLast: isLast)
-    (segment.written, segment.synced) = (used, used)
+    let segment = Segment(
+      slot: slot, name: LogFileName(firstLSN: tail.firstLSN), capacity: capacity, used: used,
+      content: .memory(memory),
+      output: isLast ? .open(.init(file: file, written: used, synced: used)) : .handedOver(file))
+    segment.endsInsideUnit = tail.endsInsideUnit
     store.activate(segment, memory: memory)
     store.segmentList.withLock { $0.append(segment) }
     var at = SegmentFormat.headerBytes
@@ -394,7 +395,6 @@ struct Recovery {
     segment.lastLSN = tail.lastLSN
     if !isLast {
       segment.state = .filled
-      segment.handedOver = true
       store.commitState.withLock { $0.complete.append(segment) }
     }
     report.segments += 1

@@ -102,13 +102,9 @@ extension Recovery {
       index = try rebuildIndex(name, header, mapping, because: "\(error)", known: known)
     }
     guard let slot = store.slots.take() else { throw OpenError("the log has more segments than can be addressed") }
-    let segment = Segment(
-      slot: slot, name: name, capacity: mapping.count, used: mapping.count, recordsAt: header.recordsAt)
-    segment.state = .sealed
-    segment.lastLSN = index.lastLSN
-    segment.cleanUpTo = max(known?.cleanUpTo ?? .none, index.cleanUpTo)
-    segment.written = mapping.count
-    segment.fileChecksum = index.dataChecksum
+    let segment = Segment.sealed(
+      slot: slot, name: name, recordsAt: header.recordsAt, lastLSN: index.lastLSN,
+      cleanUpTo: max(known?.cleanUpTo ?? .none, index.cleanUpTo), checksum: index.dataChecksum, mapping)
     if found == nil {
       report.notes.append("\(file) is damaged in its header, which is made anew: its records are good")
       segment.isDamaged = true
@@ -119,7 +115,7 @@ extension Recovery {
       segment.isDamaged = true
     }
     try refuseForeign(segment, index, mapping)
-    store.publish(mapping, of: segment)
+    store.addresses.publish(mapping, slot: slot)
     sealed.append((segment, index))
   }
 
