@@ -46,4 +46,11 @@ extension LogStore {
   func setDictionaries(_ byTable: [UInt32: ValueDictionary], slot: Int) {
     withWriteLock { access in setDictionaries(byTable, slot: slot, access) }
   }
+  func clearDictionaries(slot: Int) { withWriteLock { access in clearDictionaries(slot: slot, access) } }
+  func expireDue(now: UInt64, limit: Int) -> (deleted: Int, examined: Int) {
+    withWriteLock { access in expireDue(now: now, limit: limit, access) }
+  }
+  func reviewExpiries(now: UInt64, limit: Int) -> Int {
+    withWriteLock { access in reviewExpiries(now: now, limit: limit, access) }
+  }
 }

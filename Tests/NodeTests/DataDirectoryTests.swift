@@ -308,7 +308,8 @@ import Testing
     var configuration = StoreConfiguration()
     configuration.segmentBytes = 4096
     let (store, _) = try directory.openStore(configuration: configuration, workers: 1, run: Self.inTurn)
-    store.withWriteLock { access in #expect(store.beginTerm(reign(1), access)) }
+    let isDone = store.withWriteLock { access in store.beginTerm(reign(1), access) }
+    #expect(isDone)
     #expect(store.commit(sync: true).durable == LSN(1))
     files.crash()
     let again = try Self.open(files).directory

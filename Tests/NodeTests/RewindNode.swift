@@ -112,7 +112,8 @@ final class RewindNode {
   }
 
   func term(_ term: UInt32, of owner: UInt8 = 1) {
-    store.withWriteLock { access in #expect(store.beginTerm(reign(term, of: owner), access)) }
+    let isDone = store.withWriteLock { access in store.beginTerm(reign(term, of: owner), access) }
+    #expect(isDone)
     history.append((.noop, true))
   }
 

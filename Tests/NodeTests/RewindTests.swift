@@ -249,7 +249,8 @@ import Testing
     node.step(.put(db: 2, key: "b\r\n", value: ""))
     node.step(.flush(2))
     node.step(.swap(1, 2))
-    node.store.withWriteLock { access in #expect(node.store.setTableLevel(0, .quorum, access)) }
+    let isDone = node.store.withWriteLock { access in node.store.setTableLevel(0, .quorum, access) }
+    #expect(isDone)
     node.history.append((.noop, true))
     node.step(.flushAll)
     node.step(.put(db: 2, key: "c", value: "3"))

@@ -116,12 +116,10 @@ import Testing
     try fill(master, compressed: true)
     let slave = try TestDisk().create()
     slave.setReplica(true)
-    try slave.withWriteLock { access throws in
-      for record in try master.records(from: LSN(1), to: master.positions.appended) {
-        try record.bytes.withUnsafeBytes { try slave.appendReplicated($0, access) }
-      }
-      #expect(try slave.apply(upTo: master.positions.appended, access) == master.positions.appended)
+    for record in try master.records(from: LSN(1), to: master.positions.appended) {
+      try record.bytes.withUnsafeBytes { try slave.appendReplicated($0) }
     }
+    #expect(try slave.apply(upTo: master.positions.appended) == master.positions.appended)
     #expect(slave.digests() == master.digests())
     for i in 140..<160 where i % 11 != 0 { #expect(try value(slave, "k\(i - 140)", db: i % 2) == text(i)) }
     let mine = try master.records(from: LSN(1), to: master.positions.appended).map(\.bytes)
@@ -129,9 +127,7 @@ import Testing
     // A damaged one is refused as any other.
     var bad = mine[mine.count - 1]
     bad[bad.count / 2] ^= 1
-    try slave.withWriteLock { access throws in
-      #expect(throws: ReplicaRefusal.self) { try bad.withUnsafeBytes { try slave.appendReplicated($0, access) } }
-    }
+    #expect(throws: ReplicaRefusal.self) { try bad.withUnsafeBytes { try slave.appendReplicated($0) } }
   }
 
   @Test func aDamagedFileIsNoticedBeforeAnythingIsExpanded() throws {

@@ -172,7 +172,7 @@ import Testing
     #expect(again.pendingLevel == .quorum)
     #expect(again.committable(durable: LSN(5), fullsync: .none, quorum: LSN(3)) == LSN(3))
     #expect(again.committable(durable: LSN(5), fullsync: .none, quorum: LSN(4)) == LSN(5))
-    try again.withWriteLock { access throws in #expect(try again.apply(upTo: LSN(5), access) == LSN(5)) }
+    #expect(try again.apply(upTo: LSN(5)) == LSN(5))
     #expect(again.get("b") == .text("2") && again.get("c") == .text("3") && again.voters == [disk.lineage])
   }
 
@@ -222,7 +222,7 @@ import Testing
     if shown == work.model.last || work.model.history.prefix(Int(shown.value)).last?.endsUnit ?? true {
       work.model.check(again, at: shown, "seed \(seed): at the start")
     }
-    try again.withWriteLock { access throws in try again.apply(upTo: again.positions.appended, access) }
+    try again.apply(upTo: again.positions.appended)
     work.model.check(again, at: work.model.last, "seed \(seed): applied")
   }
 
@@ -246,7 +246,7 @@ import Testing
     let again = try disk.open()
     #expect(again.positions.applied == sealed.last?.lastLSN)
     #expect(again.positions.durable == LSN(60))
-    try again.withWriteLock { access throws in try again.apply(upTo: LSN(60), access) }
+    try again.apply(upTo: LSN(60))
     for i in 0..<60 { #expect(again.get("key\(i)") == .text(String(repeating: "v", count: 300))) }
     #expect(again.maintain(neededFrom: LSN(1), sealUpTo: LSN(60)).segmentsChanged)
   }

@@ -28,7 +28,7 @@ import Testing
         #expect(applied <= max(limit, replica.positions.applied))
         if random.chance(30) { try copy.settle(replica) }
       }
-      try replica.withWriteLock { access throws in try replica.apply(upTo: LSN(.max), access) }
+      try replica.apply(upTo: LSN(.max))
       #expect(replica.positions.applied == master.positions.durable)
       #expect(replica.digests() == master.digests() && replica.terms == master.terms)
       work.model.check(replica, at: work.model.last, "seed \(seed), round \(round)")
@@ -57,7 +57,7 @@ import Testing
     }
     try copy.settle(replica)
     try copy.settle(replica)
-    try replica.withWriteLock { access throws in try replica.apply(upTo: LSN(.max), access) }
+    try replica.apply(upTo: LSN(.max))
     #expect(replica.digests() == master.digests())
   }
 

@@ -156,11 +156,9 @@ import Testing
     let store = try TestDisk().create()
     for i in 0..<50 { store.put("k\(i)", "v", expiry: 10_000) }
     for i in 0..<40 { store.put("k\(i)", "again") }
-    store.withWriteLock { access in
-      #expect(store.reviewExpiries(now: 20_000, limit: 1000, access) == 50)
-      #expect(store.figures(access).expiring == 10)
-      #expect(store.expireDue(now: 90_000, limit: 1000, access).deleted == 10)
-    }
+    #expect(store.reviewExpiries(now: 20_000, limit: 1000) == 50)
+    #expect(store.figures().expiring == 10)
+    #expect(store.expireDue(now: 90_000, limit: 1000).deleted == 10)
     #expect(store.keyCount(0) == 40)
   }
 
@@ -171,10 +169,8 @@ import Testing
     store.put("stays", "v")
     store.put("k0", "again")  // no longer expires
     store.put("k1", "again", expiry: 900_000_000)
-    store.withWriteLock { access in
-      #expect(store.expireDue(now: 9_999, limit: 1000, access).deleted == 0)
-      #expect(store.expireDue(now: 59_000, limit: 10, access).deleted <= 10)
-    }
+    #expect(store.expireDue(now: 9_999, limit: 1000).deleted == 0)
+    #expect(store.expireDue(now: 59_000, limit: 10).deleted <= 10)
     store.expireAll(now: 59_000)
     #expect(store.get("k49") == .missing)
     #expect(store.get("k50") == .value(Array("v".utf8), expiry: 60_000))
