@@ -2,16 +2,16 @@
   /// A mistake that a build made for it makes on purpose, to see that the simulator finds it. Not in any other build: see
   /// CONTRIBUTING.
   public enum PlantedBug: String, CaseIterable, Sendable {
-    /// Replies leave before the log is synced.
-    case acknowledgeBeforeSync = "ack-before-sync"
-    /// The active segment is never synced, though it is said to be.
-    case skipSync = "skip-sync"
-    /// A filled segment is not synced.
-    case skipFilledSync = "skip-filled-sync"
+    /// Replies leave before the log is flushed.
+    case acknowledgeBeforeFlush = "ack-before-sync"
+    /// The active segment is never flushed, though it is said to be.
+    case skipFlush = "skip-sync"
+    /// A filled segment is not flushed.
+    case skipFilledFlush = "skip-filled-sync"
     /// A new segment's name is not made durable.
-    case skipDirectorySync = "skip-directory-sync"
+    case skipDirectoryFlush = "skip-directory-sync"
     /// A new generation's name is not made durable.
-    case skipGenerationSync = "skip-generation-sync"
+    case skipGenerationFlush = "skip-generation-sync"
     /// A read does not wait for what it saw.
     case readBeforeGate = "read-before-gate"
     /// A write does not wait for its level.
@@ -26,8 +26,8 @@
     case ignoreOwners = "ignore-owners"
     /// A vote is not written down.
     case forgetVote = "forget-vote"
-    /// A slave acknowledges what it has not synced.
-    case acknowledgeUnsynced = "ack-unsynced"
+    /// A slave acknowledges what it has not flushed.
+    case acknowledgeUnflushed = "ack-unsynced"
     /// A node at its start appends before its term has begun.
     case appendBeforeReign = "append-before-reign"
     /// A master answers however long it has not heard a majority.

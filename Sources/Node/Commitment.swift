@@ -7,8 +7,8 @@ import Synchronization
 package final class Commitment: Sendable {
   fileprivate struct State {
     var tracker: CommitTracker?
-    var fullsync = SyncWatch()
-    var quorum = SyncWatch()
+    var fullsync = CommitWatch()
+    var quorum = CommitWatch()
     /// (durable LSN, when), oldest first: since when a record waits. One in 10 ms at most.
     var samples: [(lsn: LSN, at: Tick)] = []
     var voters = VoterList.none
@@ -24,20 +24,20 @@ package final class Commitment: Sendable {
   /// What one look gave.
   struct Look {
     var good: GoodLSNs
-    var actions: [SyncWatchAction]
+    var actions: [CommitWatchAction]
   }
 
   /// A new term has begun with the record `termStart`.
   func beginReign(
-    own: NodeID, isVoter: Bool, termStart: LSN, voters: VoterList, committed: LSN, config: SyncWatchConfig,
+    own: NodeID, isVoter: Bool, termStart: LSN, voters: VoterList, committed: LSN, config: CommitWatchConfig,
     now: Tick
   ) {
     state.withLock { state in
       let good = GoodLSNs(durable: committed, fullsync: committed, quorum: committed)
       state = State()
       state.tracker = CommitTracker(ownID: own, termStart: termStart, voters: voters, isVoter: isVoter, good: good)
-      state.fullsync = SyncWatch(config: config, goodLSN: committed)
-      state.quorum = SyncWatch(config: config, goodLSN: committed)
+      state.fullsync = CommitWatch(config: config, goodLSN: committed)
+      state.quorum = CommitWatch(config: config, goodLSN: committed)
       state.voters = voters
       state.beganAt = now
     }
@@ -79,19 +79,19 @@ package final class Commitment: Sendable {
       state.note(durable, committed, now)
       let since = state.samples.first { $0.lsn > committed }?.at ?? now
       let pending =
-        durable > committed ? SyncObservation.Pending(oldestLSN: committed.next, since: since) : nil
+        durable > committed ? CommitObservation.Pending(oldestLSN: committed.next, since: since) : nil
       let voters = acks.count { tracker.voters.ids.contains($0.id) }
-      let fullsync = SyncObservation(
+      let fullsync = CommitObservation(
         durableLSN: durable, heldLSN: held.fullsync, pending: pending, streamingSlaves: acks.count,
         neededSlaves: configuration.commit.slaves)
-      let quorum = SyncObservation(
+      let quorum = CommitObservation(
         durableLSN: durable, heldLSN: held.quorum, pending: pending, streamingSlaves: voters,
         neededSlaves: max(0, tracker.voters.majority - (tracker.voters.ids.contains(tracker.ownID) ? 1 : 0)))
-      var actions: [SyncWatchAction] = []
-      for event in [SyncWatchEvent.configured(configuration.sync), .observed(fullsync)] {
+      var actions: [CommitWatchAction] = []
+      for event in [CommitWatchEvent.configured(configuration.sync), .observed(fullsync)] {
         actions += state.fullsync.step(event, now: now)
       }
-      for event in [SyncWatchEvent.configured(configuration.sync), .observed(quorum)] {
+      for event in [CommitWatchEvent.configured(configuration.sync), .observed(quorum)] {
         actions += state.quorum.step(event, now: now)
       }
       return Look(
@@ -164,7 +164,7 @@ extension NodeCore {
       return (held, held)
     }
     #if PACELINE_PLANTED_BUGS
-      if PlantedBug.acknowledgeBeforeSync.isPlanted { return (.max, .max) }
+      if PlantedBug.acknowledgeBeforeFlush.isPlanted { return (.max, .max) }
       if PlantedBug.ignoreLevel.isPlanted { return (store.positions.durable.value, .max) }
     #endif
     let committed = store.positions.committed.value
@@ -197,8 +197,8 @@ extension NodeCore {
     }
   }
 
-  func say(_ actions: [SyncWatchAction]) { for action in actions { say(action) } }
-  private func say(_ action: SyncWatchAction) {
+  func say(_ actions: [CommitWatchAction]) { for action in actions { say(action) } }
+  private func say(_ action: CommitWatchAction) {
     switch action {
     case .degraded(let reason):
       logger.error(

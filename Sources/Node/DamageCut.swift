@@ -49,7 +49,7 @@ extension DataDirectory {
     if damage.needsNewStore {
       removeStore(number)
       try fileSystem.makeDirectory(storePath(number))
-      try fileSystem.syncDirectory(path)
+      try fileSystem.flushDirectory(path)
     }
     try change {
       $0.refetchTo = max($0.refetchTo ?? .none, damage.reached)

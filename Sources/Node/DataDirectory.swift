@@ -112,9 +112,9 @@ package final class DataDirectory: Sendable {
       }
     }
     if let newest = readable.first {
-      // The process before may have ended between the rename and the sync. What the newest generation no longer names is
+      // The process before may have ended between the rename and the flush. What the newest generation no longer names is
       // removed below: a power cut must not bring back the one before it.
-      try fileSystem.syncDirectory(path)
+      try fileSystem.flushDirectory(path)
       let reach = try Self.readReach(path, fileSystem, newest: newest, &notes)
       let vote = VoteJudgement(
         copies: try VoteCopies.read(path, fileSystem), newest: newest, readable: readable,
@@ -232,9 +232,9 @@ package final class DataDirectory: Sendable {
           try fileSystem.replace("\(path)/\(DirectoryFile.name(next.generation))", in: path, with: bytes)
         }
       } catch {
-        // It may stand there all the same, unsynced: a start must not find what this process does not go by.
+        // It may stand there all the same, not flushed: a start must not find what this process does not go by.
         try? fileSystem.unlink("\(path)/\(DirectoryFile.name(next.generation))")
-        try? fileSystem.syncDirectory(path)
+        try? fileSystem.flushDirectory(path)
         return error
       }
       state.withLock { [next] state in
@@ -318,7 +318,7 @@ package final class DataDirectory: Sendable {
       let file = "\(path)/\(DirectoryFile.name(older.generation))"
       if fileSystem.exists(file) { try fileSystem.unlink(file) }
     }
-    try fileSystem.syncDirectory(path)
+    try fileSystem.flushDirectory(path)
     state.withLock { state in state.older.removeAll { isForgotten($0) } }
   }
 

@@ -5,7 +5,7 @@ package struct DiskStatus: Hashable, Sendable {
     case ok
     /// There is no room, or no file handle: goes on by itself when there is.
     case full
-    /// A write or sync failed: needs a restart.
+    /// A write or flush failed: needs a restart.
     case failed
   }
   package var state = State.ok

@@ -122,7 +122,7 @@ package final class NodeCore: @unchecked Sendable {
 
   // MARK: Commit
 
-  /// The commit thread wrote, and perhaps synced, a store.
+  /// The commit thread wrote, and perhaps flushed, a store.
   package func committed(_ store: LogStore, _ result: CommitResult) {
     if !store.isWritable, store === self.store { disk.look(store) }
     if store.isReplica {

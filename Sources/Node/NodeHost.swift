@@ -41,7 +41,7 @@ package protocol NodeHost: AnyObject, Sendable {
 
   /// Something was appended.
   func wakeCommit()
-  /// Writes and syncs what is appended now. Blocks.
+  /// Writes and flushes what is appended now. Blocks.
   @discardableResult func commitNow() -> CommitResult
   /// Runs while no commit does.
   func betweenCommits<Result>(_ body: () throws -> Result) rethrows -> Result
@@ -116,14 +116,14 @@ package protocol ConnectionReceiver: AnyObject {
 package enum Durability: String, Sendable, CaseIterable {
   /// Acknowledged after the group commit is on disk.
   case fsync
-  /// Synced every so many milliseconds; acknowledged at once.
+  /// Flushed every so many milliseconds; acknowledged at once.
   case interval
-  /// Written, and synced at leisure; acknowledged at once.
+  /// Written, and flushed at leisure; acknowledged at once.
   case none
 
-  /// How long written records may stay unsynced; nil where every commit syncs. What clients do not wait for is synced all
+  /// How long written records may stay unflushed; nil where every commit flushes. What clients do not wait for is flushed all
   /// the same: what is not on disk replaces nothing, so without it nothing could be compacted or dropped.
-  package func syncPauseMilliseconds(interval: Int) -> UInt64? {
+  package func flushPauseMilliseconds(interval: Int) -> UInt64? {
     switch self {
     case .fsync: nil
     case .interval: UInt64(max(0, interval))
@@ -165,7 +165,7 @@ package struct NodeConfiguration: Sendable {
   package var digestIntervalMilliseconds: UInt64 = 5000
   package var commit = CommitSetting()
   /// What happens when slaves do not answer in time, and how many writes may wait for them.
-  package var sync = SyncWatchConfig()
+  package var sync = CommitWatchConfig()
   package var minSlaves = MinSlaves()
   /// `--read-lease`: where a quorum commits, nothing is shown that a master of a majority elsewhere may have replaced.
   package var readLease = true

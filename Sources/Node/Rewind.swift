@@ -30,7 +30,7 @@ extension DataDirectory {
   ) throws -> (store: LogStore, report: RewindReport) {
     precondition(
       store.directory == storePath(current.storeNumber), "\(store.directory) is not the live store of \(path)")
-    let durable = store.commit(sync: true).durable
+    let durable = store.commit(flush: true).durable
     let access = store.writeLock.lock()
     let last = LSN(store.lastAppended)
     let point = store.rewindPoint(notAfter: lsn, access)

@@ -35,7 +35,7 @@ extension DataDirectory {
       try fileSystem.replace("\(place)/\(name)", in: place, with: bytes)
     }
     try fileSystem.replace("\(place)/\(DirectoryFile.name(file.generation))", in: place, with: file.encoded())
-    try fileSystem.syncDirectory(path)
+    try fileSystem.flushDirectory(path)
     return aside
   }
 
@@ -54,8 +54,8 @@ extension DataDirectory {
 
   private func move(_ number: UInt32, to name: String) throws(FileError) {
     try fileSystem.rename(storePath(number), to: "\(path)/\(name)/store-\(number)")
-    try fileSystem.syncDirectory("\(path)/\(name)")
-    try fileSystem.syncDirectory(path)
+    try fileSystem.flushDirectory("\(path)/\(name)")
+    try fileSystem.flushDirectory(path)
   }
 
   /// At a start, before abandoned stores are removed.
@@ -120,7 +120,7 @@ extension DataDirectory {
     let gone = "\(path)/\(Self.removing)\(store.name)"
     if fileSystem.exists("\(path)/\(store.name)") {
       try fileSystem.rename("\(path)/\(store.name)", to: gone)
-      try fileSystem.syncDirectory(path)
+      try fileSystem.flushDirectory(path)
     }
     note(replacedStores: replacedStores.filter { $0 != store })
     removeAll(gone)

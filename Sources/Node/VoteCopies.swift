@@ -48,7 +48,7 @@ final class VoteCopies: Sendable {
       if next.lineage != state.file.lineage { state.file = VoteFile(node: next.node, lineage: next.lineage) }
       state.sequence &+= 1
       next.sequence = state.sequence
-      // A file whose sync failed is not written again: a new one takes its place.
+      // A file whose flush failed is not written again: a new one takes its place.
       let inPlace = state.areBothGood
       state.areBothGood = false
       for name in VoteFile.names { try write(next.encoded(), to: "\(directory)/\(name)", inPlace: inPlace) }
@@ -68,6 +68,6 @@ final class VoteCopies: Sendable {
     let file = try fileSystem.open(path, .readWrite)
     defer { file.close() }
     try file.write(bytes, at: 0)
-    try file.sync()
+    try file.flush()
   }
 }

@@ -18,7 +18,7 @@ package struct FaultPlan: Equatable, Sendable {
   package enum Fault: Equatable, Sendable {
     /// The process ends; what was written stays. It is started again after so long.
     case kill(node: Int, downFor: Int)
-    /// The machine loses power; what was not synced is lost in part.
+    /// The machine loses power; what was not flushed is lost in part.
     case powerLoss(node: Int, downFor: Int)
     /// The same two in the middle of the n-th call to the disk from now.
     case stopAtCall(node: Int, call: Int, losesPower: Bool, downFor: Int)
@@ -31,7 +31,7 @@ package struct FaultPlan: Equatable, Sendable {
     case dropConnections(node: Int)
     /// A call of the disk fails with an input/output error. The node is started again after so long.
     case diskError(node: Int, call: DiskCall, restartAfter: Int)
-    case slowDisk(node: Int, syncMicroseconds: Int, milliseconds: Int)
+    case slowDisk(node: Int, flushMicroseconds: Int, milliseconds: Int)
     case fullDisk(node: Int, milliseconds: Int)
     /// Everything is compacted that can be.
     case compact(node: Int)
@@ -73,7 +73,7 @@ package struct FaultPlan: Equatable, Sendable {
     /// Its name, without what it is about.
     package var kind: String { String("\(self)".prefix { $0 != "(" }) }
   }
-  package enum DiskCall: Equatable, Sendable, CaseIterable { case write, sync, rename, syncDirectory, open, unlink }
+  package enum DiskCall: Equatable, Sendable, CaseIterable { case write, flush, rename, flushDirectory, open, unlink }
   package struct Planned: Equatable, Sendable {
     /// Milliseconds after the beginning.
     package let at: Int
@@ -103,7 +103,7 @@ package struct FaultPlan: Equatable, Sendable {
   package var anyNodePercent = 30
   package var pipelineMax = 1
   package var latencyMicroseconds = 50...500
-  package var syncMicroseconds = 100...2000
+  package var flushMicroseconds = 100...2000
   package var connectionLossPerMillion = 0
   package var compactionIntervalMilliseconds = 500
   /// The clients use two databases and set commit levels.
@@ -156,7 +156,7 @@ package struct FaultPlan: Equatable, Sendable {
     pipelineMax = [1, 1, 4, 16][random.below(4)]
     let slow = random.chance(20)
     latencyMicroseconds = slow ? 1000...20_000 : 30...300
-    syncMicroseconds = [50...200, 500...3000, 2000...15_000][random.below(3)]
+    flushMicroseconds = [50...200, 500...3000, 2000...15_000][random.below(3)]
     connectionLossPerMillion = random.chance(25) ? 300 : 0
     compactionIntervalMilliseconds = [100, 500, 2500][random.below(3)]
     milliseconds = 2000 + random.below(5000)
@@ -198,7 +198,7 @@ package struct FaultPlan: Equatable, Sendable {
     case 8:
       let calls = DiskCall.allCases
       return .diskError(node: node, call: calls[random.below(calls.count)], restartAfter: long)
-    case 9: return .slowDisk(node: node, syncMicroseconds: 1000 + random.below(200_000), milliseconds: duration)
+    case 9: return .slowDisk(node: node, flushMicroseconds: 1000 + random.below(200_000), milliseconds: duration)
     case 10: return .fullDisk(node: node, milliseconds: duration)
     case 11: return .compact(node: node)
     case 12: return .save(node: node)

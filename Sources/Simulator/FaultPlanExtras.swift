@@ -169,7 +169,7 @@ extension FaultPlan {
     level = random.chance(75) ? .quorum : .fullsync
     // Segments fill up all the time, and a disk is often behind.
     segmentBytes = random.chance(50) ? 4096 : segmentBytes
-    syncMicroseconds = random.chance(50) ? 5000...60_000 : syncMicroseconds
+    flushMicroseconds = random.chance(50) ? 5000...60_000 : flushMicroseconds
     expiresMuch = random.chance(50)
     keys = max(keys, 5)
     milliseconds = max(milliseconds, 6000)

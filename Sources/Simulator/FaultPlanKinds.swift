@@ -54,7 +54,7 @@ extension FaultPlan {
     level = [.async, .fullsync, .quorum][random.below(3)]
     latencyMicroseconds = 30...300
     connectionLossPerMillion = 0
-    syncMicroseconds = 100...2000
+    flushMicroseconds = 100...2000
     sendsEdges = true
     milliseconds = max(milliseconds, 4000)
     readPercent = min(readPercent, 40)

@@ -166,7 +166,7 @@ package final class NodeProcess: @unchecked Sendable {
     isCommitAsked = true
     let delay: UInt64
     switch configuration.durability {
-    case .fsync: delay = site.syncDelay()
+    case .fsync: delay = site.flushDelay()
     case .interval, .none: delay = UInt64(200 + random.below(2000))
     }
     process.at(queue.now + delay) { [self] in
@@ -186,11 +186,11 @@ package final class NodeProcess: @unchecked Sendable {
     let store = commitStore
     switch commitSchedule.next(LogProgress(store), isAsked: isAsked, now: monotonic) {
     case .nothing: break
-    case .mark: commit(sync: true)
-    case .commit(let sync):
+    case .mark: commit(flush: true)
+    case .commit(let flush):
       core.appended(store)
-      let result = commit(sync: sync)
-      let rest = commitSchedule.done(sync: sync, isBlocked: result.blocked, now: monotonic)
+      let result = commit(flush: flush)
+      let rest = commitSchedule.done(flush: flush, isBlocked: result.blocked, now: monotonic)
       if store.positions.written < store.positions.appended || result.blocked {
         process.at(queue.now + rest * 1000) { [self] in askForCommit() }
       }
@@ -200,9 +200,9 @@ package final class NodeProcess: @unchecked Sendable {
   }
 
   @discardableResult
-  private func commit(sync: Bool) -> CommitResult {
+  private func commit(flush: Bool) -> CommitResult {
     let store = commitStore
-    let result = store.commit(sync: sync)
+    let result = store.commit(flush: flush)
     core.committed(store, result)
     return result
   }
@@ -242,7 +242,7 @@ extension NodeProcess: NodeHost {
   package func wakeCommit() { askForCommit() }
   @discardableResult package func commitNow() -> CommitResult {
     MayBlock.check("commit")
-    return commit(sync: true)
+    return commit(flush: true)
   }
   package func commits(in store: LogStore) {
     commitStore = store

@@ -15,7 +15,7 @@ struct SimulatedDirectory {
   mutating func put(_ name: String, _ file: SimulatedContent) { change(.put(name, file)) }
   mutating func rename(_ name: String, to other: String) { change(.rename(name, other)) }
   mutating func remove(_ name: String) { change(.remove(name)) }
-  mutating func sync() {
+  mutating func flush() {
     durable = entries
     pending = []
   }
@@ -50,12 +50,12 @@ final class SimulatedContent: @unchecked Sendable {
   static let sectorBytes = 512
 
   var data: [UInt8] = []
-  var syncedBytes = 0
-  /// Pages as they were at the last sync, for those written since.
+  var flushedBytes = 0
+  /// Pages as they were at the last flush, for those written since.
   private var before: [Int: [UInt8]] = [:]
-  /// Writes since the last sync, in order.
+  /// Writes since the last flush, in order.
   private var writes: [(offset: Int, bytes: [UInt8])] = []
-  /// Pages whose sync failed: the system calls them clean, they never reach the disk unless they are written again.
+  /// Pages whose flush failed: the system calls them clean, they never reach the disk unless they are written again.
   private var lost: Set<Int> = []
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
@@ -86,13 +86,13 @@ final class SimulatedContent: @unchecked Sendable {
     }
   }
 
-  func sync() {
-    syncedBytes = data.count
+  func flush() {
+    flushedBytes = data.count
     writes = []
     before = before.filter { lost.contains($0.key) }
   }
   /// The system gives up what was dirty and forgets that it was.
-  func syncFailed() {
+  func flushFailed() {
     lost.formUnion(before.keys)
     writes = []
   }
@@ -106,11 +106,11 @@ final class SimulatedContent: @unchecked Sendable {
   }
 
   func crash(_ random: inout SplitMix64) {
-    let size = random.chance(50) ? data.count : syncedBytes
+    let size = random.chance(50) ? data.count : flushedBytes
     var image = data
-    let longest = max(data.count, syncedBytes, before.keys.max().map { ($0 + 1) * Self.pageBytes } ?? 0)
+    let longest = max(data.count, flushedBytes, before.keys.max().map { ($0 + 1) * Self.pageBytes } ?? 0)
     image.append(contentsOf: repeatElement(0, count: longest - image.count))
-    // Back to the last sync ...
+    // Back to the last flush ...
     for (page, old) in before {
       let start = page * Self.pageBytes
       for i in 0..<Self.pageBytes where start + i < image.count { image[start + i] = i < old.count ? old[i] : 0 }
@@ -132,7 +132,7 @@ final class SimulatedContent: @unchecked Sendable {
       }
     }
     data = Array(image.prefix(size))
-    syncedBytes = size
+    flushedBytes = size
     before = [:]
     writes = []
     lost = []
@@ -191,8 +191,8 @@ final class SimulatedFile: OpenFile, @unchecked Sendable {
     }
   }
 
-  func sync() throws(FileError) {
-    try call(.sync, onFault: { _ in self.content.syncFailed() }) { (_) throws(FileError) in content.sync() }
+  func flush() throws(FileError) {
+    try call(.flush, onFault: { _ in self.content.flushFailed() }) { (_) throws(FileError) in content.flush() }
   }
 
   func reserve(_ bytes: UInt64) throws(FileError) {

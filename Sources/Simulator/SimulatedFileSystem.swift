@@ -5,14 +5,14 @@ import Synchronization
 
 /// A file system in memory that can lose power.
 ///
-/// It knows which bytes and which directory entries a crash would keep: written bytes are safe after `sync` of their
-/// file, creations, renames and unlinks after `syncDirectory`. Everything random comes from one seed. One lock guards
+/// It knows which bytes and which directory entries a crash would keep: written bytes are safe after `flush` of their
+/// file, creations, renames and unlinks after `flushDirectory`. Everything random comes from one seed. One lock guards
 /// all of it: tests use it from one thread or from few.
 package final class SimulatedFileSystem: FileSystem {
   /// The kinds of calls that can be counted and made to fail.
   package enum Call: Hashable, Sendable, CaseIterable {
-    case open, map, rename, unlink, makeDirectory, removeDirectory, list, syncDirectory, freeBytes
-    case write, read, sync, reserve, truncate, size
+    case open, map, rename, unlink, makeDirectory, removeDirectory, list, flushDirectory, freeBytes
+    case write, read, flush, reserve, truncate, size
   }
 
   /// What to do to one call: the n-th of its kind, or the n-th of all.
@@ -90,8 +90,8 @@ package final class SimulatedFileSystem: FileSystem {
   }
   /// Of a million calls of each kind so many fail, with an input/output error.
   package func setFailures(perMillion: [Call: Int]) { state.withLock { $0.failurePerMillion = perMillion } }
-  /// How long a sync takes; nil for no time. Nothing waits here: see `takeLatency`.
-  package func setSyncLatency(microseconds: ClosedRange<Int>?) {
+  /// How long a flush takes; nil for no time. Nothing waits here: see `takeLatency`.
+  package func setFlushLatency(microseconds: ClosedRange<Int>?) {
     state.withLock { $0.latencyMicroseconds = microseconds }
   }
   /// Microseconds that the calls since the last question took.
@@ -108,8 +108,8 @@ package final class SimulatedFileSystem: FileSystem {
   /// The process ends at once: what was written stays, open files are dead.
   package func killProcess() { state.withLock { $0.endLife() } }
 
-  /// The power goes: of what was not synced every part is kept or lost, page by page and sector by sector; of every
-  /// directory's unsynced changes the first few are kept.
+  /// The power goes: of what was not flushed every part is kept or lost, page by page and sector by sector; of every
+  /// directory's not flushed changes the first few are kept.
   package func crash() {
     state.withLock { state in
       state.endLife()
@@ -144,15 +144,15 @@ package final class SimulatedFileSystem: FileSystem {
   }
   /// The file as a reader sees it now; nil if there is none.
   package func contents(_ path: String) -> [UInt8]? { state.withLock { $0.file(path)?.data } }
-  /// Puts a file there, synced.
+  /// Puts a file there, flushed.
   package func setContents(_ path: String, _ bytes: [UInt8]) {
     state.withLock { state in
       let (directory, name) = Self.split(path)
       let file = SimulatedContent()
       file.data = bytes
-      file.syncedBytes = bytes.count
+      file.flushedBytes = bytes.count
       state.directories[directory, default: SimulatedDirectory()].put(name, file)
-      state.directories[directory]!.sync()
+      state.directories[directory]!.flush()
     }
   }
   /// Takes a file away, for good.
@@ -160,7 +160,7 @@ package final class SimulatedFileSystem: FileSystem {
     state.withLock { state in
       let (directory, name) = Self.split(path)
       state.directories[directory]?.remove(name)
-      state.directories[directory]?.sync()
+      state.directories[directory]?.flush()
     }
   }
   /// Every file, by path.
@@ -169,14 +169,14 @@ package final class SimulatedFileSystem: FileSystem {
       state.directories.flatMap { directory, content in content.entries.keys.map { directory + "/" + $0 } }.sorted()
     }
   }
-  /// A separate file system with the same content, all of it synced.
+  /// A separate file system with the same content, all of it flushed.
   package func copy(seed: UInt64 = 0) -> SimulatedFileSystem {
     let copy = SimulatedFileSystem(seed: seed)
     for path in paths { copy.setContents(path, contents(path)!) }
     return copy
   }
 
-  /// Everything that is here goes, and what is there comes, all of it synced. No process runs on it.
+  /// Everything that is here goes, and what is there comes, all of it flushed. No process runs on it.
   package func restore(_ other: SimulatedFileSystem) {
     let files = other.paths.map { ($0, other.contents($0)!) }
     state.withLock { state in
@@ -272,10 +272,10 @@ package final class SimulatedFileSystem: FileSystem {
   package func exists(_ path: String) -> Bool {
     state.withLock { $0.file(path) != nil || $0.directories[path] != nil }
   }
-  package func syncDirectory(_ path: String) throws(FileError) {
-    try call(.syncDirectory, path) { (state) throws(FileError) in
-      guard state.directories[path] != nil else { throw Self.failure("sync", path, 2) }
-      state.directories[path]!.sync()
+  package func flushDirectory(_ path: String) throws(FileError) {
+    try call(.flushDirectory, path) { (state) throws(FileError) in
+      guard state.directories[path] != nil else { throw Self.failure("flush", path, 2) }
+      state.directories[path]!.flush()
     }
   }
   package func freeBytes(_ path: String) throws(FileError) -> UInt64 {
@@ -297,7 +297,7 @@ package final class SimulatedFileSystem: FileSystem {
       state.counts[call, default: 0] += 1
       state.delay(call)
       if state.stops() {
-        // Some of a write is done; of a sync that nobody waits for any more, nothing is known to be lost.
+        // Some of a write is done; of a flush that nobody waits for any more, nothing is known to be lost.
         if call == .write { onFault(&state) }
         return .failure(Self.failure("\(call)", path, Fault.inputOutput))
       }
@@ -359,7 +359,7 @@ extension SimulatedFileSystem.State {
     return true
   }
   mutating func delay(_ call: SimulatedFileSystem.Call) {
-    guard let range = latencyMicroseconds, call == .sync || call == .syncDirectory else { return }
+    guard let range = latencyMicroseconds, call == .flush || call == .flushDirectory else { return }
     latency += range.lowerBound + random.below(range.upperBound - range.lowerBound + 1)
   }
   func file(_ path: String) -> SimulatedContent? {

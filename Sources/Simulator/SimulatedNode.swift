@@ -22,7 +22,7 @@ package final class SimulatedNode: @unchecked Sendable {
   var expirySteppedAt: UInt64 = 0
   /// For those who look at clocks.
   var inSyncSince: UInt64 = 0
-  var syncMicroseconds: ClosedRange<Int>
+  var flushMicroseconds: ClosedRange<Int>
   /// Why a start may fail, or the log be closed.
   var diskMayFail = false { didSet { startMayFail = startMayFail || diskMayFail } }
   /// What failed since the start began may end it when the faults are over.
@@ -60,8 +60,8 @@ package final class SimulatedNode: @unchecked Sendable {
     self.simulation = simulation
     random = SplitMix64(seed: simulation.plan.seed &* 31 &+ UInt64(number) &+ 1)
     disk = SimulatedFileSystem(seed: random.next())
-    syncMicroseconds = simulation.plan.syncMicroseconds
-    disk.setSyncLatency(microseconds: syncMicroseconds)
+    flushMicroseconds = simulation.plan.flushMicroseconds
+    disk.setFlushLatency(microseconds: flushMicroseconds)
   }
 
   var queue: EventQueue { simulation.queue }
@@ -92,7 +92,7 @@ package final class SimulatedNode: @unchecked Sendable {
       simulation.isHealing && plan.damagesFiles ? 200 : UInt64(plan.scrubMilliseconds)
     configuration.scrub.idleMilliseconds = plan.damagesFiles ? 50 : 500
     configuration.scrub.retryMilliseconds = 500
-    // A master that synced nothing may come back empty.
+    // A master that flushed nothing may come back empty.
     configuration.acceptDataLoss = plan.durability != .fsync || acceptsDataLoss
     configuration.syncMode = plan.alwaysSyncsFully ? .full : .auto
     configuration.syncRateBytes = UInt64(plan.syncRateBytes)
@@ -111,9 +111,9 @@ package final class SimulatedNode: @unchecked Sendable {
   var wall: WallClock {
     WallClock(milliseconds: UInt64(Int64(1_700_000_000_000) + Int64(queue.now / 1000) + wallOffset))
   }
-  func syncDelay() -> UInt64 {
+  func flushDelay() -> UInt64 {
     UInt64(
-      syncMicroseconds.lowerBound + random.below(syncMicroseconds.upperBound - syncMicroseconds.lowerBound + 1))
+      flushMicroseconds.lowerBound + random.below(flushMicroseconds.upperBound - flushMicroseconds.lowerBound + 1))
   }
   var logger: Logger { Logger(label: "node") { [unowned self] _ in SimulatedLog(node: self) } }
   func log(_ text: @autoclosure () -> String) { simulation.trace("node \(number): \(text())") }

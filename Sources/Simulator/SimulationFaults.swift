@@ -34,8 +34,8 @@ extension Simulation {
         simulation.nodes[node].start()
       }
     case .slowDisk(let node, let microseconds, let milliseconds):
-      nodes[node].setSyncTime(microseconds...microseconds * 2)
-      after(milliseconds) { $0.nodes[node].setSyncTime($0.plan.syncMicroseconds) }
+      nodes[node].setFlushTime(microseconds...microseconds * 2)
+      after(milliseconds) { $0.nodes[node].setFlushTime($0.plan.flushMicroseconds) }
     case .fullDisk(let node, let milliseconds):
       nodes[node].fillDisk()
       after(milliseconds) { $0.nodes[node].emptyDisk() }
@@ -242,18 +242,18 @@ extension SimulatedNode {
     let kind: SimulatedFileSystem.Call =
       switch call {
       case .write: .write
-      case .sync: .sync
+      case .flush: .flush
       case .rename: .rename
-      case .syncDirectory: .syncDirectory
+      case .flushDirectory: .flushDirectory
       case .open: .open
       case .unlink: .unlink
       }
     disk.setFault(
       .init(call: kind, number: 1 + Int(wall.milliseconds % 7), errno: SimulatedFileSystem.Fault.inputOutput))
   }
-  func setSyncTime(_ microseconds: ClosedRange<Int>) {
-    syncMicroseconds = microseconds
-    disk.setSyncLatency(microseconds: microseconds)
+  func setFlushTime(_ microseconds: ClosedRange<Int>) {
+    flushMicroseconds = microseconds
+    disk.setFlushLatency(microseconds: microseconds)
   }
   func fillDisk() {
     // Some space is kept for a start: a full disk alone is no reason for one to fail.
@@ -264,7 +264,7 @@ extension SimulatedNode {
     disk.setFault(nil)
     disk.setFailures(perMillion: [:])
     emptyDisk()
-    setSyncTime(simulation.plan.syncMicroseconds)
+    setFlushTime(simulation.plan.flushMicroseconds)
     diskMayFail = false
   }
   /// A log that a disk error closed takes writes only after a restart.

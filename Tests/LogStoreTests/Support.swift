@@ -52,7 +52,7 @@ final class TestDisk {
 
   /// Commits, calls what was committed good, and runs the background work.
   func settle(_ store: LogStore, neededFrom: LSN = LSN(.max)) throws {
-    let result = store.commit(sync: true)
+    let result = store.commit(flush: true)
     store.positions.set(committed: result.durable)
     let maintained = store.maintain(neededFrom: neededFrom)
     if let error = maintained.error { throw error }
@@ -76,7 +76,7 @@ extension LogStore {
     while try !job.step(bytes: stepBytes) {}
     let wanted = try job.close()
     while compactionBounds(neededFrom: neededFrom).settled < wanted {
-      positions.set(committed: commit(sync: true).durable)
+      positions.set(committed: commit(flush: true).durable)
     }
     return try job.install()
   }

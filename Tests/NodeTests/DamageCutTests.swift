@@ -8,8 +8,8 @@ import Testing
 @Suite struct DamageCutTests {
   /// Damages the record with this LSN; the process is gone.
   private func damage(_ node: RewindNode, at lsn: Int) throws {
-    _ = node.store.commit(sync: true)
-    _ = node.store.commit(sync: true)
+    _ = node.store.commit(flush: true)
+    _ = node.store.commit(flush: true)
     node.files.killProcess()
     for path in node.files.paths where path.hasSuffix(SegmentFormat.fileSuffix) {
       let found = try #require(node.files.contents(path)).withUnsafeBytes { raw -> Int? in
@@ -34,8 +34,8 @@ import Testing
     #expect((opened.damage != nil) == opened.store.isClosedForGood)
     node.store = opened.store
     if opened.damage == nil {
-      try node.store.withWriteLock { access throws in try node.store.apply(upTo: node.store.positions.appended, access)
-      }
+      let store = opened.store
+      _ = try store.withWriteLock { access throws in try store.apply(upTo: store.positions.appended, access) }
     }
     return opened.damage
   }

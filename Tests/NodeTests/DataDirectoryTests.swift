@@ -310,7 +310,7 @@ import Testing
     let (store, _) = try directory.openStore(configuration: configuration, workers: 1, run: Self.inTurn)
     let isDone = store.withWriteLock { access in store.beginTerm(reign(1), access) }
     #expect(isDone)
-    #expect(store.commit(sync: true).durable == LSN(1))
+    #expect(store.commit(flush: true).durable == LSN(1))
     files.crash()
     let again = try Self.open(files).directory
     let (reopened, report) = try again.openStore(configuration: configuration, workers: 1, run: Self.inTurn)

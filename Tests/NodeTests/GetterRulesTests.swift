@@ -45,7 +45,7 @@ import Testing
     let effects: [(String, Regex<Substring>)] = [
       ("brings the log to disk", /\bcommitNow\s*\(|\.commit\s*\(/),
       ("changes a generation", /\bdirectory\.(?:change|write|forgot)\b|\bpersist\s*\(/),
-      ("writes a file", /\.(?:pwrite|truncate|unlink|rename|syncDirectory)\s*\(|\bfile\.sync\s*\(/),
+      ("writes a file", /\.(?:pwrite|truncate|unlink|rename|flushDirectory)\s*\(|\bfile\.sync\s*\(/),
       (
         "changes an atomic",
         /\.(?:store|exchange|compareExchange|add|subtract|wrappingAdd|wrappingSubtract|max|min)\s*\([^\n]*ordering:/
@@ -59,7 +59,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "var a: Int { commitNow(); return 1 }", "var isQuorum: Bool {\n  store.commit(sync: true)\n  return a { b } }",
+    "var a: Int { commitNow(); return 1 }", "var isQuorum: Bool {\n  store.commit(flush: true)\n  return a { b } }",
     "func isHiding(_ a: Int) -> Bool { flag.store(false, ordering: .releasing); return true }",
     "package var a: [Int] { try? directory.change { $0.a = 1 }; return [] }",
   ])

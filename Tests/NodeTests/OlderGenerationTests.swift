@@ -46,7 +46,7 @@ import Testing
   }
 
   private func settle(_ store: LogStore, _ directory: DataDirectory) throws {
-    store.positions.set(committed: store.commit(sync: true).durable)
+    store.positions.set(committed: store.commit(flush: true).durable)
     if store.maintain(neededFrom: LSN(.max)).segmentsChanged { try name(store, directory) }
   }
   private func name(_ store: LogStore, _ directory: DataDirectory) throws {
@@ -78,7 +78,7 @@ import Testing
     // The log goes on after the newest generation.
     put(store, "key-1", "newest")
     data["key-1"] = "newest"
-    store.positions.set(committed: store.commit(sync: true).durable)
+    store.positions.set(committed: store.commit(flush: true).durable)
     files.killProcess()
     return (files, data, directory.current)
   }

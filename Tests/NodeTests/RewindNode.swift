@@ -53,12 +53,12 @@ final class RewindNode {
   func start() throws {
     directory = try DataDirectoryTests.open(files).directory
     store = try directory.openStore(configuration: configuration, workers: 2, run: DataDirectoryTests.inTurn).store
-    try store.withWriteLock { access throws in try store.apply(upTo: store.positions.appended, access) }
+    _ = try store.withWriteLock { access throws in try store.apply(upTo: store.positions.appended, access) }
   }
 
   /// A node on a copy of the disk, with everything that was written, opened from it.
   func copy(seed: UInt64 = 1) throws -> RewindNode {
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let other = RewindNode(seed: self.seed, files: files.copy(seed: seed))
     other.history = history
     try other.start()
@@ -140,7 +140,7 @@ final class RewindNode {
   }
 
   func settle(sealUpTo: LSN) throws {
-    store.positions.set(committed: store.commit(sync: true).durable)
+    store.positions.set(committed: store.commit(flush: true).durable)
     let maintained = store.maintain(neededFrom: LSN(1), sealUpTo: sealUpTo)
     if let error = maintained.error { throw error }
     if maintained.segmentsChanged { try name() }

@@ -79,7 +79,7 @@ import Testing
     #expect(node.store.terms.last?.reign == last.reign, "seed \(seed): it is cut inside the reign")
     // Durable, and no generation was written since.
     for i in 0..<5 { node.step(.put(db: 0, key: "again\(i)", value: "x")) }
-    #expect(node.store.commit(sync: true).durable == LSN(UInt64(node.history.count)))
+    #expect(node.store.commit(flush: true).durable == LSN(UInt64(node.history.count)))
     node.files.crash()
     try node.start()
     try node.check("seed \(seed), started after it went on")
@@ -181,7 +181,7 @@ import Testing
     node.term(7, of: 2)
     for i in 0..<12 { node.step(.put(db: 0, key: "new\(i)", value: "of the other")) }
     let terms = node.store.terms
-    _ = node.store.commit(sync: true)
+    _ = node.store.commit(flush: true)
     for _ in 0..<2 {
       node.files.crash()
       try node.start()

@@ -60,7 +60,7 @@ final class SingleNode: NodeHost, @unchecked Sendable {
   func wakeCommit() {}
   @discardableResult func commitNow() -> CommitResult {
     let store = core.store
-    let result = store.commit(sync: true)
+    let result = store.commit(flush: true)
     core.committed(store, result)
     return result
   }

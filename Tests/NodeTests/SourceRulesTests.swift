@@ -105,6 +105,17 @@ import Testing
     expectNone(offenders)
   }
 
+  /// "Sync" alone is a slave's catching up; the store knows files, which are flushed.
+  @Test func theStoreFlushesAndNeverSyncs() {
+    var offenders: [String] = []
+    for source in sources where source.module == "LogStore" {
+      for (i, line) in source.lines.enumerated() where line.contains(/\b[sS]ync(s|ed)?\b/) {
+        offenders.append("\(source.path):\(i + 1)")
+      }
+    }
+    expectNone(offenders)
+  }
+
   /// One reader and one writer of RESP: nobody else puts a length before a string. (The store is on RESP's floor and writes
   /// lost files, which are commands, itself.)
   @Test func onlyTheProtocolModuleFramesStrings() {

@@ -145,7 +145,7 @@ import Testing
 
   /// A write that fails is no vote, and what it left does not stand in the way of the next one.
   @Test func aFailedWriteIsNoVote() throws {
-    for call in [SimulatedFileSystem.Call.write, .sync, .open] {
+    for call in [SimulatedFileSystem.Call.write, .flush, .open] {
       for number in 1...2 {
         let files = SimulatedFileSystem()
         let directory = try open(files)

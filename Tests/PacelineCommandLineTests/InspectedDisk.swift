@@ -48,7 +48,7 @@ final class InspectedDisk {
 
   /// What is there is on disk, filled segments are sealed, and a generation names them.
   func seal() throws {
-    let result = store.commit(sync: true)
+    let result = store.commit(flush: true)
     store.positions.set(committed: result.durable)
     if let error = store.maintain(neededFrom: LSN(.max)).error { throw error }
     var generation = DirectoryFile(node: lineage, lineage: lineage)

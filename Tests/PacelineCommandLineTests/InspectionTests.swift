@@ -62,7 +62,7 @@ import Testing
     let disk = try InspectedDisk()
     disk.put("a", "1")
     disk.put("b", String(repeating: "2", count: 100))
-    _ = disk.store.commit(sync: false)
+    _ = disk.store.commit(flush: false)
     let path = disk.firstFile
     var bytes = try #require(disk.files.contents(path))
     for i in 150..<bytes.count { bytes[i] = 0 }

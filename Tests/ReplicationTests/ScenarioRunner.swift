@@ -10,7 +10,7 @@ final class ScenarioRunner {
   private var applier = Applier()
   private var facts = LocalFacts(id: node(2), address: place(7402))
   private var commit = CommitTracker(ownID: node(1), termStart: LSN(1))
-  private var watch = SyncWatch()
+  private var watch = CommitWatch()
   private var promotion = Promotion()
   private var handover = Handover()
   private var policy = VoterPolicy()
@@ -222,16 +222,16 @@ final class ScenarioRunner {
   private func runWatch(_ command: ScenarioCommand, _ verb: String) -> [String]? {
     switch verb {
     case "new":
-      var config = SyncWatchConfig()
-      config.policy = SyncPolicy(rawValue: command.text("policy", "availability")) ?? .availability
+      var config = CommitWatchConfig()
+      config.policy = CommitTimeoutPolicy(rawValue: command.text("policy", "availability")) ?? .availability
       config.timeoutMilliseconds = command.number("timeout", 1000)
-      watch = SyncWatch(config: config)
+      watch = CommitWatch(config: config)
       return []
     case "sees":
       let pending = command.optionalLSN("oldest").map {
-        SyncObservation.Pending(oldestLSN: $0, since: tickAt(command.number("since")))
+        CommitObservation.Pending(oldestLSN: $0, since: tickAt(command.number("since")))
       }
-      let seen = SyncObservation(
+      let seen = CommitObservation(
         durableLSN: command.lsn("durable"), heldLSN: command.lsn("held"), pending: pending,
         streamingSlaves: Int(command.number("streaming")), neededSlaves: Int(command.number("needed", 1)))
       return watch.step(.observed(seen), now: now).map(ScenarioText.line) + [watchState]

@@ -69,7 +69,7 @@ enum ScenarioText {
     }
   }
 
-  static func line(_ action: SyncWatchAction) -> String {
+  static func line(_ action: CommitWatchAction) -> String {
     switch action {
     case .degraded(let reason): "DEGRADED: \(reason)"
     case .restored(let lsn): "RESTORED up to \(lsn)"

@@ -9,7 +9,7 @@ import Testing
     let disk = SimulatedFileSystem(seed: 1)
     try disk.makeDirectory("d")
     let file = try disk.open("d/f", .create)
-    try disk.syncDirectory("d")
+    try disk.flushDirectory("d")
     return (disk, file)
   }
 
@@ -18,8 +18,8 @@ import Testing
     let counter = Counter()
     disk.stopProcess(atCall: 3) { counter.add() }
     try file.write([1], at: 0)
-    try file.sync()
-    #expect(throws: FileError.self) { try file.sync() }
+    try file.flush()
+    #expect(throws: FileError.self) { try file.flush() }
     #expect(throws: FileError.self) { try file.write([2], at: 1) }
     #expect(throws: FileError.self) { _ = try disk.open("d/g", .create) }
     #expect(counter.value == 1)
@@ -34,31 +34,31 @@ import Testing
     let (disk, file) = try disk()
     try file.write([1, 2, 3], at: 0)
     disk.stopProcess(atCall: 1) {}
-    #expect(throws: FileError.self) { try file.sync() }
+    #expect(throws: FileError.self) { try file.flush() }
     disk.killProcess()
     let again = try disk.open("d/f", .readWrite)
-    try again.sync()
+    try again.flush()
     disk.crash()
     #expect(disk.contents("d/f") == [1, 2, 3])
   }
 
   @Test func callsFailByChance() throws {
     let (disk, file) = try disk()
-    disk.setFailures(perMillion: [.sync: 500_000])
+    disk.setFailures(perMillion: [.flush: 500_000])
     var failed = 0
-    for _ in 0..<200 { do { try file.sync() } catch { failed += 1 } }
+    for _ in 0..<200 { do { try file.flush() } catch { failed += 1 } }
     #expect((50...150).contains(failed))
     try file.write([1], at: 0)
     disk.setFailures(perMillion: [:])
-    try file.sync()
+    try file.flush()
   }
 
   @Test func syncsTakeTime() throws {
     let (disk, file) = try disk()
     #expect(disk.takeLatency() == 0)
-    disk.setSyncLatency(microseconds: 100...200)
-    try file.sync()
-    try disk.syncDirectory("d")
+    disk.setFlushLatency(microseconds: 100...200)
+    try file.flush()
+    try disk.flushDirectory("d")
     #expect((200...400).contains(disk.takeLatency()))
     #expect(disk.takeLatency() == 0)
   }

@@ -5,7 +5,7 @@
 #endif
 
 /// The seam between the store and the disk. A real implementation is in `RealFileSystem.swift`, a simulated one, which
-/// knows which bytes are synced and can fail any call, in the Simulator package.
+/// knows which bytes are flushed and can fail any call, in the Simulator package.
 public protocol FileSystem: AnyObject, Sendable {
   func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any OpenFile
   /// Maps a file for reading. The mapping stays valid until it is released, also when the file is unlinked.
@@ -18,7 +18,7 @@ public protocol FileSystem: AnyObject, Sendable {
   func list(_ path: String) throws(FileError) -> [String]
   func exists(_ path: String) -> Bool
   /// Makes creations, renames and unlinks in a directory durable.
-  func syncDirectory(_ path: String) throws(FileError)
+  func flushDirectory(_ path: String) throws(FileError)
   /// Bytes that may still be written to the file system that holds `path`.
   func freeBytes(_ path: String) throws(FileError) -> UInt64
 }
@@ -38,7 +38,7 @@ public protocol OpenFile: AnyObject, Sendable {
   /// Reads up to `count` bytes; fewer at the end of the file.
   func read(at offset: UInt64, count: Int) throws(FileError) -> [UInt8]
   /// Data and what is needed to read it back are on disk when this returns.
-  func sync() throws(FileError)
+  func flush() throws(FileError)
   /// Reserves space without changing what reads see beyond the present end (zeros).
   func reserve(_ bytes: UInt64) throws(FileError)
   func truncate(_ bytes: UInt64) throws(FileError)
@@ -82,6 +82,9 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
     self.errno = errno
     self.reason = reason
   }
+  static let flushing = "flush"
+  /// What was written before may be on disk or not.
+  public var isOfFlush: Bool { operation == Self.flushing }
   public static let noSpaceCode: Int32 = 28  // ENOSPC
   public static let quotaCode: Int32 = 122  // EDQUOT
   public var isNoSpace: Bool { errno == Self.noSpaceCode || errno == Self.quotaCode }
@@ -114,7 +117,7 @@ extension FileSystem {
     return try file.read(at: 0, count: Int(try file.size()))
   }
 
-  /// Writes a whole small file so that a crash leaves the old one or the new one: beside it, sync, rename, sync the
+  /// Writes a whole small file so that a crash leaves the old one or the new one: beside it, flush, rename, flush the
   /// directory.
   public func replace(_ path: String, in directory: String, with bytes: [UInt8]) throws(FileError) {
     let temporary = path + ".tmp"
@@ -125,7 +128,7 @@ extension FileSystem {
         do throws(FileError) { try file.write(raw, at: 0) } catch { failure = error }
       }
       if let failure { throw failure }
-      try file.sync()
+      try file.flush()
     } catch {
       file.close()
       try? unlink(temporary)
@@ -134,8 +137,8 @@ extension FileSystem {
     file.close()
     try rename(temporary, to: path)
     #if PACELINE_PLANTED_BUGS
-      if PlantedBug.skipGenerationSync.isPlanted { return }
+      if PlantedBug.skipGenerationFlush.isPlanted { return }
     #endif
-    try syncDirectory(directory)
+    try flushDirectory(directory)
   }
 }

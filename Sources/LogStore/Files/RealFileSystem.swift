@@ -113,10 +113,10 @@ public final class RealFileSystem: FileSystem {
     return access(path, F_OK) == 0
   }
 
-  public func syncDirectory(_ path: String) throws(FileError) {
+  public func flushDirectory(_ path: String) throws(FileError) {
     let file = try open(path, .read)
     defer { file.close() }
-    try file.sync()
+    try file.flush()
   }
 
   public func freeBytes(_ path: String) throws(FileError) -> UInt64 {
@@ -216,14 +216,14 @@ final class RealFile: OpenFile, @unchecked Sendable {
     return bytes
   }
 
-  func sync() throws(FileError) {
-    MayBlock.check("sync \(path)")
+  func flush() throws(FileError) {
+    MayBlock.check("flush \(path)")
     #if canImport(Darwin)
       let result = fsync(descriptor)
     #else
       let result = fdatasync(descriptor)
     #endif
-    if result != 0 { throw RealFileSystem.failure("sync", path) }
+    if result != 0 { throw RealFileSystem.failure(FileError.flushing, path) }
   }
 
   func reserve(_ bytes: UInt64) throws(FileError) {

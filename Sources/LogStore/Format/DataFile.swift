@@ -34,7 +34,7 @@ public enum DataFileFormat {
   }
 }
 
-/// Writes one data file and the index file beside it: first under a temporary name, in pieces of 1 MiB; `finish` syncs
+/// Writes one data file and the index file beside it: first under a temporary name, in pieces of 1 MiB; `finish` flushes
 /// and renames, the index file before the records, so that records under their final name are always complete.
 final class DataFileWriter {
   let name: LogFileName
@@ -105,7 +105,7 @@ final class DataFileWriter {
   func finish(lastLSN: LSN, cleanUpTo: LSN) throws(FileError) -> UInt32 {
     do throws(FileError) {
       try flush()
-      try file.sync()
+      try file.flush()
       file.close()
       isClosed = true
       let indexBytes = index.encoded(
@@ -114,7 +114,7 @@ final class DataFileWriter {
         try fileSystem.replace("\(directory)/\(name.index)", in: directory, with: indexBytes)
       }
       try fileSystem.rename(temporaryPath, to: "\(directory)/\(name.records)")
-      try fileSystem.syncDirectory(directory)
+      try fileSystem.flushDirectory(directory)
     } catch {
       discard()
       throw error

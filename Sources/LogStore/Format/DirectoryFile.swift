@@ -31,7 +31,7 @@ import Core
 //
 // Format 6 ends behind the registry, and has one copy.
 //
-// Written beside the old ones, synced, renamed, directory synced. Segments younger than the list are found by name.
+// Written beside the old ones, flushed, renamed, directory flushed. Segments younger than the list are found by name.
 public struct DirectoryFile: Equatable, Sendable {
   public struct SealedSegment: Equatable, Sendable {
     public var name: LogFileName

@@ -25,7 +25,7 @@ import Core
 //             30 1 kind
 //             31 1 flags
 //
-// Written beside the segment under a temporary name, synced, renamed. A damaged or missing one is rebuilt from the
+// Written beside the segment under a temporary name, flushed, renamed. A damaged or missing one is rebuilt from the
 // segment.
 public struct IndexFile: Sendable {
   public static let magic: UInt64 = 0x0200_0058_4449_4C50  // "PLIDX\0\0\2"

@@ -18,13 +18,13 @@ import Core
 //  offset size name       meaning
 //       0    8 magic      "PLTAIL\0\1"
 //       8    8 end        offset at which this mark stands: the records written so far end here
-//      16    8 synced     the file was on disk up to this offset before the write that put the mark here
+//      16    8 flushed     the file was on disk up to this offset before the write that put the mark here
 //      24    4 zero
 //      28    4 checksum   crc32c of bytes 0..<28
 //
-// After a power cut the parts written since the last sync are there or not, page by page, so good records may follow
+// After a power cut the parts written since the last flush are there or not, page by page, so good records may follow
 // lost ones. The marks tell this from damage: when the first bad record stands at X and some mark behind it says that
-// more than X was synced, an acknowledged record is damaged and the store is not opened. Otherwise everything from X
+// more than X was flushed, an acknowledged record is damaged and the store is not opened. Otherwise everything from X
 // on was never acknowledged and is cut.
 //
 // Sealing cuts the file to its records and puts an `.idx` beside it. LSNs rise in a segment; gaps are legal (compaction

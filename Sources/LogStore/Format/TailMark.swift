@@ -6,18 +6,18 @@ public enum TailMark {
   public static let magic: UInt64 = 0x0100_4C49_4154_4C50  // "PLTAIL\0\1"
   public static let bytes = 32
 
-  public static func encoded(end: Int, synced: Int) -> [UInt8] {
+  public static func encoded(end: Int, flushed: Int) -> [UInt8] {
     var out = ByteWriter(capacity: bytes)
     out.u64(magic)
     out.u64(UInt64(end))
-    out.u64(UInt64(synced))
+    out.u64(UInt64(flushed))
     out.u32(0)
     out.u32(CRC32C.checksum(out.bytes))
     return out.bytes
   }
 
-  /// The `synced` of a good mark at `offset`, nil if none is there.
-  public static func synced(_ file: UnsafeRawBufferPointer, at offset: Int) -> Int? {
+  /// The `flushed` of a good mark at `offset`, nil if none is there.
+  public static func flushed(_ file: UnsafeRawBufferPointer, at offset: Int) -> Int? {
     guard offset >= 0, file.count - offset >= bytes, let base = file.baseAddress.map({ $0 + offset }) else {
       return nil
     }
@@ -27,12 +27,12 @@ public enum TailMark {
     return Int(base.u64(16))
   }
 
-  /// The highest `synced` of all marks at or behind `from`; 0 if there is none.
-  public static func highestSynced(_ file: UnsafeRawBufferPointer, from: Int) -> Int {
+  /// The highest `flushed` of all marks at or behind `from`; 0 if there is none.
+  public static func highestFlushed(_ file: UnsafeRawBufferPointer, from: Int) -> Int {
     var highest = 0
     var at = (from + 7) & ~7
     while at + bytes <= file.count {
-      if let synced = synced(file, at: at) { highest = max(highest, synced) }
+      if let flushed = flushed(file, at: at) { highest = max(highest, flushed) }
       at += 8
     }
     return highest

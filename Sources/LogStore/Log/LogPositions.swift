@@ -15,7 +15,7 @@ public final class LogPositions: @unchecked Sendable {
   @inlinable @inline(__always) public var appended: LSN { LSN(words[0].load(ordering: .acquiring)) }
   /// Handed to the operating system: survives the end of the process.
   @inlinable @inline(__always) public var written: LSN { LSN(words[8].load(ordering: .acquiring)) }
-  /// Synced to disk: survives a power cut.
+  /// Flushed to disk: survives a power cut.
   @inlinable @inline(__always) public var durable: LSN { LSN(words[16].load(ordering: .acquiring)) }
   /// Good at its commit level.
   @inlinable @inline(__always) public var committed: LSN { LSN(words[24].load(ordering: .acquiring)) }

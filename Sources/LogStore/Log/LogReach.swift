@@ -16,7 +16,7 @@ import Synchronization
 //      72    4 zero
 //      76    4 checksum   crc32c of bytes 0..<76
 //
-// Written in place, slot by turn, and synced: when a segment is begun, before its first record is; every second in which
+// Written in place, slot by turn, and flushed: when a segment is begun, before its first record is; every second in which
 // the log went on; at a clean end, then both. A crash in the middle of a write leaves the other slot, which claims less.
 
 /// How far a log went: what ends earlier has lost something.
@@ -47,7 +47,7 @@ public struct LogReach: Equatable, Sendable {
   }
 }
 
-/// The file; owned by the data directory. Any thread may note; each note is one write in place and one sync.
+/// The file; owned by the data directory. Any thread may note; each note is one write in place and one flush.
 public final class ReachFile: Sendable {
   public static let name = "reach"
   static let magic: UInt64 = 0x0100_0048_4352_4C50  // "PLRCH\0\0\1"
@@ -148,7 +148,7 @@ public final class ReachFile: Sendable {
       state.file = file
     }
     try file.write(bytes, at: note.number % 2 == 0 ? 0 : UInt64(Self.slotStep))
-    try file.sync()
+    try file.flush()
   }
 
   static func encoded(_ note: Note) -> [UInt8] {
@@ -244,7 +244,7 @@ extension LogStore {
   func noteBegun(_ lsn: LSN) throws(FileError) {
     begunLSN.store(lsn.value, ordering: .releasing)
     guard let note = reachNote.withLock({ $0 }) else { return }
-    // What stands before it was synced before.
+    // What stands before it was flushed before.
     try note.file.note(LogReach(durable: .none, begun: lsn), era: note.era)
   }
 }

@@ -27,7 +27,7 @@ public final class Segment: @unchecked Sendable {
     /// It has no file yet.
     case notBegun
     case open(Open)
-    /// Written and synced: it waits for its index file.
+    /// Written and flushed: it waits for its index file.
     case handedOver(any OpenFile)
     /// Nothing is written any more.
     case closed
@@ -43,10 +43,10 @@ public final class Segment: @unchecked Sendable {
 
     struct Open {
       let file: any OpenFile
-      /// Offset up to which the file was written, and up to which it was synced.
+      /// Offset up to which the file was written, and up to which it was flushed.
       var written = 0
-      var synced = 0
-      /// What the last tail mark says is synced; -1 before the first mark.
+      var flushed = 0
+      /// What the last tail mark says is flushed; -1 before the first mark.
       var marked = -1
     }
   }

@@ -16,7 +16,7 @@ public struct CommitResult: Equatable, Sendable {
 }
 
 struct CommitState {
-  /// Filled segments that are written and synced. From here on they are the maintenance thread's.
+  /// Filled segments that are written and flushed. From here on they are the maintenance thread's.
   var complete: [Segment] = []
 }
 
@@ -45,12 +45,12 @@ extension LogStore {
     appendedBytesSeen.store(closedBytes &+ max(0, activeUsed &- activeRecordsAt), ordering: .relaxed)
   }
 
-  /// Group commit: writes what has been appended since the last call and, with `sync`, waits until it is on disk.
+  /// Group commit: writes what has been appended since the last call and, with `flush`, waits until it is on disk.
   ///
   /// Called by one thread at a time. The write lock is held only to see how far the log goes. After a failed write or
-  /// sync the store refuses writes until it is opened again: what the system did with the bytes is unknown, and asking
+  /// flush the store refuses writes until it is opened again: what the system did with the bytes is unknown, and asking
   /// again would not tell (P. Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
-  public func commit(sync: Bool) -> CommitResult {
+  public func commit(flush: Bool) -> CommitResult {
     if case .failed = writeRefusal { return result() }
     let access = writeLock.lock()
     let last = LSN(lastLSN)
@@ -67,7 +67,7 @@ extension LogStore {
     writeLock.unlock(access)
 
     // A segment that ends inside a unit is sealed only when the unit's end is on disk too.
-    let sync = sync || work.contains { $0.filled && $0.segment.endsInsideUnit }
+    let flush = flush || work.contains { $0.filled && $0.segment.endsInsideUnit }
     var result = CommitResult()
     do throws(FileError) {
       for item in work.reversed() {
@@ -97,8 +97,8 @@ extension LogStore {
       noteRoom()
       result.filledSegments = work.contains { $0.filled }
       if positions.written < last { positions.set(written: last) }
-      if sync {
-        if let newest = work.first, !newest.filled { try self.sync(newest.segment) }
+      if flush {
+        if let newest = work.first, !newest.filled { try self.flush(newest.segment) }
         if positions.durable < last { positions.set(durable: last) }
       }
     } catch {
@@ -128,40 +128,40 @@ extension LogStore {
     failureText.withLock { $0 = error.description }
   }
 
-  /// A failed sync closes the store whatever its reason: what it left undone is not tried again by the next one.
-  func syncOrLatch(_ file: any OpenFile) throws(FileError) {
-    do throws(FileError) { try file.sync() } catch {
+  /// A failed flush closes the store whatever its reason: what it left undone is not tried again by the next one.
+  func flushOrLatch(_ file: any OpenFile) throws(FileError) {
+    do throws(FileError) { try file.flush() } catch {
       latch(error)
       throw error
     }
   }
 
-  private func sync(_ segment: Segment) throws(FileError) {
+  private func flush(_ segment: Segment) throws(FileError) {
     guard case .open(var open) = segment.output else { return }
-    if open.synced < open.written {
+    if open.flushed < open.written {
       #if PACELINE_PLANTED_BUGS
-        if !PlantedBug.skipSync.isPlanted { try syncOrLatch(open.file) }
+        if !PlantedBug.skipFlush.isPlanted { try flushOrLatch(open.file) }
       #else
-        try syncOrLatch(open.file)
+        try flushOrLatch(open.file)
       #endif
-      open.synced = open.written
-    } else if open.marked < open.synced {
-      // Nothing was written since the last sync: a new mark can say that all of it is good. The next records go over it.
-      try open.file.write(TailMark.encoded(end: open.written, synced: open.synced), at: UInt64(open.written))
-      open.marked = open.synced
+      open.flushed = open.written
+    } else if open.marked < open.flushed {
+      // Nothing was written since the last flush: a new mark can say that all of it is good. The next records go over it.
+      try open.file.write(TailMark.encoded(end: open.written, flushed: open.flushed), at: UInt64(open.written))
+      open.marked = open.flushed
     }
     segment.output = .open(open)
   }
 
-  /// Syncs a filled segment and hands it to the maintenance thread.
+  /// Flushes a filled segment and hands it to the maintenance thread.
   private func complete(_ segment: Segment) throws(FileError) {
     guard case .open(let open) = segment.output else { return }
     #if PACELINE_PLANTED_BUGS
-      let isSynced = open.synced == open.written || PlantedBug.skipFilledSync.isPlanted
+      let isSynced = open.flushed == open.written || PlantedBug.skipFilledFlush.isPlanted
     #else
-      let isSynced = open.synced == open.written
+      let isSynced = open.flushed == open.written
     #endif
-    if !isSynced { try syncOrLatch(open.file) }
+    if !isSynced { try flushOrLatch(open.file) }
     segment.output = .handedOver(open.file)
     unsealedBytes.add(segment.used, ordering: .relaxed)
     commitState.withLock { $0.complete.append(segment) }
@@ -182,9 +182,9 @@ extension LogStore {
     let from = open.written
     try open.file.write(
       UnsafeRawBufferPointer(start: memory.start + from, count: upTo - from),
-      followedBy: TailMark.encoded(end: upTo, synced: open.synced), at: UInt64(from))
+      followedBy: TailMark.encoded(end: upTo, flushed: open.flushed), at: UInt64(from))
     open.written = upTo
-    open.marked = open.synced
+    open.marked = open.flushed
     segment.output = .open(open)
     writtenBytes.add(upTo - max(from, segment.recordsAt), ordering: .releasing)
     bytes += upTo - from
@@ -207,11 +207,11 @@ extension LogStore {
       try file.truncate(UInt64(SegmentFormat.headerBytes))
       let isFull = refusal.load(ordering: .relaxed) == 1
       try file.reserve(UInt64((isFull ? upTo : segment.capacity) + TailMark.bytes))
-      try syncOrLatch(file)
+      try flushOrLatch(file)
       #if PACELINE_PLANTED_BUGS
-        if !PlantedBug.skipDirectorySync.isPlanted { try fileSystem.syncDirectory(directory) }
+        if !PlantedBug.skipDirectoryFlush.isPlanted { try fileSystem.flushDirectory(directory) }
       #else
-        try fileSystem.syncDirectory(directory)
+        try fileSystem.flushDirectory(directory)
       #endif
       try noteBegun(segment.firstLSN)
     } catch {

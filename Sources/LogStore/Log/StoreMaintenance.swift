@@ -21,7 +21,7 @@ extension LogStore {
     neededFrom: LSN, rawFrom: LSN = LSN(.max), sealUpTo: LSN = LSN(.max)
   ) -> MaintenanceResult {
     var result = MaintenanceResult()
-    // What a failed write or sync left on disk is unknown: nothing is sealed or dropped on it.
+    // What a failed write or flush left on disk is unknown: nothing is sealed or dropped on it.
     if case .failed = writeRefusal {
       epochs.collect()
       return result
@@ -48,7 +48,7 @@ extension LogStore {
     return result
   }
 
-  /// The file is cut to its records and synced before the index file stands beside it: an `.idx` is a promise that the
+  /// The file is cut to its records and flushed before the index file stands beside it: an `.idx` is a promise that the
   /// segment is complete.
   private func seal(_ segment: Segment) throws(FileError) {
     let index = try cutToRecords(segment)
@@ -65,7 +65,7 @@ extension LogStore {
       preconditionFailure("segment \(segment.firstLSN) is sealed without its memory and file")
     }
     try file.truncate(UInt64(segment.used))
-    try syncOrLatch(file)
+    try flushOrLatch(file)
     let bytes = UnsafeRawBufferPointer(start: memory.start, count: segment.used)
     segment.fileChecksum = CRC32C.checksum(bytes)
     return IndexFile.build(

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Why the store takes no writes.
 public enum WriteRefusal: Equatable, Sendable {
-  /// A write or sync failed; the store stays closed for writes until it is started again.
+  /// A write or flush failed; the store stays closed for writes until it is started again.
   case failed(String)
   /// The disk is full; writes are taken again when there is room.
   case noSpace(String)
@@ -16,7 +16,7 @@ public enum WriteRefusal: Equatable, Sendable {
 extension LogStore {
   /// Why writes are refused at present, nil if they are taken. Cheap: one load.
   @inlinable @inline(__always) public var isWritable: Bool { refusal.load(ordering: .relaxed) == 0 }
-  /// A write or sync failed; only opening the store again ends it.
+  /// A write or flush failed; only opening the store again ends it.
   public var isClosedForGood: Bool { refusal.load(ordering: .acquiring) > 1 }
   public var writeRefusal: WriteRefusal? {
     switch refusal.load(ordering: .acquiring) {

@@ -50,7 +50,7 @@ extension LogStore {
       }
       try writer.finish(last: last)
       let file = try fileSystem.settleName(writer.path, stem: stem, suffix: ".resp")
-      try fileSystem.syncDirectory(target)
+      try fileSystem.flushDirectory(target)
       var lost = writer.lost
       lost.file = file
       return lost
@@ -63,7 +63,7 @@ extension LogStore {
 
 extension FileSystem {
   /// Gives a finished file the first free name, or removes it if a file with the same content has one. The directory is
-  /// to be synced afterwards.
+  /// to be flushed afterwards.
   func settleName(_ temporary: String, stem: String, suffix: String) throws(FileError) -> String {
     var number = 1
     while true {
@@ -73,10 +73,10 @@ extension FileSystem {
         return name
       }
       if try hasSameContent(name, temporary) {
-        // It may have been written by a start that ended before it was synced.
+        // It may have been written by a start that ended before it was flushed.
         let file = try open(name, .readWrite)
         defer { file.close() }
-        try file.sync()
+        try file.flush()
         try unlink(temporary)
         return name
       }
@@ -237,7 +237,7 @@ private final class LostRecordWriter {
     lost.skipped += last.value + 1 - next.value + unitRecords
     beginUnit()
     try flush()
-    try file.sync()
+    try file.flush()
     file.close()
     isClosed = true
   }

@@ -254,7 +254,7 @@ struct Recovery {
     for lsn in unsealed.dropFirst(kept).reversed() { try store.fileSystem.unlink(path(lsn, SegmentFormat.fileSuffix)) }
     // A file that was made and removed again when a call failed may come back with a power cut; by then the log would have
     // gone past it.
-    if !unsealed.isEmpty { try store.fileSystem.syncDirectory(store.directory) }
+    if !unsealed.isEmpty { try store.fileSystem.flushDirectory(store.directory) }
     for (position, tail) in tails.prefix(kept).enumerated() {
       let isLast = position == kept - 1
       var tail = tail
@@ -274,7 +274,7 @@ struct Recovery {
       to: LogReach(durable: generation.terms.position(at: whole.lsn), begun: begun), era: note.era)
   }
 
-  /// Finds where a segment's good records end. nil for a last file without a header that was begun and never synced: what
+  /// Finds where a segment's good records end. nil for a last file without a header that was begun and never flushed: what
   /// is noted as begun has its header on disk.
   private mutating func scan(
     _ lsn: LSN, expected: LSN, next: LSN?, position: Int
@@ -290,11 +290,11 @@ struct Recovery {
       report.notes.append("\(file) is damaged in its header, which is made anew: its records are good")
     }
     guard let header = read ?? (isRebuilt ? rebuilt : nil) else {
-      guard next == nil, reach.begun < lsn, TailMark.highestSynced(mapping.bytes, from: 0) == 0 else {
+      guard next == nil, reach.begun < lsn, TailMark.highestFlushed(mapping.bytes, from: 0) == 0 else {
         throw UnreadableRecord(
           file: file, offset: 0, after: expected.previous, reason: "its header cannot be read", tail: nil)
       }
-      report.notes.append("\(file) was begun and never synced; removed")
+      report.notes.append("\(file) was begun and never flushed; removed")
       return nil
     }
     guard header.firstLSN == lsn, header.lineage == store.hashSeed else {
@@ -324,14 +324,14 @@ struct Recovery {
         if !waits { good = tail.lastLSN }
       }
     }
-    // Synced bytes that cannot be read are damage; what was never synced may be cut. See the tail mark in SegmentFormat.swift.
-    // A file was synced before the next one was begun.
+    // Flushed bytes that cannot be read are damage; what was never flushed may be cut. See the tail mark in SegmentFormat.swift.
+    // A file was flushed before the next one was begun.
     let isWhole =
-      next.map { tail.lastLSN.next == $0 } ?? (TailMark.highestSynced(mapping.bytes, from: tail.end) <= tail.end)
+      next.map { tail.lastLSN.next == $0 } ?? (TailMark.highestFlushed(mapping.bytes, from: tail.end) <= tail.end)
     guard isWhole else {
       throw UnreadableRecord(
         file: file, offset: tail.end, after: tail.lastLSN,
-        reason: "after LSN \(tail.lastLSN), where it was already synced", tail: tail)
+        reason: "after LSN \(tail.lastLSN), where it was already flushed", tail: tail)
     }
     return tail
   }
@@ -339,7 +339,7 @@ struct Recovery {
   private mutating func noteCut() {
     guard let last = tails.last, !hasDamage else { return }
     // A good mark right behind the records is where a written log ends; it is not a torn tail.
-    let mark = TailMark.synced(last.mapping.bytes, at: last.end) != nil ? TailMark.bytes : 0
+    let mark = TailMark.flushed(last.mapping.bytes, at: last.end) != nil ? TailMark.bytes : 0
     var torn = max(0, TailMark.lastNonZero(last.mapping.bytes, from: last.end) - last.end - mark)
     let records = last.lastLSN.value - whole.lsn.value
     for (position, tail) in tails.enumerated() where position >= whole.tail {
@@ -371,7 +371,7 @@ struct Recovery {
     let segment = Segment(
       slot: slot, name: LogFileName(firstLSN: tail.firstLSN), capacity: capacity, used: used,
       content: .memory(memory),
-      output: isLast ? .open(.init(file: file, written: used, synced: used)) : .handedOver(file))
+      output: isLast ? .open(.init(file: file, written: used, flushed: used)) : .handedOver(file))
     segment.endsInsideUnit = tail.endsInsideUnit
     store.activate(segment, memory: memory)
     store.segmentList.withLock { $0.append(segment) }

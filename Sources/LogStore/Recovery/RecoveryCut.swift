@@ -35,10 +35,10 @@ struct RecoveryCut {
       try fileSystem.unlink(path(later.records))
     }
     try unlinkIfThere(holder.index)
-    try fileSystem.syncDirectory(directory)
+    try fileSystem.flushDirectory(directory)
     if offset == SegmentFormat.headerBytes {
       try fileSystem.unlink(path(holder.records))
-      try fileSystem.syncDirectory(directory)
+      try fileSystem.flushDirectory(directory)
     } else {
       // In a file of its own: who still reads the old one must not see it shrink.
       let kept = [UInt8](UnsafeRawBufferPointer(rebasing: mapping.bytes[0..<offset]))

@@ -158,7 +158,7 @@ extension Recovery {
 
   func damaged(_ file: String, offset: Int, after lsn: LSN) -> OpenError {
     OpenError(
-      "\(file) is damaged at offset \(offset), after LSN \(lsn), where it was already synced\(Self.advice)",
+      "\(file) is damaged at offset \(offset), after LSN \(lsn), where it was already flushed\(Self.advice)",
       isDamage: true)
   }
 

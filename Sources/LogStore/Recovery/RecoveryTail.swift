@@ -3,8 +3,8 @@ import Core
 import Synchronization
 
 extension Recovery {
-  /// Cuts the file to its records, writes them once more and syncs it: what is answered from now on is on disk. Without the
-  /// write it might not be: after a sync that failed the system takes what it holds for written, and the next sync succeeds.
+  /// Cuts the file to its records, writes them once more and flushes it: what is answered from now on is on disk. Without the
+  /// write it might not be: after a flush that failed the system takes what it holds for written, and the next flush succeeds.
   func reopen(
     _ tail: Tail, _ records: UnsafeRawBufferPointer, capacity: Int, isLast: Bool
   ) throws(FileError) -> any OpenFile {
@@ -20,7 +20,7 @@ extension Recovery {
       store.failureText.withLock { $0 = error.description }
       store.refusal.store(1, ordering: .releasing)
     }
-    try file.sync()
+    try file.flush()
     return file
   }
 }

@@ -1,7 +1,7 @@
 // Raw memory: searches mapped segment files for what can still be recognized in them.
 import Core
 
-/// Damage in the part of a log that is not sealed: something that was synced cannot be read.
+/// Damage in the part of a log that is not sealed: something that was flushed cannot be read.
 public struct TailDamage: Equatable, Sendable, CustomStringConvertible {
   /// Where the first record that cannot be read begins.
   public var file: String
@@ -105,7 +105,7 @@ struct TailSearch {
     // The last mark stands behind the last record.
     if end >= TailMark.bytes {
       for mark in stride(from: (end - 1) & ~7, through: max(known, end - TailMark.bytes), by: -8)
-      where TailMark.synced(bytes, at: mark) != nil {
+      where TailMark.flushed(bytes, at: mark) != nil {
         end = mark
         break
       }
@@ -190,7 +190,7 @@ extension TailDamage {
         throw error
       }
     }
-    try fileSystem.syncDirectory(target)
+    try fileSystem.flushDirectory(target)
     return copies
   }
 
@@ -206,7 +206,7 @@ extension TailDamage {
       try file.write(piece, at: UInt64(at))
       at += piece.count
     }
-    try file.sync()
+    try file.flush()
   }
 }
 

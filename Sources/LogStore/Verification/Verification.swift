@@ -264,7 +264,7 @@ public struct Verification {
       return
     }
     guard SegmentFormat.readHeader(mapping.bytes)?.firstLSN == name.firstLSN else {
-      if !isLast || TailMark.highestSynced(mapping.bytes, from: 0) > 0 {
+      if !isLast || TailMark.highestFlushed(mapping.bytes, from: 0) > 0 {
         summary.damage.append(
           Damage(file: path, reason: "its header cannot be read", offset: 0, firstLSN: name.firstLSN))
       }
@@ -282,11 +282,11 @@ public struct Verification {
     }
     summary.bytes += at
     summary.lastLSN = max(summary.lastLSN, last)
-    if TailMark.highestSynced(mapping.bytes, from: at) > at
+    if TailMark.highestFlushed(mapping.bytes, from: at) > at
       || !isLast && TailMark.lastNonZero(mapping.bytes, from: at) > at + TailMark.bytes
     {
       summary.damage.append(
-        Damage(file: path, reason: "damaged where it was already synced", offset: at, firstLSN: last.next))
+        Damage(file: path, reason: "damaged where it was already flushed", offset: at, firstLSN: last.next))
     }
   }
 }

@@ -15,7 +15,7 @@ import Core
 //      60   20 node          whose vote it is
 //      80   20 lineage       of which data set; votes of another one say nothing
 //
-// Both copies are written in place, each synced, one after the other, before the node tells anybody of the vote. A crash
+// Both copies are written in place, each flushed, one after the other, before the node tells anybody of the vote. A crash
 // leaves the first copy new, old or torn and the second one old, or the first one new and the second one old or torn: so one
 // is good at every moment, and a vote that was told is in both. Whatever damages one file leaves the other.
 public struct VoteFile: Equatable, Sendable {

@@ -121,7 +121,7 @@ package final class Compaction: BackgroundWork, @unchecked Sendable {
       bucket.take(bytes: read, now: now)
       guard isDone else { return 0 }
       let wanted = try run.job.close()
-      // Where commits do not sync, the next sync may be seconds away.
+      // Where commits do not flush, the next flush may be seconds away.
       if run.store.positions.durable < wanted { node.commitNow() }
       state = .settling(run, upTo: wanted, since: now)
       return 0

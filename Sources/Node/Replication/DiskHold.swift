@@ -9,7 +9,7 @@ package struct DiskHold: Sendable {
     case room(bytes: UInt64, path: String)
     /// The log of the running store takes nothing until its disk has room.
     case ownLog
-    /// A write or sync failed; what it left on disk is not known.
+    /// A write or flush failed; what it left on disk is not known.
     case failed
   }
   let cause: Cause
@@ -111,7 +111,7 @@ extension UpstreamLink {
     guard let cause = DiskHold(error, missing: missing, path: core.directory.path) else { return }
     hold = cause
     staged?.abandon()
-    if cause.isFinal || (error as? FileError)?.operation == "sync" { staged?.forget() }
+    if cause.isFinal || (error as? FileError)?.isOfFlush == true { staged?.forget() }
     staged = nil
   }
 }

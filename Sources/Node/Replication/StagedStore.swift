@@ -21,7 +21,7 @@ final class StagedStore {
   var nextLSN: LSN? { store?.positions.appended.next }
   private let workers: Int
   private let run: ParallelRunner
-  private let syncing: FileSyncs
+  private let flushing: FileFlushes
 
   static let manifestName = "manifest"
   static let manifestMagic: [UInt8] = Array("PLSNAP\u{0}\u{1}".utf8)
@@ -39,7 +39,7 @@ final class StagedStore {
     self.configuration = configuration
     workers = host.cores
     run = host.parallel
-    syncing = FileSyncs(host: host)
+    flushing = FileFlushes(host: host)
     number = directory.current.storeNumber + 1
     let fileSystem = directory.fileSystem
     if keep == nil { directory.removeStore(number) }
@@ -98,12 +98,12 @@ final class StagedStore {
     self.open = (number, open.file, offset + UInt64(bytes.count))
   }
 
-  /// Closes; true if size and checksum are as promised. The sync runs beside what follows; `commitSwap` waits for it.
+  /// Closes; true if size and checksum are as promised. The flush runs beside what follows; `commitSwap` waits for it.
   func verify(_ number: UInt64, bytes: UInt64, checksum: UInt32?) throws(FileError) -> Bool {
     guard let current = open, current.number == number else { preconditionFailure("file \(number) is not open") }
     let size = try current.file.size()
     open = nil
-    syncing.sync(current.file)
+    flushing.flush(current.file)
     guard size == bytes else { return false }
     let mapped = try directory.fileSystem.map(SnapshotFiles.path(path, entry(number)))
     if let checksum { return CRC32C.checksum(mapped.bytes) == checksum }
@@ -144,13 +144,13 @@ final class StagedStore {
   /// Makes the staged store the node's store on disk: one generation.
   func commitSwap(_ history: TermHistory) throws -> LogStore {
     let store = try opened()
-    try syncing.finish()
-    let result = store.commit(sync: true)
+    try flushing.finish()
+    let result = store.commit(flush: true)
     guard result.durable >= store.positions.appended else {
       if let refusal = store.writeRefusal { throw LogRefused(refusal: refusal) }
       throw OpenError("the received log ends at LSN \(result.durable) on disk, not at \(store.positions.appended)")
     }
-    try directory.fileSystem.syncDirectory(path)
+    try directory.fileSystem.flushDirectory(path)
     try directory.change {
       if $0.lineage != store.lineage {
         $0.vote = .init(term: .none, candidate: nil)
@@ -193,12 +193,12 @@ final class StagedStore {
       reason: "only \(free) bytes are free")
   }
 
-  /// No later sync goes on with these files: what a failed write or sync left in them is not known.
+  /// No later sync goes on with these files: what a failed write or flush left in them is not known.
   func forget() { try? directory.fileSystem.unlink("\(path)/\(Self.manifestName)") }
 }
 
-/// Syncs received files beside the reception: a disk that writes does not hold up the link.
-private final class FileSyncs: Sendable {
+/// Flushes received files beside the reception: a disk that writes does not hold up the link.
+private final class FileFlushes: Sendable {
   private let threads = Mutex<[any Joinable]>([])
   private let failure = Mutex<FileError?>(nil)
   private unowned let host: any NodeHost
@@ -206,12 +206,12 @@ private final class FileSyncs: Sendable {
 
   init(host: any NodeHost) { self.host = host }
 
-  /// Takes the file over: it is closed when it is synced.
-  func sync(_ file: any OpenFile) {
+  /// Takes the file over: it is closed when it is flushed.
+  func flush(_ file: any OpenFile) {
     let oldest = threads.withLock { $0.count >= Self.threadsMax ? $0.removeFirst() : nil }
     oldest?.join()
-    let thread = host.beside("pl-file-sync") { [self] in
-      do throws(FileError) { try file.sync() } catch { failure.withLock { $0 = $0 ?? error } }
+    let thread = host.beside("pl-file-flush") { [self] in
+      do throws(FileError) { try file.flush() } catch { failure.withLock { $0 = $0 ?? error } }
       file.close()
     }
     threads.withLock { $0.append(thread) }

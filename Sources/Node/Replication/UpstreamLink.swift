@@ -97,7 +97,7 @@ package final class UpstreamLink: @unchecked Sendable {
     }
   }
 
-  /// The commit thread synced this node's own log.
+  /// The commit thread flushed this node's own log.
   func durableAdvanced(_ lsn: LSN) {
     loop.execute { [self] in
       // An event of a store that was replaced meanwhile says nothing about the present one.
@@ -186,7 +186,7 @@ package final class UpstreamLink: @unchecked Sendable {
     case .sendAck(let ack):
       #if PACELINE_PLANTED_BUGS
         var ack = ack
-        if PlantedBug.acknowledgeUnsynced.isPlanted, applier.isInSync {
+        if PlantedBug.acknowledgeUnflushed.isPlanted, applier.isInSync {
           ack.durableLSN = core.store.positions.appended
         }
       #endif

@@ -19,7 +19,7 @@ extension UpstreamLink {
       let staged = try stagedStore()
       let store = try staged.opened()
       try appendBody(to: store)
-      let result = store.commit(sync: true)
+      let result = store.commit(flush: true)
       if let refusal = store.writeRefusal { throw LogRefused(refusal: refusal) }
       // What is sealed is shown at a start. The store is swapped in when the barrier is good; what follows may not be.
       _ = store.maintain(neededFrom: .none, sealUpTo: staged.begin.barrierLSN)

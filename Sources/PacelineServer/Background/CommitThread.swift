@@ -47,13 +47,13 @@ final class CommitThread: @unchecked Sendable {
 
   /// Writes and syncs everything that is appended now.
   @discardableResult
-  func flush() -> CommitResult { commit(sync: true) }
+  func flush() -> CommitResult { commit(flush: true) }
 
-  private func commit(sync: Bool) -> CommitResult {
+  private func commit(flush: Bool) -> CommitResult {
     MayBlock.check("commit")
     let (current, result) = committing.withLock { _ in
       let current = store.withLock { $0 }
-      return (current, current.commit(sync: sync))
+      return (current, current.commit(flush: flush))
     }
     onCommit(current, result)
     return result
@@ -66,11 +66,11 @@ final class CommitThread: @unchecked Sendable {
       let current = store.withLock { $0 }
       switch schedule.next(LogProgress(current), isAsked: isAsked, now: Clocks.monotonic) {
       case .nothing: break
-      case .mark: _ = commit(sync: true)
-      case .commit(let sync):
+      case .mark: _ = commit(flush: true)
+      case .commit(let flush):
         onBegin(current)
-        let result = commit(sync: sync)
-        let rest = schedule.done(sync: sync, isBlocked: result.blocked, now: Clocks.monotonic)
+        let result = commit(flush: flush)
+        let rest = schedule.done(flush: flush, isBlocked: result.blocked, now: Clocks.monotonic)
         if rest > 0 { self.pause(milliseconds: Int(rest)) }
       }
     }

@@ -67,7 +67,7 @@ package struct ServerConfiguration: Sendable {
   /// The level that every write has at least, and how many slaves `fullsync` waits for.
   package var commit = CommitSetting()
   package var syncTimeoutMilliseconds = 5000
-  package var onSyncTimeout = SyncPolicy.consistency
+  package var onSyncTimeout = CommitTimeoutPolicy.consistency
   /// Writes that may wait for slaves; past these new ones are refused.
   package var unsyncedRecordsMax = 1_000_000
   package var unsyncedBytesMax: UInt64 = 256 << 20

@@ -89,7 +89,7 @@ package struct Server: Service {
     logger.info("ready", metadata: ["server.port": "\(configuration.port)"])
     orders.connect(core.shutdown)
     await core.shutdown.waitForEnd()
-    // Nobody new; what was appended is synced and its replies leave; then the connections end.
+    // Nobody new; what was appended is flushed and its replies leave; then the connections end.
     try await channel.close()
     await core.stop()
     try await group.shutdownGracefully()

@@ -143,7 +143,7 @@ final class ShutdownControl: Sendable {
 
 /// SHUTDOWN.
 extension ServerCore {
-  /// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]: the log is synced in any case; the connection ends without a reply.
+  /// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]: the log is flushed in any case; the connection ends without a reply.
   func shutDown(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) -> Outcome {

@@ -210,7 +210,7 @@ struct Inspection {
         if let named = LogFileName(records: file), named.firstLSN != header.firstLSN {
           damaged(path, "its first LSN \(header.firstLSN) is not its name")
         }
-      } else if !isSealed, TailMark.highestSynced(raw, from: 0) == 0 {
+      } else if !isSealed, TailMark.highestFlushed(raw, from: 0) == 0 {
         print("\(path): begun and never synced, \(raw.count) bytes")
         return
       } else {
@@ -234,7 +234,7 @@ struct Inspection {
         at += record.recordBytes
         continue
       }
-      if let synced = TailMark.synced(raw, at: at), !isSealed {
+      if let synced = TailMark.flushed(raw, at: at), !isSealed {
         print(
           "  the log ends at offset \(at); synced up to \(synced) before the last write; \(raw.count - at) bytes reserved"
         )
@@ -247,7 +247,7 @@ struct Inspection {
         print("  the log ends at offset \(at); \(raw.count - at) bytes reserved")
         return
       }
-      if !isSealed, TailMark.highestSynced(raw, from: at) <= at {
+      if !isSealed, TailMark.highestFlushed(raw, from: at) <= at {
         print(
           "  torn tail: \(TailMark.lastNonZero(raw, from: at) - at) bytes at offset \(at), after LSN \(tally.last), never "
             + "synced (or being written now); the next start cuts them")

@@ -30,7 +30,7 @@ import Testing
     for round in 0..<100 * TestScale.factor {
       // Many pieces, each with one record of its own that stays until the next round.
       for n in 0..<300 { store.put("key-\(n)", "\(round) \(filler)") }
-      _ = store.commit(sync: true)
+      _ = store.commit(flush: true)
       // Sealed, but nothing dead is dropped: a slave needs all of it.
       try disk.settle(store, neededFrom: LSN(1))
       store.positions.set(committed: store.positions.durable)

@@ -18,7 +18,7 @@ import Testing
     for key in ["a", "b", "c"] { store.put(key, "2") }
     store.withWriteLock { access in store.endUnit(access) }
     store.put("d", "3")
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     for (committed, settled) in [(1, 1), (2, 2), (3, 2), (4, 2), (5, 5), (6, 6)] as [(UInt64, UInt64)] {
       store.positions.set(committed: LSN(committed))
       #expect(store.compactionBounds(neededFrom: LSN(.max)).settled == LSN(settled), "committed up to \(committed)")
@@ -181,12 +181,12 @@ import Testing
     let disk = TestDisk(segmentBytes: 4096, opsBufferBytes: 0)
     let store = try disk.create()
     for round in 0..<4 { for i in 0..<30 { store.put("k\(i)", "\(round)" + String(repeating: "x", count: 90)) } }
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     _ = store.maintain(neededFrom: LSN(.max))
     #expect(try store.compactOnce(forcedBelow: .max) == nil, "nothing is committed yet")
     store.positions.set(committed: store.positions.durable)
     #expect(try store.compactOnce(neededFrom: LSN(1), forcedBelow: .max) == nil, "a slave needs everything")
-    // The replacing records are written but not synced: the job has to wait for them, and is given up.
+    // The replacing records are written but not flushed: the job has to wait for them, and is given up.
     for i in 0..<30 { store.put("k\(i)", "new") }
     var job = store.nextCompaction(
       store.compactionBounds(neededFrom: LSN(.max)), garbageRatio: 0.1, waitsToSettle: true)

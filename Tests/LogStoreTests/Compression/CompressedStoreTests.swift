@@ -20,15 +20,15 @@ import Testing
     let count = try #require(
       value.withUnsafeBytes { compressor.compress(method, $0, dictionary: dictionary, into: room) })
     let stored = UnsafeRawBufferPointer(rebasing: room[..<count])
-    store.withWriteLock { access in
+    let isDone = store.withWriteLock { access in
       Array(key.utf8).withUnsafeBytes { key in
         let target = store.locate(store.table(db), store.hash(key), key)
-        value.withUnsafeBytes { raw in
-          #expect(
-            store.putCompressed(target, key: key, method: method, stored: stored, raw: raw, expiry: expiry, access))
+        return value.withUnsafeBytes { raw in
+          store.putCompressed(target, key: key, method: method, stored: stored, raw: raw, expiry: expiry, access)
         }
       }
     }
+    #expect(isDone)
   }
 
   private func find(_ store: LogStore, _ key: String, db: Int = 0, _ body: (RecordView, Int) throws -> Void) throws {

@@ -49,7 +49,7 @@ struct DeltaRun {
     work.valueBytesMax = [30, 200, 1500][random.below(3)]
     master = try disk.create()
     for _ in 0..<20 + random.below(200) { _ = work.step(master) }
-    _ = master.commit(sync: true)
+    _ = master.commit(flush: true)
     master.positions.set(committed: master.positions.durable)
     raw = try master.records(from: LSN(1), to: master.positions.applied)
     // Where the slave stands.
@@ -73,7 +73,7 @@ struct DeltaRun {
       at = end
       if random.chance(30) { try settleSlave() }
     }
-    _ = slave.commit(sync: true)
+    _ = slave.commit(flush: true)
     durableBefore = LSN(
       UInt64((work.model.history.prefix(position).lastIndex { $0.endsUnit }).map { $0 + 1 } ?? 0))
     try writeGeneration(slave)
@@ -99,7 +99,7 @@ struct DeltaRun {
   private mutating func commitMaster() throws {
     let from = LSN(UInt64(raw.count) + 1)
     if master.positions.applied >= from { raw += try master.records(from: from, to: master.positions.applied) }
-    _ = master.commit(sync: true)
+    _ = master.commit(flush: true)
     master.positions.set(committed: master.positions.durable)
   }
 
@@ -129,7 +129,7 @@ struct DeltaRun {
   }
 
   private mutating func settleSlave() throws {
-    slave.positions.set(committed: slave.commit(sync: true).durable)
+    slave.positions.set(committed: slave.commit(flush: true).durable)
     let maintained = slave.maintain(neededFrom: LSN(.max))
     if let error = maintained.error { throw error }
     if maintained.segmentsChanged { try writeGeneration(slave) }
@@ -192,9 +192,9 @@ struct DeltaRun {
     _ stage: DeltaStage, _ barrier: LSN, _ terms: TermHistory, _ slave: LogStore,
     publish: ((inout DirectoryFile) -> Void) throws(FileError) -> Void
   ) throws {
-    _ = slave.commit(sync: true)
+    _ = slave.commit(flush: true)
     slave.withWriteLock { access in slave.closeLog(access) }
-    _ = slave.commit(sync: true)
+    _ = slave.commit(flush: true)
     let maintained = slave.maintain(neededFrom: LSN(1))
     if let error = maintained.error { throw error }
     if let refusal = slave.writeRefusal { throw OpenError("\(refusal)") }

@@ -99,7 +99,7 @@ import Testing
         run.slaveDisk.files.setFault(nil)
         if case .failed = run.slave.writeRefusal { continue }  // a sync failed
         run.abandon()
-        _ = run.slave.commit(sync: true)
+        _ = run.slave.commit(flush: true)
         run.work.model.check(run.slave, at: run.slave.positions.applied, "call \(number)")
         #expect(try run.receive())
         try run.install()
@@ -188,12 +188,12 @@ import Testing
     let disk = TestDisk(segmentBytes: 1 << 16, opsBufferBytes: 1 << 16)
     let master = try disk.create()
     for i in 0..<2000 { master.put("key\(i)", "old") }
-    _ = master.commit(sync: true)
+    _ = master.commit(flush: true)
     let slaveDisk = TestDisk(segmentBytes: 1 << 16, opsBufferBytes: 0)
     let slave = try slaveDisk.create()
     try Self.append(try master.records(from: LSN(1), to: master.positions.applied).flatMap(\.bytes), to: slave)
     let after = slave.positions.appended
-    _ = slave.commit(sync: true)
+    _ = slave.commit(flush: true)
     let stop = Atomic<Bool>(false)
     let written = Counter()
     let threads = (0..<2).map { thread in
@@ -222,7 +222,7 @@ import Testing
         try stage.append(
           UnsafeRawBufferPointer(rebasing: buffer[0..<run.bytes]), first: run.first, last: run.last, term: run.term)
       }
-      _ = master.commit(sync: true)
+      _ = master.commit(flush: true)
       _ = master.maintain(neededFrom: after.next)
       if run.reachedEnd, stage.records > 1000, written.value > 20_000 {
         barrier = run.scannedTo

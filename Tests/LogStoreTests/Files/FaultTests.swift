@@ -34,7 +34,7 @@ import Testing
         }
       }
       if step % 3 == 0 {
-        let result = store.commit(sync: step % 2 == 0)
+        let result = store.commit(flush: step % 2 == 0)
         durable = max(durable, result.durable)
         store.positions.set(committed: result.durable)
       }
@@ -47,16 +47,17 @@ import Testing
     disk.files.setFault(nil)
     if errno == SimulatedFileSystem.Fault.noSpace || !fired {
       // There is room again. Only a failed sync closes the store for good, whatever its reason.
-      let result = store.commit(sync: true)
+      let result = store.commit(flush: true)
       durable = max(durable, result.durable)
       if case .failed(let why) = store.writeRefusal {
-        #expect(why.contains("sync"), "\(note): \(why)")
+        #expect(why.contains("flush"), "\(note): \(why)")
       } else {
         #expect(store.writeRefusal == nil && result.durable == store.positions.appended, "\(note): resumes")
       }
     } else if case .failed = store.writeRefusal {
       #expect(
-        !store.commit(sync: true).blocked && store.positions.durable == durable, "\(note): nothing more is acknowledged"
+        !store.commit(flush: true).blocked && store.positions.durable == durable,
+        "\(note): nothing more is acknowledged"
       )
     }
     work.model.check(store, at: work.model.last, "\(note), reads go on")
@@ -77,15 +78,15 @@ import Testing
       let disk = TestDisk()
       let store = try disk.create()
       store.put("a", "1")
-      disk.files.setFault(.init(call: .sync, number: 1, errno: errno))
-      #expect(store.commit(sync: true).durable == .none)
+      disk.files.setFault(.init(call: .flush, number: 1, errno: errno))
+      #expect(store.commit(flush: true).durable == .none)
       #expect(!store.isWritable)
-      for _ in 0..<3 { #expect(store.commit(sync: true).durable == .none) }
+      for _ in 0..<3 { #expect(store.commit(flush: true).durable == .none) }
       guard case .failed(let why) = store.writeRefusal else {
         Issue.record("not closed")
         continue
       }
-      #expect(why.contains("sync"))
+      #expect(why.contains("flush"))
       #expect(store.get("a") == .text("1"))
     }
   }
@@ -99,14 +100,14 @@ import Testing
       n += 1
       disk.files.limitCapacity(20_000)
       // Where no whole segment can be reserved, what waits is written first with less. Twice: not even that has room.
-      if store.commit(sync: true).blocked, store.commit(sync: true).blocked { break }
+      if store.commit(flush: true).blocked, store.commit(flush: true).blocked { break }
       try #require(n < 1000)
     }
     #expect(!store.isWritable && store.get("key\(n - 1)") == .text(String(repeating: "v", count: 200)))
     #expect(store.positions.durable < store.positions.appended)
-    #expect(store.commit(sync: true).blocked)
+    #expect(store.commit(flush: true).blocked)
     disk.files.limitCapacity(.max)
-    let result = store.commit(sync: true)
+    let result = store.commit(flush: true)
     #expect(!result.blocked && store.isWritable && result.durable == store.positions.appended)
     disk.files.crash()
     let again = try disk.open()

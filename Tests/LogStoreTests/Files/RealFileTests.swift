@@ -72,7 +72,7 @@ import Testing
     let store = try LogStore.create(
       fileSystem: files, directory: directory, lineage: node, configuration: configuration)
     for i in 0..<600 { store.put("key\(i)", String(repeating: "\(i % 10)", count: 1000)) }
-    store.positions.set(committed: store.commit(sync: true).durable)
+    store.positions.set(committed: store.commit(flush: true).durable)
     #expect(store.maintain(neededFrom: .none).segmentsChanged)
     let first = try #require(store.sealedSegments.first)
     let path = directory + "/" + SegmentFormat.name(first.firstLSN, suffix: SegmentFormat.fileSuffix)
@@ -98,7 +98,7 @@ import Testing
     #expect(none?.errno == ENOENT && none?.isPassing == false)
     #expect(FileError(operation: "write", path: "p", errno: ENOSPC, reason: "").isNoSpace)
     #expect(FileError(operation: "open", path: "p", errno: EMFILE, reason: "").isPassing)
-    #expect(!FileError(operation: "sync", path: "p", errno: EIO, reason: "").isPassing)
+    #expect(!FileError(operation: "flush", path: "p", errno: EIO, reason: "").isPassing)
     #expect("\(try #require(none))".contains("cannot open \(directory)/none"))
   }
 }

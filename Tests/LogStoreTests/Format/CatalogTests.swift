@@ -74,10 +74,10 @@ import Testing
     let slave = try slaveDisk.create()
     slave.setReplica(true)
     try DeltaRun.append(master.records(from: LSN(1), to: LSN(1)).flatMap(\.bytes), to: slave, applyUpTo: LSN(1))
-    _ = slave.commit(sync: true)
+    _ = slave.commit(flush: true)
     #expect(master.setTableLevel(1, .quorum) && master.setVoters(voters(3)))
     for i in 0..<20 { master.put("key\(i % 2)", String(repeating: "v", count: 100)) }
-    master.positions.set(committed: master.commit(sync: true).durable)
+    master.positions.set(committed: master.commit(flush: true).durable)
     let barrier = master.positions.committed
     let stage = DeltaStage(store: slave, after: LSN(1))
     let reader = DeltaReader(store: master, after: LSN(1))
@@ -148,10 +148,10 @@ import Testing
     let slave = try slaveDisk.create()
     slave.setReplica(true)
     try DeltaRun.append(master.records(from: LSN(1), to: LSN(1)).flatMap(\.bytes), to: slave, applyUpTo: LSN(1))
-    _ = slave.commit(sync: true)
+    _ = slave.commit(flush: true)
     #expect(master.nameDatabases(12))
     for i in 0..<12 { master.put("key", "v", db: i) }
-    master.positions.set(committed: master.commit(sync: true).durable)
+    master.positions.set(committed: master.commit(flush: true).durable)
     let barrier = master.positions.committed
     let stage = DeltaStage(store: slave, after: LSN(1))
     let reader = DeltaReader(store: master, after: LSN(1))

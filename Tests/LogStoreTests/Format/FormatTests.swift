@@ -31,14 +31,14 @@ import Testing
 
   @Test func aSegmentIsByteForByteTheFixture() throws {
     let (disk, store) = try store()
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let bytes = try #require(disk.files.contents(disk.path(LSN(1), ".wal")))
     let used = Int(store.figures().dataBytes)
     #expect(hex(bytes.prefix(used + TailMark.bytes)) == Fixtures.segment)
     #expect(bytes.dropFirst(used + TailMark.bytes).allSatisfy { $0 == 0 })
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let quiet = try #require(disk.files.contents(disk.path(LSN(1), ".wal")))
-    #expect(TailMark.synced(quiet.withUnsafeBytes { UnsafeRawBufferPointer($0) }, at: used) == used)
+    #expect(TailMark.flushed(quiet.withUnsafeBytes { UnsafeRawBufferPointer($0) }, at: used) == used)
   }
 
   @Test func anIndexFileIsByteForByteTheFixture() throws {

@@ -12,7 +12,7 @@ import Testing
         try slave.withWriteLock { access throws in try slave.appendReplicated(bytes, access) }
       }
     }
-    _ = slave.commit(sync: true)
+    _ = slave.commit(flush: true)
     slave.positions.set(committed: slave.positions.durable)
     try slave.withWriteLock { access throws in _ = try slave.apply(upTo: slave.positions.durable, access) }
   }

@@ -137,7 +137,7 @@ func waitUntil(_ condition: () -> Bool) {
     threads.append(
       TestThread {
         while !flag.isSet {
-          let result = store.commit(sync: true)
+          let result = store.commit(flush: true)
           store.positions.set(committed: result.durable)
         }
       })

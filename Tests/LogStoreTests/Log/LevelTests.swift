@@ -161,7 +161,7 @@ import Testing
     _ = store.setVoters([disk.lineage])
     store.setLevel(.async)
     store.put("c", "3")
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     disk.files.crash()
     let again = try disk.open()
     #expect(again.positions.durable == LSN(5) && again.positions.appended == LSN(5))
@@ -185,7 +185,7 @@ import Testing
     store.setLevel(.fullsync)
     store.put(Array("c".utf8), [1])
     store.endUnit()
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let again = try disk.open()
     #expect(again.positions.committed == LSN(2) && again.positions.applied == LSN(1))
     #expect(again.get("b") == .missing)
@@ -203,7 +203,7 @@ import Testing
       store.setLevel(RecordLevel.allCases[random.below(3)])
       _ = work.step(store)
       guard random.chance(20) else { continue }
-      let durable = store.commit(sync: true).durable
+      let durable = store.commit(flush: true).durable
       let others = LSN(UInt64(random.below(Int(durable.value) + 1)))
       good = store.committable(durable: durable, fullsync: others, quorum: others)
       store.positions.set(committed: good)
@@ -211,7 +211,7 @@ import Testing
       if maintained.segmentsChanged { try disk.writeGeneration(store) }
       for segment in store.sealedSegments { #expect(segment.lastLSN <= good) }
     }
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let sealedUpTo = store.sealedSegments.last?.lastLSN ?? .none
     disk.files.crash()
     let again = try disk.open()
@@ -233,11 +233,11 @@ import Testing
     let store = try disk.create()
     store.setLevel(.quorum)
     for i in 0..<60 { store.put("key\(i)", String(repeating: "v", count: 300)) }
-    let result = store.commit(sync: true)
+    let result = store.commit(flush: true)
     #expect(result.filledSegments)
     #expect(!store.maintain(neededFrom: LSN(1), sealUpTo: .none).segmentsChanged)
     #expect(store.sealedSegments.isEmpty)
-    #expect(!store.commit(sync: true).filledSegments, "nothing new was filled")
+    #expect(!store.commit(flush: true).filledSegments, "nothing new was filled")
     #expect(store.maintain(neededFrom: LSN(1), sealUpTo: LSN(30)).segmentsChanged)
     let sealed = store.sealedSegments
     #expect(!sealed.isEmpty && sealed.allSatisfy { $0.lastLSN <= LSN(30) })
@@ -281,7 +281,7 @@ import Testing
       if random.chance(30) {
         store.withWriteLock { access in store.closeActiveSegment(access) }
       }
-      _ = store.commit(sync: random.chance(50))
+      _ = store.commit(flush: random.chance(50))
       #expect(store.unwrittenBytes == 0)
       if random.chance(40) { try disk.settle(store, neededFrom: random.chance(50) ? LSN(1) : LSN(.max)) }
       if random.chance(20) {

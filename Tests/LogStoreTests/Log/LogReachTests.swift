@@ -69,7 +69,7 @@ import Testing
     let disk = TestDisk()
     let store = try disk.create()
     for i in 0..<40 { store.put("key\(i)", String(repeating: "v", count: 200)) }
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let end = store.reach
     #expect(end.durable.lsn == LSN(40) && end.begun > LSN(1))
     func open(_ claim: LogReach, _ files: SimulatedFileSystem) throws -> LogStore {

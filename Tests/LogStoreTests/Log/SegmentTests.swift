@@ -10,7 +10,7 @@ import Testing
     let store = try disk.create()
     for _ in 0..<150 {
       _ = work.step(store)
-      store.positions.set(committed: store.commit(sync: true).durable)
+      store.positions.set(committed: store.commit(flush: true).durable)
       _ = store.maintain(neededFrom: LSN(1))
     }
     let last = store.positions.appended
@@ -95,7 +95,7 @@ import Testing
     store.put("third", "x")
     _ = store.maintain(neededFrom: LSN(.max))
     #expect(store.firstRetainedLSN == LSN(1), "the new value is not on disk")
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     _ = store.maintain(neededFrom: LSN(.max))
     #expect(store.firstRetainedLSN == LSN(1), "the new value is not committed")
     store.positions.set(committed: store.positions.durable)
@@ -109,7 +109,7 @@ import Testing
     let disk = TestDisk()
     let store = try disk.create()
     for i in 0..<12 { store.put("key", "\(i)" + String(repeating: "1", count: 3500)) }
-    store.positions.set(committed: store.commit(sync: true).durable)
+    store.positions.set(committed: store.commit(flush: true).durable)
     _ = store.maintain(neededFrom: LSN(1))
     try disk.writeGeneration(store)
     let old = try #require(disk.generations.last)
@@ -131,7 +131,7 @@ import Testing
     }
     store.remove("key")
     try disk.settle(store)
-    // The active segment's file is lost with a power cut before it was ever synced: only what is sealed is left.
+    // The active segment's file is lost with a power cut before it was ever flushed: only what is sealed is left.
     for path in disk.files.paths where !disk.files.exists(path.dropLast(4) + ".idx") { try disk.files.unlink(path) }
     var again = try disk.open()
     for _ in 0..<3 {
@@ -147,7 +147,7 @@ import Testing
     let disk = TestDisk()
     let store = try disk.create()
     for i in 0..<6 { store.put("key", "\(i)" + String(repeating: "1", count: 3500)) }
-    store.positions.set(committed: store.commit(sync: true).durable)
+    store.positions.set(committed: store.commit(flush: true).durable)
     _ = store.maintain(neededFrom: LSN(1))
     let (pinned, logFrom) = store.pinSealedSegments()
     _ = store.maintain(neededFrom: LSN(.max))
@@ -160,18 +160,18 @@ import Testing
     #expect(none.isEmpty && first == LSN(6))
   }
 
-  /// A power cut may bring back a file that was removed when its directory could not be synced. By then the log has gone
+  /// A power cut may bring back a file that was removed when its directory could not be flushed. By then the log has gone
   /// past it.
   @Test func aSegmentThatCouldNotBeMadeDoesNotComeBack() throws {
     for seed in UInt64(1)...20 {
       let disk = TestDisk(seed: seed)
       let store = try disk.create()
       store.put("a", "1")
-      #expect(store.commit(sync: true).durable == LSN(1))
+      #expect(store.commit(flush: true).durable == LSN(1))
       store.withWriteLock { access in store.closeActiveSegment(access) }
       store.put("b", "2")
-      disk.files.setFault(.init(call: .syncDirectory, number: 1, errno: SimulatedFileSystem.Fault.inputOutput))
-      _ = store.commit(sync: true)
+      disk.files.setFault(.init(call: .flushDirectory, number: 1, errno: SimulatedFileSystem.Fault.inputOutput))
+      _ = store.commit(flush: true)
       #expect(disk.files.faultFired && store.isClosedForGood)
       disk.files.setFault(nil)
       disk.files.killProcess()
@@ -179,7 +179,7 @@ import Testing
       #expect(again.positions.appended == LSN(1))
       again.put("c", "3")
       again.put("d", "4")
-      #expect(again.commit(sync: true).durable == LSN(3))
+      #expect(again.commit(flush: true).durable == LSN(3))
       disk.files.crash()
       #expect(try disk.open().positions.appended == LSN(3), "seed \(seed)")
     }
@@ -188,16 +188,16 @@ import Testing
   @Test func commitPositionsRiseInOrder() throws {
     let disk = TestDisk()
     let store = try disk.create()
-    #expect(store.commit(sync: true).durable == .none)
+    #expect(store.commit(flush: true).durable == .none)
     store.put("a", "1")
     #expect(store.positions.appended == LSN(1) && store.positions.written == .none)
-    let written = store.commit(sync: false)
+    let written = store.commit(flush: false)
     #expect(written.written == LSN(1) && written.durable == .none && written.bytes > 0)
-    let synced = store.commit(sync: true)
-    #expect(synced.durable == LSN(1) && synced.bytes == 0)
+    let flushed = store.commit(flush: true)
+    #expect(flushed.durable == LSN(1) && flushed.bytes == 0)
     store.put("a", "2")
     #expect(store.unwrittenBytes > 0)
-    #expect(store.commit(sync: true).durable == LSN(2))
+    #expect(store.commit(flush: true).durable == LSN(2))
     #expect(store.unwrittenBytes == 0)
   }
 
@@ -208,7 +208,7 @@ import Testing
     let store = try disk.create()
     store.put("a", "1")
     store.withWriteLock { access in store.closeActiveSegment(access) }
-    if emptyIsWritten { _ = store.commit(sync: isSynced) }
+    if emptyIsWritten { _ = store.commit(flush: isSynced) }
     let large = String(repeating: "v", count: 9000)
     store.put("large", large)
     store.put("b", "2")

@@ -24,7 +24,7 @@ import Testing
     #expect(store.put("empty value", ""))
     #expect(store.get("") == .text("empty key"))
     #expect(store.get("empty value") == .text(""))
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let again = try disk.open()
     #expect(again.get("") == .text("empty key"))
     #expect(again.get("empty value") == .text(""))
@@ -83,7 +83,7 @@ import Testing
     #expect(store.get("a", db: 0) == .missing)
     #expect(store.get("a", db: 1) == .text("zero"))
     store.put("a", "new", db: 0)
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let again = try disk.open()
     #expect(again.get("a", db: 0) == .text("new"))
     #expect(again.get("a", db: 1) == .text("zero"))
@@ -106,7 +106,7 @@ import Testing
       store.endUnit(access)
     }
     #expect(store.positions.applied == LSN(3))
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let flags = try store.records(from: LSN(1), to: LSN(3)).map { $0.bytes[11] & RecordFlag.unitContinues != 0 }
     #expect(flags == [false, true, false])
   }
@@ -124,7 +124,7 @@ import Testing
         try disk.settle(store)
         #expect(disk.files.contents(disk.path(LSN(1), ".idx")) != nil)
       }
-      _ = store.commit(sync: true)
+      _ = store.commit(flush: true)
       var generation = disk.generations[0]
       generation.terms = try #require(
         TermHistory([.init(reign(1), firstLSN: LSN(1)), .init(reign(3, of: 1), firstLSN: LSN(9))]))
@@ -144,7 +144,7 @@ import Testing
     #expect(store.beginTerm(reign(4)))
     store.put("b", "1")
     #expect(store.terms.entries == [.init(reign(1), firstLSN: LSN(1)), .init(reign(4), firstLSN: LSN(3))])
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let again = try disk.open()
     #expect(again.terms == store.terms)
     again.put("c", "1")

@@ -50,9 +50,9 @@ import Testing
           #expect(taken)
           #expect(store.positions.applied == work.model.last)
           switch random.below(10) {
-          case 0, 1: good = max(good, store.commit(sync: true).durable)
+          case 0, 1: good = max(good, store.commit(flush: true).durable)
           case 2:
-            let result = store.commit(sync: false)
+            let result = store.commit(flush: false)
             if end == .kill { good = max(good, result.written) }
           case 3:
             store.positions.set(committed: store.positions.durable)
@@ -61,7 +61,7 @@ import Testing
             // A crash may come before the generation is written.
             if maintained.segmentsChanged, random.chance(70) { try disk.writeGeneration(store) }
           case 4:
-            good = max(good, store.commit(sync: true).durable)
+            good = max(good, store.commit(flush: true).durable)
             store.positions.set(committed: store.positions.durable)
             let compacted = try store.compactOnce(
               neededFrom: random.chance(70) ? LSN(.max) : LSN(UInt64(random.below(400))),
@@ -114,13 +114,13 @@ import Testing
       let disk = TestDisk()
       let store = try disk.create()
       store.put("before", "1")
-      _ = store.commit(sync: true)
+      _ = store.commit(flush: true)
       store.withWriteLock { access in
         store.beginUnit(access)
         for i in 0..<12 { store.put(Array("k\(i)".utf8), [UInt8](repeating: 1, count: 900), access) }
         store.endUnit(access)
       }
-      _ = store.commit(sync: true)
+      _ = store.commit(flush: true)
       // The machine had come as far as record `keep` of the unit: later segments are not there, this one is torn.
       let files = disk.files.copy()
       let copy = TestDisk(copying: disk, files: files)
@@ -147,7 +147,7 @@ import Testing
       #expect(report.cutBytes > 0)
       #expect(again.get("k0") == .missing && again.get("before") == .text("1"))
       again.put("next", "2")
-      _ = again.commit(sync: true)
+      _ = again.commit(flush: true)
       #expect(try copy.open().get("next") == .text("2"))
     }
   }
@@ -157,7 +157,7 @@ import Testing
     let store = try disk.create()
     for i in 0..<10 {
       store.put("key\(i)", "value")
-      _ = store.commit(sync: true)
+      _ = store.commit(flush: true)
     }
     let path = disk.path(LSN(1), ".wal")
     disk.files.flipBit(path, offset: SegmentFormat.headerBytes + 48 * 3 + 36)
@@ -169,11 +169,11 @@ import Testing
     let disk = TestDisk()
     let store = try disk.create()
     store.put("key", "value")
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let torn = TestDisk(copying: disk, files: disk.files.copy())
     torn.files.flipBit(disk.path(LSN(1), ".wal"), offset: SegmentFormat.headerBytes + 36)
-    #expect(try torn.open().positions.applied == .none, "not known to be synced: a torn tail")
-    _ = store.commit(sync: true)
+    #expect(try torn.open().positions.applied == .none, "not known to be flushed: a torn tail")
+    _ = store.commit(flush: true)
     disk.files.flipBit(disk.path(LSN(1), ".wal"), offset: SegmentFormat.headerBytes + 36)
     #expect(throws: OpenError.self) { try disk.open() }
   }
@@ -183,7 +183,7 @@ import Testing
       let disk = TestDisk()
       let store = try disk.create()
       for i in 0..<60 { store.put("key\(i)", String(repeating: "v", count: 300)) }
-      store.positions.set(committed: store.commit(sync: true).durable)
+      store.positions.set(committed: store.commit(flush: true).durable)
       _ = store.maintain(neededFrom: LSN(1))
       if listed { try disk.writeGeneration(store) }
       let segments = store.sealedSegments
@@ -200,7 +200,7 @@ import Testing
     let disk = TestDisk()
     let store = try disk.create()
     store.put("a", "1")
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let other = TestDisk(copying: disk, files: disk.files)
     let stranger = NodeID(random: [UInt8](repeating: 9, count: 20))
     #expect(throws: OpenError.self) {
@@ -214,7 +214,7 @@ import Testing
     let disk = TestDisk()
     let store = try disk.create()
     store.put("a", "1")
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     disk.files.killProcess()
     disk.files.limitCapacity(disk.files.usedBytes - 2000)
     let again = try disk.open()
@@ -224,7 +224,7 @@ import Testing
       return
     }
     disk.files.limitCapacity(.max)
-    #expect(!again.commit(sync: true).blocked)
-    #expect(again.put("b", "2") && again.commit(sync: true).durable == LSN(2))
+    #expect(!again.commit(flush: true).blocked)
+    #expect(again.put("b", "2") && again.commit(flush: true).durable == LSN(2))
   }
 }

@@ -5,7 +5,7 @@ import Testing
 
 /// One flipped bit anywhere: never a wrong value, and never "not found" for a key that is there.
 @Suite struct DamageTests {
-  /// Sealed segments with index files and an active one whose end is known to be synced.
+  /// Sealed segments with index files and an active one whose end is known to be flushed.
   private func disk(compacted: Bool = false) throws -> (TestDisk, Model) {
     let disk = TestDisk(opsBufferBytes: 0, databases: 2)
     var work = RandomWorkload(seed: 12, databases: 2)
@@ -19,7 +19,7 @@ import Testing
       // A data file first, then sealed segments, then the active one.
       if compacted, step == 30 { try store.compactAll(disk) }
     }
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     disk.files.killProcess()
     #expect(store.sealedSegments.count >= 2)
     #expect(disk.files.paths.contains { $0.hasSuffix(DataFileFormat.fileSuffix) } == compacted)

@@ -12,7 +12,7 @@ import Testing
     var lsn: UInt64
   }
 
-  /// Sealed segments, filled ones that are not sealed, and an active one, all known to be synced.
+  /// Sealed segments, filled ones that are not sealed, and an active one, all known to be flushed.
   private func disk(seed: UInt64) throws -> (TestDisk, Model, [Place]) {
     let disk = TestDisk(seed: seed, databases: 2)
     var work = RandomWorkload(seed: seed, databases: 2)
@@ -20,10 +20,10 @@ import Testing
     let store = try disk.create()
     for step in 0..<160 {
       _ = work.step(store)
-      if step < 80 { try disk.settle(store) } else { _ = store.commit(sync: true) }
+      if step < 80 { try disk.settle(store) } else { _ = store.commit(flush: true) }
     }
-    _ = store.commit(sync: true)
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
+    _ = store.commit(flush: true)
     disk.files.killProcess()
     let sealed = try #require(disk.generations.last?.segments.last)
     return (disk, work.model, try Self.places(disk).filter { $0.lsn > sealed.lastLSN.value })
@@ -88,7 +88,7 @@ import Testing
         #expect(report.notes.contains { $0.contains("is damaged at offset") }, "\(report.notes)")
         model.check(store, at: damage.cutTo, note)
         store.put("after", "cut")
-        _ = store.commit(sync: true)
+        _ = store.commit(flush: true)
         copy.files.crash()
         #expect(try copy.open().get("after") == .text("cut"), "\(note)")
       }
@@ -103,8 +103,8 @@ import Testing
     store.put("b", "2")
     _ = store.beginTerm(reign(8))
     store.put("c", "3")
-    _ = store.commit(sync: true)
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
+    _ = store.commit(flush: true)
     let places = try Self.places(disk)
     disk.files.flipBit(places[1].path, offset: places[1].offset)
     let error = #expect(throws: OpenError.self) { try disk.open() }
@@ -117,8 +117,8 @@ import Testing
     let disk = TestDisk(segmentBytes: 1 << 16)
     let store = try disk.create()
     for i in 0..<20 { store.put("key\(i)", "value") }
-    _ = store.commit(sync: true)
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
+    _ = store.commit(flush: true)
     let places = try Self.places(disk)
     for place in places.dropFirst(10) { disk.files.flipBit(place.path, offset: place.offset) }
     let reached = try #require(#expect(throws: OpenError.self) { try disk.open() }?.tail?.reached.lsn.value)
@@ -161,7 +161,7 @@ import Testing
     }
     store.put("after", "1")
     try disk.settle(store)
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     let sealed = try #require(disk.generations.last?.segments.last)
     let places = try Self.places(disk).filter { $0.lsn > sealed.lastLSN.value }
     let first = try #require(places.first { $0.lsn < 21 }, "the unit goes on behind the sealed files")

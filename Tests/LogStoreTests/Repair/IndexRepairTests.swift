@@ -31,7 +31,7 @@ import Testing
       if i % 11 == 10, first.remove(key) { work.model.add(.delete(db: 0, key: key)) }
       try disk.settle(first)
     }
-    _ = first.commit(sync: true)
+    _ = first.commit(flush: true)
     disk.files.killProcess()
     let good = TestDisk(copying: disk, files: disk.files.copy())
     return Pair(disk: disk, store: try open(disk), peer: try open(good), model: work.model)

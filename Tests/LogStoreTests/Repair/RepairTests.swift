@@ -17,7 +17,7 @@ import Testing
       try disk.settle(store)
       if compacted, step == 30 { try store.compactAll(disk) }
     }
-    _ = store.commit(sync: true)
+    _ = store.commit(flush: true)
     disk.files.killProcess()
     return (disk, work.model)
   }
@@ -64,7 +64,7 @@ import Testing
         for piece in store.sealedPieces { #expect(try check(store, piece.name).isGood) }
         repaired += 1
         withRecords += report.damaged.count
-        _ = store.commit(sync: true)
+        _ = store.commit(flush: true)
         copy.files.killProcess()
         model.check(try copy.open(), at: model.last, "\(path) at \(offset), repaired and opened again")
       }
@@ -255,7 +255,7 @@ import Testing
     #expect((committed == sealed.lastLSN) == endsThere)
     store.setLevel(.quorum)
     for n in 0..<5 { store.put("late-\(n)", "not yet") }
-    let last = store.commit(sync: true).durable
+    let last = store.commit(flush: true).durable
     #expect(last.value == committed.value + 5 && store.positions.applied == last)
     let job = try #require(RepairJob(store: store, name: sealed.name))
     try job.build(

@@ -4,14 +4,14 @@ import Testing
 
 /// When the log is written and synced.
 struct CommitScheduleTests {
-  private let unwritten = LogProgress(isUnwritten: true, isUnsynced: true)
-  private let unsynced = LogProgress(isUnsynced: true)
+  private let unwritten = LogProgress(isUnwritten: true, isUnflushed: true)
+  private let unsynced = LogProgress(isUnflushed: true)
   private func tick(_ milliseconds: UInt64) -> Tick { Tick(milliseconds: milliseconds) }
 
   @Test func `with fsync every commit syncs, and the next one waits for nothing`() {
     var schedule = CommitSchedule(.fsync, intervalMilliseconds: 0, now: tick(0))
-    #expect(schedule.next(unwritten, isAsked: true, now: tick(1)) == .commit(sync: true))
-    #expect(schedule.done(sync: true, isBlocked: false, now: tick(2)) == 0)
+    #expect(schedule.next(unwritten, isAsked: true, now: tick(1)) == .commit(flush: true))
+    #expect(schedule.done(flush: true, isBlocked: false, now: tick(2)) == 0)
   }
 
   @Test func `a log that is quiet gets its mark once`() {
@@ -25,12 +25,12 @@ struct CommitScheduleTests {
 
   @Test func `with an interval the log is written at once and synced when the interval is over`() {
     var schedule = CommitSchedule(.interval, intervalMilliseconds: 1000, now: tick(0))
-    #expect(schedule.next(unwritten, isAsked: true, now: tick(10)) == .commit(sync: false))
-    #expect(schedule.done(sync: false, isBlocked: false, now: tick(10)) == 1, "what comes within 1 ms is one write")
+    #expect(schedule.next(unwritten, isAsked: true, now: tick(10)) == .commit(flush: false))
+    #expect(schedule.done(flush: false, isBlocked: false, now: tick(10)) == 1, "what comes within 1 ms is one write")
     #expect(schedule.waitMilliseconds(unsynced) == 500)
     #expect(schedule.next(unsynced, isAsked: false, now: tick(900)) == .nothing)
-    #expect(schedule.next(unsynced, isAsked: false, now: tick(1000)) == .commit(sync: true))
-    _ = schedule.done(sync: true, isBlocked: false, now: tick(1000))
+    #expect(schedule.next(unsynced, isAsked: false, now: tick(1000)) == .commit(flush: true))
+    _ = schedule.done(flush: true, isBlocked: false, now: tick(1000))
     #expect(schedule.next(unsynced, isAsked: false, now: tick(1900)) == .nothing)
     #expect(schedule.waitMilliseconds(LogProgress()) == 1000)
   }
@@ -38,7 +38,7 @@ struct CommitScheduleTests {
   @Test func `a full disk is tried again though there is nothing new, and not at once`() {
     var schedule = CommitSchedule(.fsync, intervalMilliseconds: 0, now: tick(0))
     let full = LogProgress(isDiskFull: true)
-    #expect(schedule.next(full, isAsked: false, now: tick(1)) == .commit(sync: true))
-    #expect(schedule.done(sync: true, isBlocked: true, now: tick(1)) == 200)
+    #expect(schedule.next(full, isAsked: false, now: tick(1)) == .commit(flush: true))
+    #expect(schedule.done(flush: true, isBlocked: true, now: tick(1)) == 200)
   }
 }

@@ -46,9 +46,9 @@ final class SealedState {
       let keys = Strings((next..<next + 5000).map(key))
       store.withWriteLock { access in for i in 0..<keys.count { store.put(keys[i], values[0], access) } }
       next += 5000
-      store.positions.set(committed: store.commit(sync: false).written)
+      store.positions.set(committed: store.commit(flush: false).written)
       // Sealed is what is synced.
-      _ = store.commit(sync: true)
+      _ = store.commit(flush: true)
       if let error = store.maintain(neededFrom: LSN(1)).error { throw error }
       sealed = store.sealedSegments.last?.lastLSN.value ?? 0
     }

@@ -3,31 +3,31 @@ import Testing
 
 @testable import Replication
 
-@Suite struct SyncWatchTests {
-  static func config(_ policy: SyncPolicy) -> SyncWatchConfig {
-    var config = SyncWatchConfig()
+@Suite struct CommitWatchTests {
+  static func config(_ policy: CommitTimeoutPolicy) -> CommitWatchConfig {
+    var config = CommitWatchConfig()
     config.policy = policy
     config.timeoutMilliseconds = 1000
     return config
   }
   static func seen(
     _ durable: UInt64, held: UInt64, pending: (UInt64, UInt64)? = nil, streaming: Int = 1, needed: Int = 1
-  ) -> SyncWatchEvent {
+  ) -> CommitWatchEvent {
     .observed(
-      SyncObservation(
+      CommitObservation(
         durableLSN: LSN(durable), heldLSN: LSN(held),
         pending: pending.map { .init(oldestLSN: LSN($0.0), since: at($0.1)) }, streamingSlaves: streaming,
         neededSlaves: needed))
   }
 
   @Test func underConsistencyItNeverDegrades() {
-    var watch = SyncWatch(config: Self.config(.consistency))
+    var watch = CommitWatch(config: Self.config(.consistency))
     #expect(watch.step(Self.seen(10, held: 5, pending: (6, 0), streaming: 0), now: at(100_000)) == [])
     #expect(watch.state == .normal && watch.goodLSN == LSN(5))
   }
 
   @Test func underAvailabilityItDegradesAfterTheTimeoutAndSaysWhy() {
-    var watch = SyncWatch(config: Self.config(.availability))
+    var watch = CommitWatch(config: Self.config(.availability))
     #expect(watch.step(Self.seen(10, held: 5, pending: (6, 0), streaming: 0, needed: 2), now: at(999)) == [])
     #expect(watch.goodLSN == LSN(5))
     let actions = watch.step(.tick, now: at(1000))
@@ -42,15 +42,15 @@ import Testing
   }
 
   @Test func withoutAWriteThatWaitsNothingHappens() {
-    var watch = SyncWatch(config: Self.config(.availability))
+    var watch = CommitWatch(config: Self.config(.availability))
     #expect(watch.step(Self.seen(10, held: 5, streaming: 0), now: at(100_000)) == [])
     // Nor with one that is good by now.
     #expect(watch.step(Self.seen(10, held: 8, pending: (8, 0)), now: at(200_000)) == [])
     #expect(watch.state == .normal)
   }
 
-  static func degraded() -> SyncWatch {
-    var watch = SyncWatch(config: config(.availability))
+  static func degraded() -> CommitWatch {
+    var watch = CommitWatch(config: config(.availability))
     _ = watch.step(seen(10, held: 5, pending: (6, 0), streaming: 0), now: at(1000))
     #expect(watch.state == .degraded(goal: LSN(10), since: at(1000)))
     return watch
@@ -110,7 +110,7 @@ import Testing
   /// Whatever happens: good never goes back, and in the normal state all of it is held by the slaves.
   @Test(arguments: 0..<50 as Range<UInt64>) func nothingIsCalledGoodSilently(seed: UInt64) {
     var rng = Seeded(seed)
-    var watch = SyncWatch(config: Self.config(.availability))
+    var watch = CommitWatch(config: Self.config(.availability))
     var now = at(0)
     var durable: UInt64 = 0
     var held: UInt64 = 0
@@ -144,7 +144,7 @@ import Testing
     var config = Self.config(.consistency)
     config.pendingRecordsMax = 10
     config.pendingBytesMax = 100
-    let watch = SyncWatch(config: config)
+    let watch = CommitWatch(config: config)
     #expect(watch.mayWrite(pendingRecords: 9, pendingBytes: 99))
     #expect(!watch.mayWrite(pendingRecords: 10, pendingBytes: 0))
     #expect(!watch.mayWrite(pendingRecords: 0, pendingBytes: 100))

@@ -1,15 +1,15 @@
 import Core
 
 /// What happens when the slaves that a commit level asks for do not answer in time (`--sync-policy`).
-package enum SyncPolicy: String, Hashable, Sendable, CaseIterable {
+package enum CommitTimeoutPolicy: String, Hashable, Sendable, CaseIterable {
   /// Writes wait; their clients are told that the wait timed out. Nothing is called good that is not.
   case consistency
   /// The master goes on alone, loudly, until the slaves are back.
   case availability
 }
 
-package struct SyncWatchConfig: Hashable, Sendable {
-  package var policy = SyncPolicy.consistency
+package struct CommitWatchConfig: Hashable, Sendable {
+  package var policy = CommitTimeoutPolicy.consistency
   /// `--sync-timeout`. Also the longest that the way back may hold writes up at a time.
   package var timeoutMilliseconds: UInt64 = 5000
   /// What may wait for slaves; past it new writes are refused.
@@ -19,7 +19,7 @@ package struct SyncWatchConfig: Hashable, Sendable {
 }
 
 /// What the watch looks at; all of one moment.
-package struct SyncObservation: Hashable, Sendable {
+package struct CommitObservation: Hashable, Sendable {
   package struct Pending: Hashable, Sendable {
     /// The oldest record that waits for this level.
     package var oldestLSN: LSN
@@ -46,7 +46,7 @@ package struct SyncObservation: Hashable, Sendable {
   }
 }
 
-package enum SyncWatchState: Hashable, Sendable {
+package enum CommitWatchState: Hashable, Sendable {
   /// Good is what the level's nodes hold.
   case normal
   /// Good is what this node has on disk. `goal` is a durable LSN of a while ago that the slaves are to reach first.
@@ -55,14 +55,14 @@ package enum SyncWatchState: Hashable, Sendable {
   case restoring(target: LSN, since: Tick)
 }
 
-package enum SyncWatchEvent: Hashable, Sendable {
+package enum CommitWatchEvent: Hashable, Sendable {
   /// After every change of what it looks at.
-  case observed(SyncObservation)
-  case configured(SyncWatchConfig)
+  case observed(CommitObservation)
+  case configured(CommitWatchConfig)
   case tick
 }
 
-package enum SyncWatchAction: Hashable, Sendable {
+package enum CommitWatchAction: Hashable, Sendable {
   /// To be told loudly: from here on a loss of this node loses what it acknowledges.
   case degraded(reason: String)
   /// The level holds again for everything ever acknowledged.
@@ -79,13 +79,13 @@ package enum SyncWatchAction: Hashable, Sendable {
 ///
 /// Invariants: `goodLSN` never goes back. In the normal state the level's nodes hold everything up to it. Under
 /// `consistency` it never gets ahead of what they hold, but for what was called good before the policy was changed.
-package struct SyncWatch: Hashable, Sendable {
-  package private(set) var config: SyncWatchConfig
-  package private(set) var state = SyncWatchState.normal
+package struct CommitWatch: Hashable, Sendable {
+  package private(set) var config: CommitWatchConfig
+  package private(set) var state = CommitWatchState.normal
   package private(set) var goodLSN: LSN
-  private var seen: SyncObservation?
+  private var seen: CommitObservation?
 
-  package init(config: SyncWatchConfig = SyncWatchConfig(), goodLSN: LSN = .none) {
+  package init(config: CommitWatchConfig = CommitWatchConfig(), goodLSN: LSN = .none) {
     self.config = config
     self.goodLSN = goodLSN
   }
@@ -102,7 +102,7 @@ package struct SyncWatch: Hashable, Sendable {
     pendingRecords < config.pendingRecordsMax && pendingBytes < config.pendingBytesMax
   }
 
-  package mutating func step(_ event: SyncWatchEvent, now: Tick) -> [SyncWatchAction] {
+  package mutating func step(_ event: CommitWatchEvent, now: Tick) -> [CommitWatchAction] {
     switch event {
     case .observed(let observation): seen = observation
     case .configured(let config): self.config = config
@@ -117,7 +117,7 @@ package struct SyncWatch: Hashable, Sendable {
     }
   }
 
-  private mutating func watch(_ seen: SyncObservation, _ now: Tick) -> [SyncWatchAction] {
+  private mutating func watch(_ seen: CommitObservation, _ now: Tick) -> [CommitWatchAction] {
     guard config.policy == .availability, let pending = seen.pending, pending.oldestLSN > goodLSN,
       now.since(pending.since) >= config.timeoutMilliseconds
     else { return [] }
@@ -133,8 +133,8 @@ package struct SyncWatch: Hashable, Sendable {
   }
 
   private mutating func catchUp(
-    _ seen: SyncObservation, _ goal: LSN, _ since: Tick, _ now: Tick
-  ) -> [SyncWatchAction] {
+    _ seen: CommitObservation, _ goal: LSN, _ since: Tick, _ now: Tick
+  ) -> [CommitWatchAction] {
     switch config.policy {
     case .consistency:
       // From here on writes wait again, however long the slaves take.
@@ -155,8 +155,8 @@ package struct SyncWatch: Hashable, Sendable {
   }
 
   private mutating func restore(
-    _ seen: SyncObservation, _ target: LSN, _ since: Tick, _ now: Tick
-  ) -> [SyncWatchAction] {
+    _ seen: CommitObservation, _ target: LSN, _ since: Tick, _ now: Tick
+  ) -> [CommitWatchAction] {
     if seen.heldLSN >= target {
       state = .normal
       return [.restored(upTo: target)]
