@@ -27,6 +27,6 @@ import Testing
         kinds.insert(planned.fault.kind)
       }
     }
-    #expect(kinds.count == 28)
+    #expect(kinds.count == 29)
   }
 }
