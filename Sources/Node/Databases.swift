@@ -26,9 +26,7 @@ extension NodeCore {
       return noted.map { $0.number != store.databases || $0.asMaster != isMaster } ?? true
     }
     guard isNew else { return }
-    let access = store.writeLock.lock()
-    let (inForce, used) = (store.databases, store.databasesUsed)
-    store.writeLock.unlock(access)
+    let (inForce, used) = store.withWriteLock { _ in (store.databases, store.databasesUsed) }
     guard let note = DatabaseCount.note(own: own, inForce: inForce, used: used, isMaster: isMaster) else { return }
     logger.warning(
       "--databases does not count: the number belongs to the data set",

@@ -93,13 +93,13 @@ public final class CompactionJob {
   deinit {
     if !isInstalled { writer?.discard() }
     store.epochs.resign(participant)
-    let access = store.writeLock.lock()
-    for source in sources {
-      source.pins -= 1
-      source.rewriters -= 1
+    store.withWriteLock { access in
+      for source in sources {
+        source.pins -= 1
+        source.rewriters -= 1
+      }
+      store.keyspace.endRewrite(access)
     }
-    store.keyspace.endRewrite(access)
-    store.writeLock.unlock(access)
   }
 
   /// Handles about `bytes` bytes of the sources. true when all are read.

@@ -78,7 +78,6 @@ extension LogStore {
   }
 
   /// Whether a run of neighbours is part of the log and in nobody's hands: what is dead as a whole goes at any time.
-  /// Under the write lock.
   func isStillThere(_ run: [Segment], _ access: borrowing WriteAccess) -> Bool {
     let segments = segmentList.withLock { $0 }
     guard let start = segments.firstIndex(where: { $0 === run.first }), segments.count - start >= run.count else {
@@ -117,7 +116,7 @@ extension LogStore {
   /// The revision that the next data file gets. Under the write lock.
   public var upcomingRevision: UInt32 { nextRevision }
 
-  /// Closes the active segment, so that everything written so far can be sealed. Under the write lock.
+  /// Closes the active segment, so that everything written so far can be sealed.
   public func closeActiveSegment(_ access: borrowing WriteAccess) {
     guard !inUnit, activeSlot != 0, activeUsed > SegmentFormat.headerBytes else { return }
     _ = roll(for: 0)

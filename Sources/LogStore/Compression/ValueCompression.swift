@@ -89,8 +89,8 @@ extension LogStore {
   /// Cheap: one load.
   @inlinable @inline(__always) public var compressesValues: Bool { compressionSetting.load(ordering: .relaxed) != 0 }
 
-  /// Appends a put whose value is compressed already. Under the write lock. false if there is no memory for another
-  /// segment. Key and value lengths are the caller's to check.
+  /// Appends a put whose value is compressed already. false if there is no memory for another segment. Key and value
+  /// lengths are the caller's to check.
   /// - Parameters:
   ///   - stored: what `ValueCompressor.compress` made of `raw`.
   ///   - expiry: milliseconds since 1970, 0 for none.

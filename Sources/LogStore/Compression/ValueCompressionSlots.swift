@@ -56,7 +56,7 @@ extension LogStore {
     dictionaries.find(slot, table: table)
   }
 
-  /// Sets the dictionaries of the file at a slot: before an index entry points there. Under the write lock.
+  /// Sets the dictionaries of the file at a slot: before an index entry points there.
   public func setDictionaries(_ byTable: [UInt32: ValueDictionary], slot: Int, _ access: borrowing WriteAccess) {
     dictionaries.replace(slot, with: byTable)
   }
@@ -76,6 +76,6 @@ extension LogStore {
     }
   }
 
-  /// Takes them away when the slot is given up: when no index entry points there any more. Under the write lock.
+  /// Takes them away when the slot is given up: when no index entry points there any more.
   public func clearDictionaries(slot: Int, _ access: borrowing WriteAccess) { dictionaries.replace(slot, with: [:]) }
 }

@@ -40,9 +40,7 @@ public final class DeltaReader {
     self.store = store
     self.after = after
     cursor = LogCursor(startingAt: after.next)
-    let access = store.writeLock.lock()
-    heldUpTo = LSN(store.lastLSN)
-    store.writeLock.unlock(access)
+    heldUpTo = store.withWriteLock { _ in LSN(store.lastLSN) }
   }
   deinit { store.unpin(Array(held.values)) }
 

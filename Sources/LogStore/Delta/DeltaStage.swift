@@ -112,10 +112,10 @@ public final class DeltaStage {
   private func open(for record: RecordView) throws(FileError) -> DataFileWriter {
     let next = lastLSN.next
     let first = record.lsn - next.value > UInt64(UInt32.max) ? LSN(record.lsn) : next
-    let access = store.writeLock.lock()
-    let name = LogFileName(firstLSN: first, revision: store.nextRevision)
-    store.nextRevision += 1
-    store.writeLock.unlock(access)
+    let name = store.withWriteLock { _ in
+      defer { store.nextRevision += 1 }
+      return LogFileName(firstLSN: first, revision: store.nextRevision)
+    }
     let opened = try DataFileWriter(
       fileSystem: store.fileSystem, directory: store.directory, name: name, hashSeed: store.hashSeed)
     files.append(File(name: name))

@@ -71,9 +71,7 @@ public final class DeltaInstallation {
   }
 
   deinit {
-    let access = store.writeLock.lock()
-    store.indexChange = .none
-    store.writeLock.unlock(access)
+    store.withWriteLock { _ in store.indexChange = .none }
     guard !isDone else { return }
     // No reader has seen an entry that names them.
     for segment in segments { store.recycle(segment) }

@@ -7,7 +7,7 @@ public struct DatabaseDigest: Equatable, Sendable {
 }
 
 extension LogStore {
-  /// Of every database. Under the write lock.
+  /// Of every database.
   public func digests(_ access: borrowing WriteAccess) -> [DatabaseDigest] {
     (0..<databases).map { database in
       let (sum, keys) = tables.sums(database)

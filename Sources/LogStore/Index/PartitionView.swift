@@ -40,7 +40,7 @@ public enum PartitionFailure: Error, Equatable, CustomStringConvertible, Sendabl
 }
 
 extension LogStore {
-  /// A partition's running digest and its number of keys, of all partitions of a database. Under the write lock. O(1024).
+  /// A partition's running digest and its number of keys, of all partitions of a database. O(1024).
   public func partitionSums(_ database: Int, _ access: borrowing WriteAccess) -> (
     table: UInt32, sums: [(sum: UInt64, keys: UInt32)]
   ) {

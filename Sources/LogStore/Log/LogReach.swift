@@ -228,7 +228,6 @@ extension LogStore {
   public var reach: LogReach {
     withWriteLock { access in reach(access) }
   }
-  /// Under the write lock.
   func reach(_ access: borrowing WriteAccess) -> LogReach {
     LogReach(durable: terms.position(at: positions.durable), begun: LSN(begunLSN.load(ordering: .acquiring)))
   }

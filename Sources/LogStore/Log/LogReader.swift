@@ -98,7 +98,7 @@ extension LogStore {
     }
   }
 
-  /// Finds the segment and offset of `cursor.next`. Under the write lock.
+  /// Finds the segment and offset of `cursor.next`.
   /// - Parameter raw: every LSN is wanted; compacted pieces are no answer.
   func place(_ cursor: inout LogCursor, raw: Bool = true, _ access: borrowing WriteAccess) throws(LogReadError)
     -> Segment
@@ -135,7 +135,7 @@ extension LogStore {
     return segment
   }
 
-  /// Bytes of log from an LSN to the end, exact to a landmark. Under the write lock.
+  /// Bytes of log from an LSN to the end, exact to a landmark.
   public func logBytes(from lsn: LSN, _ access: borrowing WriteAccess) -> Int {
     var sum = 0
     for segment in segmentList.withLock({ $0 }).reversed() {
@@ -193,7 +193,7 @@ extension LogStore {
     }
   }
 
-  /// The raw log is complete from here on. Under the write lock.
+  /// The raw log is complete from here on.
   func setLogStart(_ lsn: LSN, _ access: borrowing WriteAccess) {
     logStart = lsn
     publishedLogStart.store(lsn.value, ordering: .releasing)

@@ -26,7 +26,7 @@ public enum ReplicaRefusal: Error, Equatable, Sendable, CustomStringConvertible 
 }
 
 extension LogStore {
-  /// Appends whole records of the master's log as they are. They become visible through `apply`. Under the write lock.
+  /// Appends whole records of the master's log as they are. They become visible through `apply`.
   public func appendReplicated(_ bytes: UnsafeRawBufferPointer, _ access: borrowing WriteAccess) throws(ReplicaRefusal)
   {
     var at = 0
@@ -74,8 +74,8 @@ extension LogStore {
     votersInLog = catalog.voters
   }
 
-  /// Makes appended records visible up to `limit`, unit by unit; a unit that is not complete yet waits. Under the write
-  /// lock. Returns the applied LSN.
+  /// Makes appended records visible up to `limit`, unit by unit; a unit that is not complete yet waits. Returns the
+  /// applied LSN.
   @discardableResult
   public func apply(upTo limit: LSN, _ access: borrowing WriteAccess) throws(LogReadError) -> LSN {
     let end = min(limit, LSN(lastLSN))
@@ -126,7 +126,7 @@ extension LogStore {
     }
   }
 
-  /// Lets the index follow one record of the log: on a slave, and after a restart. Under the write lock.
+  /// Lets the index follow one record of the log: on a slave, and after a restart.
   func index(_ record: RecordView, at entry: IndexEntry, _ access: borrowing WriteAccess) {
     switch RecordKind(rawValue: record.kind) {
     case .put:
@@ -156,7 +156,7 @@ extension LogStore {
     segment?.keptBytes += record.recordBytes
   }
 
-  /// A log that names no databases has as many as it has tables: database n is table n + 1. Under the write lock.
+  /// A log that names no databases has as many as it has tables: database n is table n + 1.
   /// nil where the log names them.
   @discardableResult
   func makeRoom(for table: UInt32, _ access: borrowing WriteAccess) -> TableReference? {

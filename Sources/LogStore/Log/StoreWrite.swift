@@ -100,19 +100,19 @@ extension LogStore {
   }
 
   /// The level at which writes to a database are committed from now on; nil: the server's. Belongs to the number of the
-  /// database: FLUSHDB keeps it, SWAPDB does not move it. false without memory. Under the write lock.
+  /// database: FLUSHDB keeps it, SWAPDB does not move it. false without memory.
   public func setTableLevel(_ database: Int, _ level: RecordLevel?, _ access: borrowing WriteAccess) -> Bool {
     changeCatalog(.setLevel, access) { $0.setLevel(level, of: database) }
   }
 
-  /// Which nodes vote from now on, at most `Catalog.votersMax`. false without memory. Under the write lock.
+  /// Which nodes vote from now on, at most `Catalog.votersMax`. false without memory.
   public func setVoters(_ nodes: [NodeID], _ access: borrowing WriteAccess) -> Bool {
     precondition(Set(nodes).count <= Catalog.votersMax, "\(nodes.count) voters, at most \(Catalog.votersMax)")
     return changeCatalog(.setVoters, access) { $0.setVoters(nodes) }
   }
 
   /// The data set has so many databases from now on, which the log names. Nothing is appended where it does already.
-  /// false without memory. Under the write lock.
+  /// false without memory.
   ///
   /// - Parameter count: not below `databasesUsed`.
   public func nameDatabases(_ count: Int, _ access: borrowing WriteAccess) -> Bool {
@@ -156,8 +156,7 @@ extension LogStore {
 
   // MARK: Terms and units
 
-  /// Begins a new term with its no-op record, at this commit level, which holds until the next `setLevel`. Under the
-  /// write lock.
+  /// Begins a new term with its no-op record, at this commit level, which holds until the next `setLevel`.
   public func beginTerm(_ reign: Reign, level: RecordLevel = .async, _ access: borrowing WriteAccess) -> Bool {
     setLevel(level, access)
     terms.begin(reign, at: LSN(lastLSN + 1))

@@ -33,7 +33,9 @@ public struct WriteAccess: ~Copyable {
   }
 }
 
-/// A mutex that is taken in one function and released in another: once per batch of commands.
+/// A mutex. Most callers use `LogStore.withWriteLock`. `lock` and `unlock` are for a stretch of code that several values come
+/// out of and that nothing leaves in the middle, and for what takes the lock in one function and gives it back in another: a
+/// batch of commands (`KeyAccess`).
 public final class WriteLock: @unchecked Sendable {
   // Safe to share: it is a mutex, and an atomic.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>

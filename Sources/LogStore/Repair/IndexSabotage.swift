@@ -3,8 +3,8 @@ import Core
 
 // For tests of what finds and repairs damage of the index: makes it.
 extension LogStore {
-  /// Takes a key's entry out as if it had never been there. `silently`: the running digest does not notice. Under the
-  /// write lock. false if there is no such key.
+  /// Takes a key's entry out as if it had never been there. `silently`: the running digest does not notice. false if there is
+  /// no such key.
   public func breakIndex(
     dropping key: UnsafeRawBufferPointer, database: Int, silently: Bool, _ access: borrowing WriteAccess
   ) -> Bool {
@@ -17,8 +17,7 @@ extension LogStore {
     return true
   }
 
-  /// Points the index at the record with this LSN, whatever came after it. Under the write lock. false if the log has no
-  /// such put.
+  /// Points the index at the record with this LSN, whatever came after it. false if the log has no such put.
   public func breakIndex(pointingAt lsn: LSN, _ access: borrowing WriteAccess) -> Bool {
     for segment in segmentList.withLock({ $0 }) where segment.firstLSN <= lsn {
       guard segment.state == .active || segment.lastLSN >= lsn, segment.rewriters == 0 else { continue }

@@ -51,9 +51,7 @@ public final class PieceCheck {
   }
 
   deinit {
-    let access = store.writeLock.lock()
-    segment.pins -= 1
-    store.writeLock.unlock(access)
+    store.withWriteLock { _ in segment.pins -= 1 }
   }
 
   /// Reads up to `bytes` bytes; true when the report is complete.

@@ -96,10 +96,10 @@ public final class RepairJob {
   deinit {
     if !isInstalled { writer?.discard() }
     store.epochs.resign(participant)
-    let access = store.writeLock.lock()
-    segment.pins -= 1
-    segment.rewriters -= 1
-    store.writeLock.unlock(access)
+    store.withWriteLock { _ in
+      segment.pins -= 1
+      segment.rewriters -= 1
+    }
   }
 
   /// Writes the new file.
@@ -305,7 +305,7 @@ public final class RepairJob {
     store.forgetDamage(in: store.directory + "/" + segment.name.records)
   }
 
-  /// Takes out of the index what newer operations replaced without finding it. Under the write lock.
+  /// Takes out of the index what newer operations replaced without finding it.
   private func settle(_ access: borrowing WriteAccess) {
     let touched = mended + superseded
     let byPlace = Dictionary(touched.map { ($0.move.from.word, $0) }, uniquingKeysWith: { first, _ in first })

@@ -77,10 +77,10 @@ public final class RestoreJob {
   deinit {
     if !isInstalled { writer?.discard() }
     store.epochs.resign(participant)
-    let access = store.writeLock.lock()
-    segment.pins -= 1
-    segment.rewriters -= 1
-    store.writeLock.unlock(access)
+    store.withWriteLock { _ in
+      segment.pins -= 1
+      segment.rewriters -= 1
+    }
   }
 
   /// Writes the new file.
@@ -195,7 +195,7 @@ public final class RestoreJob {
     isInstalled = true
   }
 
-  /// Under the write lock. The old file is still readable.
+  /// The old file is still readable.
   private func forget(_ hash: UInt64, _ entry: IndexEntry, _ access: borrowing WriteAccess) {
     let record = store.record(entry).record
     guard record.kind == RecordKind.put.rawValue, let table = store.tables.reference(record.table) else { return }

@@ -307,9 +307,7 @@ package final class RelayRunner: @unchecked Sendable {
         run = try reader.read(upTo: upTo, into: UnsafeMutableRawBufferPointer(rebasing: buffer[0..<needed]))
       }
       lastRead = UnsafeRawBufferPointer(rebasing: buffer[0..<run.bytes])
-      let access = store.writeLock.lock()
-      let (tombstonesFrom, terms) = (store.tombstonesFrom, store.terms)
-      store.writeLock.unlock(access)
+      let (tombstonesFrom, terms) = store.withWriteLock { _ in (store.tombstonesFrom, store.terms) }
       guard tombstonesFrom <= startLSN else {
         return .logGone(
           availableFrom: tombstonesFrom,

@@ -21,11 +21,11 @@ extension ReplicationService {
   /// Every second.
   package func measure() {
     let store = core.store
-    let access = store.writeLock.lock()
-    let lags = slaves.map { slave in
-      (slave.id, UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart), access)))
+    let lags = store.withWriteLock { access in
+      slaves.map { slave in
+        (slave.id, UInt64(store.logBytes(from: max(slave.ack.appliedLSN.next, store.logStart), access)))
+      }
     }
-    store.writeLock.unlock(access)
     for (id, lag) in lags { step(.measured(id, lagBytes: lag)) }
     step(.leaseTick)
   }
