@@ -133,7 +133,7 @@ struct Commanding {
     var parser = RequestParser()
     var arguments = ArgumentList()
     executor.beginBatch(
-      now: WallClock(milliseconds: 1_700_000_000_000), tick: Tick(milliseconds: 0), good: .max, takesWrites: true)
+      now: WallClock(milliseconds: 1_700_000_000_000), tick: Tick(milliseconds: 0), good: .open, takesWrites: true)
     executor.reply.removeAll(keepingCapacity: true)
     bytes.withUnsafeBytes { bytes in
       var at = 0
