@@ -175,7 +175,9 @@ package final class Simulation: @unchecked Sendable {
       guard let life = node.life else { continue }
       // Two logs went apart at a mere start: which one counts is for the operator to say.
       let dissents = life.core.replication.upstream.view.dissentsFrom != nil && !plan.restoresBackups
-      let isStraggler = life.core.isMaster && plan.level != .quorum || dissents
+      // An order to follow a node with data of its own gave it another data set: only an order brings it back.
+      let isStranger = plan.level == .async && life.core.directory.lineage != nodes[masterNumber].directory?.lineage
+      let isStraggler = life.core.isMaster && plan.level != .quorum || dissents || isStranger
       let isVoterBelow =
         !life.core.isMaster && life.core.role != .slave(of: master) && voters.contains(life.core.directory.node)
       guard isStraggler || isVoterBelow else { continue }

@@ -257,7 +257,7 @@ public final class DeltaInstallation {
       }
       segment.closeFile()
     }
-    store.commitState.withLock { state in state.complete.removeAll { done in unsealed.contains { $0 === done } } }
+    store.sealed(unsealed)
   }
 
   // MARK: Afterwards

@@ -163,8 +163,17 @@ extension LogStore {
     #endif
     if !isSynced { try flushOrLatch(open.file) }
     segment.output = .handedOver(open.file)
+    awaitsSeal(segment)
+  }
+
+  /// A filled segment is on disk. It stays in memory until it is sealed, and counts for the bound on what does.
+  func awaitsSeal(_ segment: Segment) {
     unsealedBytes.add(segment.used, ordering: .relaxed)
     commitState.withLock { $0.complete.append(segment) }
+  }
+  func sealed(_ segments: [Segment]) {
+    commitState.withLock { state in state.complete.removeAll { done in segments.contains { $0 === done } } }
+    unsealedBytes.subtract(segments.reduce(0) { $0 + $1.used }, ordering: .relaxed)
   }
 
   private func write(_ segment: Segment, _ memory: SegmentMemory?, upTo: Int, bytes: inout Int) throws(FileError) {

@@ -31,8 +31,7 @@ extension LogStore {
         unitEnd(of: segment, isUpTo: min(positions.durable, sealUpTo))
       {
         try seal(segment)
-        commitState.withLock { _ = $0.complete.removeFirst() }
-        unsealedBytes.subtract(segment.used, ordering: .relaxed)
+        sealed([segment])
         result.segmentsChanged = true
       }
       sealingFails.store(false, ordering: .relaxed)

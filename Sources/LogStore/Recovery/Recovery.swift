@@ -395,7 +395,7 @@ struct Recovery {
     segment.lastLSN = tail.lastLSN
     if !isLast {
       segment.state = .filled
-      store.commitState.withLock { $0.complete.append(segment) }
+      store.awaitsSeal(segment)
     }
     report.segments += 1
   }
