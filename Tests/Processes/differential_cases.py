@@ -428,6 +428,84 @@ def bits():
         yield "GET d"
 
 
+def bit_fields():
+    """Every width at several offsets, with every way to overflow, at the edges of what fits; and what is refused."""
+    yield from lines("""
+        BITFIELD
+        BITFIELD k
+        BITFIELD k GET
+        BITFIELD k GET u8
+        BITFIELD k GET u8 0
+        BITFIELD none GET u8 0 GET i5 #3
+        BITFIELD k GET u64 0
+        BITFIELD k GET i65 0
+        BITFIELD k GET i0 0
+        BITFIELD k GET u0 0
+        BITFIELD k GET x8 0
+        BITFIELD k GET "" 0
+        BITFIELD k GET u 0
+        BITFIELD k GET u+8 0
+        BITFIELD k GET I8 0
+        BITFIELD k GET u8 -1
+        BITFIELD k GET u8 #-1
+        BITFIELD k GET u8 #
+        BITFIELD k GET u8 abc
+        BITFIELD k GET u8 4294967295
+        BITFIELD k GET u8 4294967296
+        BITFIELD k GET u8 #536870911
+        BITFIELD k GET u8 #536870912
+        BITFIELD k GET u8 #9223372036854775807
+        BITFIELD k SET u8 4294967296 1
+        BITFIELD k SET u8 0
+        BITFIELD k SET u8 0 x
+        BITFIELD k SET u8 0 9223372036854775808
+        BITFIELD k INCRBY u8 0 1.5
+        BITFIELD k OVERFLOW
+        BITFIELD k OVERFLOW BOGUS
+        BITFIELD k OVERFLOW WRAP
+        BITFIELD k BOGUS u8 0
+        BITFIELD k SET u8 0 1 GET u8 x
+        EXISTS k
+        BITFIELD k set U8 0 1
+        BITFIELD k sEt u8 0 255 gEt u8 0 iNcrby u8 #1 7 overflow sat incrby u8 0 1
+        GET k
+        BITFIELD k SET i8 #5 -1
+        GET k
+        STRLEN k
+        BITFIELD full OVERFLOW FAIL INCRBY u2 100 4
+        STRLEN full
+        BITFIELD full OVERFLOW FAIL SET u2 200 4
+        STRLEN full
+        SET t v EX 100
+        BITFIELD t SET u4 4 15
+        TTL t
+        BITFIELD_RO t GET u8 0
+        BITFIELD_RO t GET u8 0 SET u8 0 1
+        BITFIELD_RO t INCRBY u8 0 1
+        BITFIELD_RO t OVERFLOW SAT GET u8 0
+        BITFIELD_RO t
+        BITFIELD_RO none GET i64 0
+        BITFIELD_RO t SET u8 x 1
+        COMMAND GETKEYSANDFLAGS BITFIELD k GET u8 0
+        COMMAND GETKEYSANDFLAGS BITFIELD k OVERFLOW SAT GET u8 0
+        COMMAND GETKEYSANDFLAGS BITFIELD k GET u8 0 INCRBY u8 0 1
+        COMMAND GETKEYSANDFLAGS BITFIELD k BOGUS
+        COMMAND GETKEYS BITFIELD_RO k GET u8 0
+    """)
+    for kind, bits in [("i", n) for n in range(1, 65)] + [("u", n) for n in range(1, 64)]:
+        most = 2 ** (bits - 1) - 1 if kind == "i" else 2**bits - 1
+        least = -(2 ** (bits - 1)) if kind == "i" else 0
+        field = f"{kind}{bits}"
+        for overflow in ("WRAP", "SAT", "FAIL"):
+            for offset in ("0", "3", "#1", "#3", "61"):
+                yield "SET f abcdefghijklmnopqrstuvwxyz0123456789"
+                yield f"BITFIELD f OVERFLOW {overflow} SET {field} {offset} {most} INCRBY {field} {offset} 1 INCRBY {field} {offset} -3"
+                yield f"BITFIELD f GET {field} {offset} OVERFLOW {overflow} SET {field} {offset} {least} INCRBY {field} {offset} -1"
+                yield f"BITFIELD f OVERFLOW {overflow} INCRBY {field} {offset} {LONG_MAX} INCRBY {field} {offset} {LONG_MIN}"
+                yield f"BITFIELD f OVERFLOW {overflow} SET {field} {offset} {LONG_MIN} SET {field} {offset} {LONG_MAX}"
+                yield "GET f"
+
+
 def keys():
     return lines(r"""
         DEL none
@@ -1016,7 +1094,7 @@ def server():
 
 COMMANDS = """PING ECHO SELECT HELLO AUTH CLIENT COMMAND CONFIG INFO DBSIZE TIME LASTSAVE MEMORY OBJECT SLOWLOG LATENCY FLUSHDB
     FLUSHALL SWAPDB MOVE GET SET SETNX SETEX PSETEX GETSET GETDEL GETEX MGET MSET MSETNX APPEND STRLEN GETRANGE SUBSTR SETRANGE
-    INCR DECR INCRBY DECRBY INCRBYFLOAT LCS GETBIT SETBIT BITCOUNT BITPOS BITOP DEL UNLINK EXISTS TOUCH TYPE KEYS SCAN RANDOMKEY
+    INCR DECR INCRBY DECRBY INCRBYFLOAT LCS GETBIT SETBIT BITCOUNT BITPOS BITOP BITFIELD BITFIELD_RO DUMP RESTORE MIGRATE DEL UNLINK EXISTS TOUCH TYPE KEYS SCAN RANDOMKEY
     RENAME RENAMENX COPY EXPIRE PEXPIRE EXPIREAT PEXPIREAT TTL PTTL EXPIRETIME PEXPIRETIME PERSIST MULTI EXEC DISCARD WATCH UNWATCH
     REPLICAOF SLAVEOF ROLE WAIT SAVE BGSAVE DEBUG""".split()
 
@@ -1076,6 +1154,7 @@ SUBJECTS = {
     "numbers": numbers,
     "lcs": lcs,
     "bits": bits,
+    "bit_fields": bit_fields,
     "keys": keys,
     "expiry": expiry,
     "transactions": transactions,

@@ -5,7 +5,7 @@ import RESP
 /// The commands on bits of string values.
 enum BitCommands {
   /// Bits are addressed up to Redis's limit of 512 MiB, also where values are not let grow so far.
-  private static var addressedBytesMax: Int { 512 << 20 }
+  static var addressedBytesMax: Int { 512 << 20 }
 
   private static func bitOffset(_ text: UnsafeRawBufferPointer, bytesMax: Int) throws(CommandFailure) -> Int {
     guard let offset = parseInteger(text), offset >= 0, offset >> 3 < Int64(bytesMax) else {

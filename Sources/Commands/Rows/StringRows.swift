@@ -15,7 +15,7 @@ extension CommandRows {
       "set", arity: -3, [.write, .denyOOM, .brief], [.string], since: "1.0.0",
       summary: "Set the string value of a key",
       complexity: "O(1)",
-      keys: [.key(1, [.rw, .access, .update, .variable], note: "RW and ACCESS due to the optional `GET` argument")],
+      keys: [.key(1, [.rw, .access, .update], varies: .set, note: "RW and ACCESS due to the optional `GET` argument")],
       run: SetCommands.set)
     command(
       "setnx", arity: 3, [.write, .denyOOM, .fast], [.string], since: "1.0.0",
@@ -192,5 +192,21 @@ extension CommandRows {
       complexity: "O(N)",
       keys: [.key(2, [.ow, .update]), .keys(3, last: -1, step: 1, [.ro, .access])],
       run: BitCommands.combine)
+    command(
+      "bitfield", arity: -2, [.write, .denyOOM], [.bitmap], since: "3.2.0",
+      summary: "Perform arbitrary bitfield integer operations on strings",
+      complexity: "O(1) for each subcommand specified",
+      keys: [
+        .key(
+          1, [.rw, .access, .update], varies: .bitField,
+          note: "This command allows both access and modification of the key")
+      ],
+      run: BitFieldCommands.change)
+    command(
+      "bitfield_ro", arity: -2, [.readonly, .fast], [.bitmap], since: "6.0.0",
+      summary: "Perform arbitrary bitfield integer operations on strings. Read-only variant of BITFIELD",
+      complexity: "O(1) for each subcommand specified",
+      keys: [.key(1, [.ro, .access])],
+      run: BitFieldCommands.read)
   }
 }

@@ -11,17 +11,19 @@ package struct CommandCategories: OptionSet, Sendable {
   package static let write = CommandCategories(rawValue: 1 << 2)
   package static let string = CommandCategories(rawValue: 1 << 3)
   package static let bitmap = CommandCategories(rawValue: 1 << 4)
-  package static let admin = CommandCategories(rawValue: 1 << 5)
-  package static let fast = CommandCategories(rawValue: 1 << 6)
-  package static let slow = CommandCategories(rawValue: 1 << 7)
-  package static let blocking = CommandCategories(rawValue: 1 << 8)
-  package static let dangerous = CommandCategories(rawValue: 1 << 9)
-  package static let connection = CommandCategories(rawValue: 1 << 10)
-  package static let transaction = CommandCategories(rawValue: 1 << 11)
+  package static let pubsub = CommandCategories(rawValue: 1 << 5)
+  package static let admin = CommandCategories(rawValue: 1 << 6)
+  package static let fast = CommandCategories(rawValue: 1 << 7)
+  package static let slow = CommandCategories(rawValue: 1 << 8)
+  package static let blocking = CommandCategories(rawValue: 1 << 9)
+  package static let dangerous = CommandCategories(rawValue: 1 << 10)
+  package static let connection = CommandCategories(rawValue: 1 << 11)
+  package static let transaction = CommandCategories(rawValue: 1 << 12)
+  package static let scripting = CommandCategories(rawValue: 1 << 13)
 
   static let names: [StaticString] = [
-    "@keyspace", "@read", "@write", "@string", "@bitmap", "@admin", "@fast", "@slow", "@blocking", "@dangerous",
-    "@connection", "@transaction",
+    "@keyspace", "@read", "@write", "@string", "@bitmap", "@pubsub", "@admin", "@fast", "@slow", "@blocking",
+    "@dangerous", "@connection", "@transaction", "@scripting",
   ]
 
   /// The category of this name (without `@`), in any mixture of cases; nil if there is none.

@@ -8,7 +8,7 @@ extension ReplyBuffer {
     array(10)
     bulk(row.name)
     integer(Int64(row.arity))
-    statuses(CommandFlags.names, row.flags.rawValue)
+    statuses(CommandFlags.names, row.flags.rawValue, and: row.hasMovableKeys ? "movablekeys" : nil)
     let range = row.keyRange
     integer(Int64(range.first))
     integer(Int64(range.last))
@@ -77,9 +77,10 @@ extension ReplyBuffer {
   }
 
   /// A key's flags as a set of words (`COMMAND GETKEYSANDFLAGS`).
-  package mutating func keyFlags(_ flags: KeyFlags, isVariable: Bool = false) {
-    set(flags.rawValue.nonzeroBitCount + (isVariable ? 1 : 0))
+  package mutating func keyFlags(_ flags: KeyFlags, isVariable: Bool = false, isIncomplete: Bool = false) {
+    set(flags.rawValue.nonzeroBitCount + (isVariable ? 1 : 0) + (isIncomplete ? 1 : 0))
     for (bit, name) in KeyFlags.names.enumerated() where flags.rawValue & 1 << bit != 0 { simple(name) }
+    if isIncomplete { simple("incomplete") }
     if isVariable { simple("variable_flags") }
   }
 
@@ -90,14 +91,23 @@ extension ReplyBuffer {
       bulk(key.note)
     }
     bulk("flags")
-    keyFlags(key.flags, isVariable: key.isVariable)
+    keyFlags(key.flags, isVariable: key.variation != .none, isIncomplete: key.isIncomplete)
     bulk("begin_search")
     map(2)
     bulk("type")
-    bulk("index")
-    bulk("spec")
-    map(1)
-    bulk("index")
+    if let keyword = key.keyword {
+      bulk("keyword")
+      bulk("spec")
+      map(2)
+      bulk("keyword")
+      bulk(keyword)
+      bulk("startfrom")
+    } else {
+      bulk("index")
+      bulk("spec")
+      map(1)
+      bulk("index")
+    }
     integer(Int64(key.first))
     bulk("find_keys")
     map(2)
@@ -113,10 +123,11 @@ extension ReplyBuffer {
     integer(0)
   }
 
-  private mutating func statuses(_ names: [StaticString], _ bits: UInt32) {
+  private mutating func statuses(_ names: [StaticString], _ bits: UInt32, and more: StaticString? = nil) {
     // What has no word is not shown.
     let bits = bits & (1 << UInt32(names.count) - 1)
-    set(bits.nonzeroBitCount)
+    set(bits.nonzeroBitCount + (more == nil ? 0 : 1))
     for (bit, name) in names.enumerated() where bits & 1 << UInt32(bit) != 0 { simple(name) }
+    if let more { simple(more) }
   }
 }

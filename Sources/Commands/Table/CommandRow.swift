@@ -1,6 +1,6 @@
 /// The group of a command in `COMMAND DOCS`.
 package enum CommandGroup: String, Sendable {
-  case string, bitmap, generic, transactions, connection, server
+  case string, bitmap, generic, transactions, connection, server, cluster, scripting, pubsub
 }
 
 /// All that is known about one command or subcommand, its function included. Constant once its table is built.
@@ -61,8 +61,12 @@ package final class CommandRow: Sendable {
     self.subcommands = subcommands
   }
 
+  /// Only the arguments tell where all of its keys are.
+  var hasMovableKeys: Bool { keys.contains { $0.keyword != nil } }
+
   /// First key, last key and step as one range: `COMMAND INFO`'s older form of `keys`. All 0 without keys.
   package var keyRange: (first: Int, last: Int, step: Int) {
+    let keys = keys.filter { $0.keyword == nil }
     guard let spec = keys.first else { return (0, 0, 0) }
     let first = keys.map(\.first).min() ?? 0
     let lasts = keys.map { $0.last < 0 ? $0.last : $0.first + $0.last }

@@ -61,16 +61,27 @@ extension CommandRow {
     package let flags: KeyFlags
   }
 
+  /// Its first word that may be an option.
+  private static var optionsOfMigrate: Int { 6 }
+
   /// Where the keys are among the arguments of a command that begins at argument `first` (`COMMAND GETKEYS`).
   ///
   /// Empty if the command has no keys. The number of arguments should have been checked against the arity before.
   package func keys(in arguments: borrowing ArgumentList, from first: Int = 0) -> [KeyPosition] {
     var found: [KeyPosition] = []
     let count = arguments.count - first
-    for spec in keys {
+    // MIGRATE: behind KEYS, or one key, which then is empty.
+    if let behind = keys.first(where: { $0.keyword != nil }),
+      let start = behind.firstBehindKeyword(arguments, from: first + CommandRow.optionsOfMigrate)
+    {
+      guard let plain = keys.first, first + plain.first < arguments.count, arguments[first + plain.first].isEmpty else {
+        return []
+      }
+      return (start..<arguments.count).map { KeyPosition(index: $0, flags: behind.flags) }
+    }
+    for spec in keys where spec.keyword == nil {
       let last = spec.last < 0 ? count + spec.last : spec.first + spec.last
-      var flags = spec.flags
-      if spec.isVariable { flags = Self.setFlags(arguments, from: first) }
+      let flags = spec.flags(of: arguments, from: first)
       var index = spec.first
       while index <= last && index < count {
         found.append(KeyPosition(index: first + index, flags: flags))
@@ -78,15 +89,5 @@ extension CommandRow {
       }
     }
     return found
-  }
-
-  /// `SET` reads its key only if it is asked for the old value.
-  private static func setFlags(_ arguments: borrowing ArgumentList, from first: Int) -> KeyFlags {
-    var i = first + 3
-    while i < arguments.count {
-      if equalsIgnoringCase(arguments[i], "get") { return [.rw, .access, .update] }
-      i += 1
-    }
-    return [.ow, .update]
   }
 }
