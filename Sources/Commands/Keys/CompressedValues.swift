@@ -85,10 +85,7 @@ extension KeyAccess {
     _ record: RecordView, _ dictionary: ValueDictionary?, slot: Int?
   ) throws(CommandFailure) -> RecordView {
     guard let bytes = ValueExpander.expandedBytes(record) else { throw .corrupt }
-    values.isUsed = true
-    guard let room = values.arena.allocate(bytes) else {
-      throw .text("OOM the command holds more than 256 MiB of values that are stored compressed")
-    }
+    let room = try room(bytes)
     do throws(ExpandFailure) {
       return try values.expander.expand(record, dictionary: dictionary, into: room)
     } catch {
@@ -97,6 +94,15 @@ extension KeyAccess {
       if let slot { store.noteUnreadable(record, slot: slot) }
       throw .corrupt
     }
+  }
+
+  /// Room for at least so many bytes of a value that the present command expands; it stays where it is until the next one.
+  func room(_ bytes: Int) throws(CommandFailure) -> UnsafeMutableRawBufferPointer {
+    values.isUsed = true
+    guard let room = values.arena.allocate(bytes) else {
+      throw .text("OOM the command holds more than 256 MiB of values that are stored compressed")
+    }
+    return room
   }
 
   /// The record at a target with its value as it was written, nil if it has expired.

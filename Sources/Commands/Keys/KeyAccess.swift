@@ -42,7 +42,7 @@ package final class KeyAccess {
   // MARK: Of the command
 
   /// What the reply waits for: the gate of the present session, kept here while its command runs.
-  var gate = Gate()
+  package internal(set) var gate = Gate()
   /// LSN of the newest write of the present session.
   package internal(set) var lastWrite: UInt64 = 0
   /// The newest LSN that the present command saw; see `Executor.consistently`.

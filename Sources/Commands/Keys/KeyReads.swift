@@ -83,7 +83,7 @@ extension KeyAccess {
 
   /// The live record at a target that a command is going to answer with, counted as a hit or a miss.
   @inline(__always)
-  func counted(_ record: RecordView?) -> RecordView? {
+  package func counted(_ record: RecordView?) -> RecordView? {
     if record == nil { misses &+= 1 } else { hits &+= 1 }
     return record
   }

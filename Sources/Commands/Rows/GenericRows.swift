@@ -70,6 +70,28 @@ extension CommandRows {
       keys: [.key(1, [.rw, .access, .update])],
       run: CarryCommands.move)
     command(
+      "dump", arity: 2, [.readonly], [.keyspace], since: "2.6.0",
+      summary: "Return a serialized version of the value stored at the specified key.",
+      complexity: """
+        O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis objects composing \
+        the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is \
+        small, so simply O(1).
+        """,
+      keys: [.key(1, [.ro, .access])],
+      tips: [.anyOutput],
+      run: DumpCommands.dump)
+    command(
+      "restore", arity: -4, [.write, .denyOOM], [.keyspace, .dangerous], since: "2.6.0",
+      summary: "Create a key using the provided serialized value, previously obtained using DUMP.",
+      complexity: """
+        O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of \
+        Redis objects composing the value and M their average size. For small string values the time complexity is thus \
+        O(1)+O(1*M) where M is small, so simply O(1). However for sorted set values the complexity is O(N*M*log(N)) \
+        because inserting values into sorted sets is O(log(N)).
+        """,
+      keys: [.key(1, [.ow, .update])],
+      run: DumpCommands.restore)
+    command(
       "del", arity: -2, [.write], [.keyspace], since: "1.0.0",
       summary: "Delete a key",
       complexity: """

@@ -16,6 +16,8 @@ final class ServiceState: Sendable {
   let slowLog = SlowLog()
   let statistics = ServerStatistics()
   let strangers = Strangers()
+  /// What MIGRATEs hold at present.
+  let migratingBytes = Atomic<Int>(0)
   private let attentionBits = Atomic<UInt8>(0)
 
   /// Read by every loop at the start of every batch.

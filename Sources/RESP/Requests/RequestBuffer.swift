@@ -31,6 +31,16 @@ public struct RequestBuffer: ~Copyable {
     for i in 0..<arguments.count { out.bulk(arguments[i]) }
   }
 
+  /// Begins a command of `count` words, which follow one by one.
+  public mutating func begin(words count: Int) { out.array(count) }
+  public mutating func word(_ bytes: UnsafeRawBufferPointer) { out.bulk(bytes) }
+  public mutating func word(_ text: StaticString) { out.bulk(text) }
+  public mutating func word(integer value: Int64) { out.bulk(integer: value) }
+  /// Where the `length` bytes of the next word belong; the caller fills all of it before it touches the buffer again.
+  public mutating func uninitializedWord(_ length: Int) -> UnsafeMutableRawBufferPointer {
+    out.bulkUninitialized(length)
+  }
+
   /// A few commands as bytes of their own.
   public static func encoded(_ commands: [[String]]) -> [UInt8] {
     var buffer = RequestBuffer()

@@ -178,6 +178,21 @@ extension CommandRows {
       summary: "Asynchronously rewrite the append-only file",
       complexity: "O(1)",
       run: server(ServerCore.rewriteLog))
+    group = .generic
+    command(
+      "migrate", arity: -6, [.write, .neverQueued], [.keyspace, .dangerous], since: "2.6.0",
+      summary: "Atomically transfer a key from a Redis instance to another one.",
+      complexity: """
+        This command actually executes a DUMP+DEL in the source instance, and a RESTORE in the target instance. See the \
+        pages of these commands for time complexity. Also an O(N) data transfer between the two instances is performed.
+        """,
+      keys: [
+        .key(3, [.rw, .access, .delete], isIncomplete: true), .behind("KEYS", from: -2, [.rw, .access, .delete]),
+      ],
+      tips: [.anyOutput],
+      secrets: [.behind("auth", count: 1), .behind("auth2", count: 2)],
+      run: server(ServerCore.migrate))
+    group = .server
     command(
       "monitor", arity: 1, [.admin, .noScript, .loading, .stale], [], since: "1.0.0",
       summary: "Listen for all requests received by the server in real time",
