@@ -255,6 +255,8 @@ class Server(Process):
         if self.role == "slave":
             master = self.master
             parts += ["--master", master if isinstance(master, str) else f"127.0.0.1:{getattr(master, 'port', master)}"]
+        if not any(flag == "--enable-debug-command" for flag in self.flags):
+            parts += ["--enable-debug-command", "yes"]
         return parts + ["--port", str(self.port), "--data", str(self.directory), *map(str, self.flags)]
 
     def environment(self):

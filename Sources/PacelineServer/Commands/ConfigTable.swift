@@ -88,7 +88,7 @@ struct ConfigParameter: Sendable {
     fixed("databases") { String($0.databases) },
     fixed("bind") { $0.bind },
     fixed("port") { String($0.port) },
-    fixed("dir") { $0.dataDirectory },
+    fixed("dir") { absolutePath($0.dataDirectory) },
     fixed("io-threads") { String($0.loops) },
     fixed("replicaof") { $0.upstream.map { "\($0.host) \($0.port)" } ?? "" },
     fixed("slaveof") { $0.upstream.map { "\($0.host) \($0.port)" } ?? "" },
@@ -112,7 +112,7 @@ struct ConfigParameter: Sendable {
     ("lazyfree-lazy-server-del", "yes"), ("lazyfree-lazy-user-del", "yes"), ("lazyfree-lazy-user-flush", "yes"),
     ("activedefrag", "no"), ("active-expire-effort", "1"), ("stop-writes-on-bgsave-error", "yes"),
     ("rdbcompression", "yes"), ("rdbchecksum", "yes"), ("no-appendfsync-on-rewrite", "no"),
-    ("auto-aof-rewrite-percentage", "0"), ("auto-aof-rewrite-min-size", "0"), ("enable-debug-command", "yes"),
+    ("auto-aof-rewrite-percentage", "0"), ("auto-aof-rewrite-min-size", "0"),
     ("lua-time-limit", "5000"), ("busy-reply-threshold", "5000"), ("lfu-log-factor", "10"), ("lfu-decay-time", "1"),
   ]
 

@@ -44,14 +44,10 @@ extension ServerCore {
     guard arguments.count == 1 || arguments.count == 2 && equalsIgnoringCase(arguments[1], "schedule") else {
       throw .syntax
     }
-    if startSave() {
-      executor.reply.simple("Background saving started" as StaticString)
-    } else if arguments.count == 2 {
-      // The one that runs began before some of the writes, but those are in the log, and the log is what is saved.
-      executor.reply.simple("Background saving scheduled" as StaticString)
-    } else {
-      throw .text("ERR Background save already in progress")
-    }
+    // SCHEDULE lets Redis wait for the rewriting of its log, which is the same work here and goes on by itself.
+    guard startSave() else { throw .text("ERR Background save already in progress") }
+    executor.reply.simple(
+      (executor.inTransaction ? "Background saving scheduled" : "Background saving started") as StaticString)
     return .done
   }
 
@@ -92,6 +88,7 @@ extension ServerCore {
   func debug(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) -> Outcome {
+    try checkDebugPermission(of: session)
     let word = arguments[1]
     let count = arguments.count
     if equalsIgnoringCase(word, "sleep"), count == 3 { return sleep(arguments, executor, session) }
@@ -146,6 +143,20 @@ extension ServerCore {
       executor.reply.subcommandSyntaxError(arguments)
     }
     return .done
+  }
+
+  private func checkDebugPermission(of session: Session) throws(CommandFailure) {
+    switch configuration.debugCommand {
+    case .yes: return
+    case .local:
+      if service.clients[session.id].map({ Self.isLocal($0.channel.remoteAddress) }) == true { return }
+    case .no: break
+    }
+    throw .text(
+      """
+      ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
+      connection, otherwise you need to set this option in the configuration file, and then restart the server.
+      """)
   }
 
   /// DEBUG SLEEP seconds: Redis stops the whole server, here only this connection waits.

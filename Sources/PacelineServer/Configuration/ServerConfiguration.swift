@@ -22,6 +22,8 @@ package struct ServerConfiguration: Sendable {
   /// Event loops; 0 = one a core.
   package var loops = 0
   package var password: String?
+  /// Who may use DEBUG.
+  package var debugCommand = DebugPermission.no
   package var protectedMode = true
   package var durability = Durability.fsync
   package var fsyncIntervalMilliseconds = 1000
@@ -90,6 +92,8 @@ package struct ServerConfiguration: Sendable {
   package var masterPasswordFile: String?
   package init() {}
 
+  /// `local`: clients of this machine.
+  package enum DebugPermission: String, Sendable, CaseIterable { case yes, local, no }
   package enum SyncModeSetting: String, Sendable, CaseIterable { case auto, full, partial, delta }
   package enum LogFormatSetting: String, Sendable, CaseIterable { case text, json }
 

@@ -42,6 +42,9 @@ extension Setting {
     yesNo(
       "protected-mode", \.protectedMode,
       "Without a password, refuse clients of other machines. No only where the network itself keeps strangers out."),
+    choice(
+      "enable-debug-command", \.debugCommand,
+      "Who may use DEBUG, which is for tests: everybody (yes), clients of this machine (local), nobody (no)."),
     integer(
       "loops", "threads", \.loops, 0...1024,
       "Event loops (threads) that serve clients, 0 = one a core. Fewer leave cores to other programs."),

@@ -16,7 +16,7 @@ struct Banner {
   private let title: String
 
   init(role: ConfigurationSources.Role, configuration: ServerConfiguration) {
-    let data = SmallFile.absolute(configuration.dataDirectory)
+    let data = absolutePath(configuration.dataDirectory)
     let address = configuration.listenAddress
     let following = configuration.upstream.map { " of \($0)" } ?? ""
     title = "Paceline \(PacelineVersion.current): \(role.rawValue)\(following), on \(address)"

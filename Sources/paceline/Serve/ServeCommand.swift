@@ -75,7 +75,7 @@ struct ServeCommand {
       } catch {
         throw SettingError(source: configurationPath == nil ? .environment : .flag, name: "config", reason: "\(error)")
       }
-      file = try ConfigurationFile(path: SmallFile.absolute(path), bytes: bytes)
+      file = try ConfigurationFile(path: absolutePath(path), bytes: bytes)
     }
     return ConfigurationSources(role: role, flags: flags, environment: environment, file: file)
   }

@@ -47,6 +47,7 @@ struct NetworkOptions: SettingFlags {
   @Option(parsing: .unconditional, help: .setting("requirepass")) var requirepass: String?
   @Option(help: .setting("requirepass-file")) var requirepassFile: String?
   @Option(help: .setting("protected-mode")) var protectedMode: String?
+  @Option(help: .setting("enable-debug-command")) var enableDebugCommand: String?
   @Option(help: .setting("loops")) var loops: String?
 }
 

@@ -31,13 +31,4 @@ enum SmallFile {
     }
     return Array(bytes.prefix(bytesMax + 1))
   }
-
-  /// The path from the root, as it is named now; nothing is looked up.
-  static func absolute(_ path: String) -> String {
-    guard !path.hasPrefix("/"), let here = getcwd(nil, 0) else { return path }
-    defer { free(here) }
-    let parts = path.split(separator: "/").filter { $0 != "." }
-    let base = String(cString: here)
-    return ([base == "/" ? "" : base] + parts.map(String.init)).joined(separator: "/")
-  }
 }

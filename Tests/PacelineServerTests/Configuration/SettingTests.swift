@@ -51,7 +51,7 @@ import Testing
     ("forget-terms-above", "4000000000", "4000000000"), ("replaced-keep", "0", "0s"), ("replaced-keep", "7d", "7d"),
     ("replaced-keep", "90", "90s"), ("shutdown-timeout", "0", "0s"), ("shutdown-timeout", "90", "90s"),
     ("voters-max", "64", "64"), ("log-buffer-max", "1MB", "1mb"), ("unauthenticated-bytes", "64kb", "64kb"),
-    ("auth-timeout", "0", "0s"), ("auth-timeout", "2m", "2m"),
+    ("enable-debug-command", "local", "local"), ("auth-timeout", "0", "0s"), ("auth-timeout", "2m", "2m"),
   ]
 
   @Test func everySettingTakesAValueAndGivesItBack() throws {

@@ -9,6 +9,7 @@ extension CommandTable {
     rows.addServerCommands()
     rows.addDiagnosticCommands()
     rows.addLogCommands()
+    rows.addAbsentCommands()
     rows.addRowCommands()
   }
 }
