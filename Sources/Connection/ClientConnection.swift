@@ -23,6 +23,8 @@ package final class ClientConnection {
   package private(set) var lastActive: Tick
   private var parser = RequestParser()
   private var arguments = ArgumentList()
+  /// Bytes of the present command's arguments: while it is executed, and while it waits.
+  package var argumentBytes: Int { isExecuting || isSuspended ? arguments.byteCount : 0 }
   /// In the executor's buffer.
   private var replies = 0
   /// True while commands are executed: a driver may bring more bytes in the middle of it, from a client that is gone.

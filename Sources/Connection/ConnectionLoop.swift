@@ -30,6 +30,8 @@ package final class ConnectionLoop {
   /// Invariant: each once, and only while a round is due.
   private var behindOthers: [ClientConnection] = []
   private var isRoundDue = false
+  /// How many connections wait for something but their turn: what INFO calls blocked. Others read it.
+  package let blockedCount = Atomic<Int>(0)
   /// How many places in both lists are taken. Others read it, to leave loops alone where nobody waits.
   package let waitingCount = Atomic<Int>(0)
 
@@ -37,6 +39,8 @@ package final class ConnectionLoop {
   struct Place {
     var isWaiting = false
     var isSuspended = false
+    /// ... and not only until the others have had their turn.
+    var isBlocked = false
     var isListed = false
     var isBehindOthers = false
   }
@@ -122,7 +126,8 @@ package final class ConnectionLoop {
 
   // MARK: Suspended connections
 
-  func suspend(_ connection: ClientConnection) {
+  func suspend(_ connection: ClientConnection, isBlocked: Bool) {
+    note(connection, isBlocked: isBlocked)
     if !connection.place.isSuspended {
       connection.place.isSuspended = true
       waitingCount.add(1, ordering: .sequentiallyConsistent)
@@ -135,8 +140,15 @@ package final class ConnectionLoop {
 
   func resumed(_ connection: ClientConnection) {
     guard connection.place.isSuspended else { return }
+    note(connection, isBlocked: false)
     connection.place.isSuspended = false
     waitingCount.subtract(1, ordering: .sequentiallyConsistent)
+  }
+
+  private func note(_ connection: ClientConnection, isBlocked: Bool) {
+    guard connection.place.isBlocked != isBlocked else { return }
+    connection.place.isBlocked = isBlocked
+    blockedCount.add(isBlocked ? 1 : -1, ordering: .relaxed)
   }
 
   /// The connection has had its turn: it goes on when the loop has looked at its sockets.

@@ -8,7 +8,7 @@ extension ClientConnection {
   package func hold(_ why: Suspension) {
     guard !isClosed else { return }
     if case .paused = why { state = .paused(asMaster: loop.takesWrites) } else { state = .suspended(why) }
-    loop.suspend(self)
+    if case .turn = why { loop.suspend(self, isBlocked: false) } else { loop.suspend(self, isBlocked: true) }
     switch why {
     case .turn, .exec: loop.goOnBehindOthers(self)
     case .slaves, .disks, .visible, .time, .reply, .room, .paused, .unconfirmed: break

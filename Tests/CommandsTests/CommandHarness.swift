@@ -209,6 +209,16 @@ final class StubServices: ServerServices {
     set { configuredPassword.withLock { $0 = newValue } }
   }
   let redisVersion = "7.0.15"
+  /// Every look at it finds the clock so much further.
+  let nanosecondsPerLook = Mutex<UInt64>(0)
+  private let clock = Mutex<UInt64>(0)
+  var nanoseconds: UInt64 {
+    let step = nanosecondsPerLook.withLock { $0 }
+    return clock.withLock { clock in
+      clock += step
+      return clock
+    }
+  }
   let roleName = "master"
 
   func readOnlyError() -> String { "READONLY You can't write against a read only replica." }

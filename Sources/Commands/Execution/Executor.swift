@@ -13,6 +13,10 @@ package final class Executor {
   package let table: CommandTable
   /// The table's, without asking an object for it.
   private let lookup: CommandLookup
+  /// Of every command on this loop, by its number.
+  package let figures: CommandFigures
+  /// The subcommand that runs, while its container does.
+  private var subcommandFigure: Int?
   package var reply = ReplyBuffer(capacity: 64 << 10)
 
   /// Monotonic time of the batch.
@@ -31,6 +35,7 @@ package final class Executor {
     self.services = services
     self.table = table
     lookup = table.lookup
+    figures = CommandFigures(count: table.figures)
   }
 
   // MARK: Batches
@@ -97,16 +102,26 @@ package final class Executor {
     do throws(CommandFailure) {
       let flags = lookup.flags(command)
       // What writes is refused on a slave before anything else is said about it.
-      if _slowPath(!keys.takesWrites), flags.contains(.write) { throw .readOnly }
-      let isTimed = flags.isDisjoint(with: [.fast, .brief]) && !attention.contains(.timed)
+      if _slowPath(!keys.takesWrites), flags.contains(.write) {
+        figures.rejected(Int(command.number))
+        failed(.readOnly, command, from: begin)
+        return .done
+      }
+      let isSampled = figures.called(Int(command.number))
+      let mayTakeLong = flags.isDisjoint(with: [.fast, .brief])
       let outcome =
-        try isTimed
-        ? callTimed(command, arguments, session) : call(lookup.function(command), command, arguments, session)
-      if reply.count > begin, reply.bytes[begin] == UInt8(ascii: "-") { noteError(from: begin) }
+        try isSampled || mayTakeLong
+        ? callTimed(command, arguments, session, mayTakeLong: mayTakeLong)
+        : call(lookup.function(command), command, arguments, session)
+      if reply.count > begin, reply.bytes[begin] == UInt8(ascii: "-") {
+        noteFailure(of: command)
+        noteError(from: begin)
+      }
       reply.checkReply(from: begin, of: table.row(command).name)
       if _slowPath(keys.largeBytes > Self.turnBytesMax), !keys.inTransaction { attention.insert(.turnIsOver) }
       return outcome
     } catch {
+      noteFailure(of: command)
       failed(error, command, from: begin)
       return .done
     }
@@ -128,32 +143,58 @@ package final class Executor {
     }
   }
 
-  /// Commands that may take long are timed one by one, for SLOWLOG. Those with subcommands are among them.
+  /// Commands that may take long are timed one by one, also for SLOWLOG, and of the others some. Those with subcommands may.
   @inline(never)
-  private func callTimed(_ command: Command, _ arguments: borrowing ArgumentList, _ session: Session)
-    throws(CommandFailure) -> Outcome
-  {
-    let start = services.stopwatch
-    defer { finished(command, arguments, session, since: start) }
-    return try call(lookup.function(command), command, arguments, session)
+  private func callTimed(
+    _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session, mayTakeLong: Bool
+  ) throws(CommandFailure) -> Outcome {
+    let function = lookup.function(command)
+    let start = services.nanoseconds
+    defer {
+      let nanoseconds = services.nanoseconds &- start
+      if let figure = figure(of: command) { figures.took(nanoseconds, figure) }
+      if mayTakeLong, !attention.contains(.timed) {
+        finished(command, arguments, session, microseconds: nanoseconds / 1000)
+      }
+    }
+    return try call(function, command, arguments, session)
+  }
+
+  /// The place of the present command, which has run, among the figures; nil if its second word named no subcommand.
+  private func figure(of command: Command) -> Int? {
+    if case .container = lookup.function(command) { return subcommandFigure }
+    return Int(command.number)
   }
 
   @inline(never)
+  private func noteFailure(of command: Command) {
+    if let figure = figure(of: command) { figures.failed(figure) }
+  }
+
   /// Without a second word: the container's own function, which it has if its arity allows that. Example: COMMAND.
   private func callSubcommand(
     of container: CommandRow, _ arguments: borrowing ArgumentList, _ session: Session
   ) throws(CommandFailure) -> Outcome {
-    guard arguments.count > 1 else { return try call(container.function, container.command, arguments, session) }
+    subcommandFigure = nil
+    guard arguments.count > 1 else {
+      subcommandFigure = container.figure
+      return try call(container.function, container.command, arguments, session)
+    }
     guard let row = container.subcommand(named: arguments[1]) else {
+      figures.takeBack(container.figure)
       errorReplies &+= 1
       reply.unknownSubcommand(arguments)
       return .done
     }
     guard row.accepts(argumentCount: arguments.count) else {
+      figures.takeBack(container.figure)
+      figures.rejected(row.figure)
       errorReplies &+= 1
       reply.wrongArgumentCount(of: row.name)
       return .done
     }
+    subcommandFigure = row.figure
+    figures.move(from: container.figure, to: row.figure)
     session.lastSubcommand = row.name
     if case .help = row.function {
       reply.help(container)
@@ -184,8 +225,13 @@ package final class Executor {
   func finished(
     _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session, since start: UInt64
   ) {
+    finished(command, arguments, session, microseconds: services.stopwatch &- start)
+  }
+
+  private func finished(
+    _ command: Command, _ arguments: borrowing ArgumentList, _ session: Session, microseconds: UInt64
+  ) {
     if lookup.flags(command).contains(.skipSlowlog) { return }
-    let microseconds = services.stopwatch &- start
     turnTime &+= microseconds
     if turnTime > Self.turnMicroseconds, !keys.inTransaction { attention.insert(.turnIsOver) }
     services.finished(table.row(command), arguments, session, microseconds: microseconds)
@@ -227,6 +273,7 @@ package final class Executor {
   @inline(never)
   private func wrongCount(_ command: Command, _ arguments: borrowing ArgumentList, _ session: Session) -> Outcome {
     errorReplies &+= 1
+    figures.rejected(Int(command.number))
     let begin = reply.count
     defer { noteError(from: begin) }
     let flags = lookup.flags(command)

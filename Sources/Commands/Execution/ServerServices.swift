@@ -18,6 +18,8 @@ package protocol ServerServices: AnyObject, Sendable {
   var roleName: String { get }
   /// Microseconds of a clock that only goes forward, for SLOWLOG.
   var stopwatch: UInt64 { get }
+  /// The same in nanoseconds, for the latencies of commands.
+  var nanoseconds: UInt64 { get }
   /// The clock that decides what has expired, as of now; nil where a batch's own is good enough.
   var expiryClock: WallClock? { get }
   /// A command ran for so long. Called for commands that may take long, and for all with `.timed`.
@@ -41,6 +43,7 @@ package protocol ServerServices: AnyObject, Sendable {
 /// A server that keeps no figures and never pauses.
 extension ServerServices {
   package var stopwatch: UInt64 { 0 }
+  package var nanoseconds: UInt64 { 0 }
   package var expiryClock: WallClock? { nil }
   package func finished(
     _ row: CommandRow, _ arguments: borrowing ArgumentList, _ session: Session, microseconds: UInt64

@@ -10,7 +10,7 @@ extension Executor {
     let begin = reply.count
     let flags = table.lookup.flags(command)
     if !session.authenticated, !flags.contains(.noAuth) {
-      return refused("NOAUTH Authentication required.", from: begin)
+      return refused("NOAUTH Authentication required.", command, from: begin)
     }
     if let suspension = heldBack(flags, session) {
       commandsProcessed &-= 1
@@ -22,17 +22,17 @@ extension Executor {
       if session.transaction != nil { session.discardTransaction() }
       return refused(
         "NOQUORUM a majority of the voters was not heard of for too long, another master may have been made: nothing was done",
-        from: begin)
+        command, from: begin)
     }
     if session.isMonitor, !flags.isDisjoint(with: [.write, .readonly]) {
-      return refused("ERR Replica can't interact with the keyspace", from: begin)
+      return refused("ERR Replica can't interact with the keyspace", command, from: begin)
     }
     if session.transaction != nil, !flags.contains(.atOnce) {
       enqueue(command, arguments, session)
       if reply.bytes[begin] == UInt8(ascii: "-") { noteError(from: begin) }
       return .done
     }
-    if let refusal = staleness(flags, session) { return refused(refusal, from: begin) }
+    if let refusal = staleness(flags, session) { return refused(refusal, command, from: begin) }
     let start = attention.contains(.timed) ? services.stopwatch : 0
     defer { if start > 0 { finished(command, arguments, session, since: start) } }
     // After the command, as Redis does: SELECT shows the new database, EXEC comes behind what it ran.
@@ -40,8 +40,9 @@ extension Executor {
     return run(command, arguments, session)
   }
 
-  private func refused(_ line: String, from begin: Int) -> Outcome {
+  private func refused(_ line: String, _ command: Command, from begin: Int) -> Outcome {
     errorReplies &+= 1
+    figures.rejected(Int(command.number))
     reply.error(line)
     noteError(from: begin)
     return .done

@@ -149,7 +149,7 @@ enum ExpiryCommands {
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session, _ shown: (UInt64, UInt64) -> UInt64
   ) throws(CommandFailure) {
     let keys = executor.keys
-    guard let record = try keys.readStored(arguments[1], in: session.database) else {
+    guard let record = keys.counted(try keys.readStored(arguments[1], in: session.database)) else {
       return executor.reply.integer(-2)
     }
     if record.expiry == 0 { return executor.reply.integer(-1) }

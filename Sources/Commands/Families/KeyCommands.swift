@@ -54,6 +54,8 @@ enum KeyCommands {
       count = 0
       for i in 1..<arguments.count where try keys.readStored(arguments[i], in: session.database) != nil { count += 1 }
     }
+    keys.hits &+= UInt64(count)
+    keys.misses &+= UInt64(arguments.count - 1) - UInt64(count)
     executor.reply.integer(count)
   }
 
@@ -61,7 +63,7 @@ enum KeyCommands {
   static func type(_ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session) throws(CommandFailure)
   {
     let keys = executor.keys
-    let isThere = try keys.readStored(arguments[1], in: session.database) != nil
+    let isThere = keys.counted(try keys.readStored(arguments[1], in: session.database)) != nil
     executor.reply.simple((isThere ? "string" : "none") as StaticString)
   }
 }

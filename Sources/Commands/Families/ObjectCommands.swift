@@ -8,7 +8,9 @@ enum ObjectCommands {
   static func encoding(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) {
-    guard let record = try executor.keys.read(arguments[2], in: session.database) else { return executor.reply.null() }
+    guard let record = executor.keys.counted(try executor.keys.read(arguments[2], in: session.database)) else {
+      return executor.reply.null()
+    }
     let isNumber = parseInteger(record.value) != nil
     executor.reply.bulk((isNumber ? "int" : record.valueBytes <= 44 ? "embstr" : "raw") as StaticString)
   }
@@ -17,7 +19,9 @@ enum ObjectCommands {
   static func references(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) {
-    guard let record = try executor.keys.read(arguments[2], in: session.database) else { return executor.reply.null() }
+    guard let record = executor.keys.counted(try executor.keys.read(arguments[2], in: session.database)) else {
+      return executor.reply.null()
+    }
     let isShared = parseInteger(record.value).map { $0 >= 0 && $0 < 10_000 } == true
     executor.reply.integer(isShared ? Int64(Int32.max) : 1)
   }
@@ -26,7 +30,9 @@ enum ObjectCommands {
   static func idleTime(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) {
-    guard try executor.keys.read(arguments[2], in: session.database) != nil else { return executor.reply.null() }
+    guard executor.keys.counted(try executor.keys.read(arguments[2], in: session.database)) != nil else {
+      return executor.reply.null()
+    }
     executor.reply.integer(0)
   }
 
@@ -34,7 +40,9 @@ enum ObjectCommands {
   static func frequency(
     _ arguments: borrowing ArgumentList, _ executor: Executor, _ session: Session
   ) throws(CommandFailure) {
-    guard try executor.keys.read(arguments[2], in: session.database) != nil else { return executor.reply.null() }
+    guard executor.keys.counted(try executor.keys.read(arguments[2], in: session.database)) != nil else {
+      return executor.reply.null()
+    }
     throw .text(
       """
       ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \

@@ -10,6 +10,8 @@ package enum CommandGroup: String, Sendable {
 package final class CommandRow: Sendable {
   /// The command; for a subcommand, the command that it belongs to.
   package let command: Command
+  /// Its place among `CommandFigures`: of a command its number, of subcommands the places behind those.
+  package let figure: Int
   /// Lower case; a subcommand's is `container|name`.
   package let name: String
   /// Exact number of arguments, name included; negative: at least so many.
@@ -36,12 +38,13 @@ package final class CommandRow: Sendable {
   package let subcommands: [CommandRow]
 
   init(
-    _ command: Command, _ name: String, arity: Int, _ flags: CommandFlags, _ categories: CommandCategories,
+    _ command: Command, figure: Int, _ name: String, arity: Int, _ flags: CommandFlags, _ categories: CommandCategories,
     tips: CommandTips, keys: [KeySpecification], group: CommandGroup, since: String, summary: String,
     complexity: String, deprecatedSince: String, replacedBy: String, isSystem: Bool, help: String,
     secrets: [SecretArgument], function: CommandFunction, subcommands: [CommandRow]
   ) {
     self.command = command
+    self.figure = figure
     self.name = name
     self.arity = arity
     self.flags = flags.union(CommandFlags(impliedBy: function, hasSubcommands: !subcommands.isEmpty))

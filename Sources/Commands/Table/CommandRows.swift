@@ -12,9 +12,17 @@ package struct CommandRows {
   struct Draft {
     let name: String
     var subcommands: [Draft] = []
-    let make: (Command, [CommandRow]) -> CommandRow
+    let make: (_ command: Command, _ figure: Int, [CommandRow]) -> CommandRow
 
-    func row(_ command: Command) -> CommandRow { make(command, subcommands.map { $0.row(command) }) }
+    /// - Parameter next: the first figure that is free.
+    func row(_ command: Command, figure: Int, next: inout Int) -> CommandRow {
+      var rows: [CommandRow] = []
+      for subcommand in subcommands {
+        next += 1
+        rows.append(subcommand.row(command, figure: next - 1, next: &next))
+      }
+      return make(command, figure, rows)
+    }
   }
 
   /// Adds a command.
@@ -31,9 +39,10 @@ package struct CommandRows {
   ) {
     let group = group
     drafts.append(
-      Draft(name: name) { command, subcommands in
+      Draft(name: name) { command, figure, subcommands in
         CommandRow(
-          command, name, arity: arity, flags, categories, tips: tips, keys: keys, group: group, since: since,
+          command, figure: figure, name, arity: arity, flags, categories, tips: tips, keys: keys, group: group,
+          since: since,
           summary: summary, complexity: complexity, deprecatedSince: deprecated, replacedBy: replacedBy,
           isSystem: isSystem, help: help, secrets: secrets, function: run, subcommands: subcommands)
       })

@@ -9,6 +9,8 @@ package final class CommandTable: Sendable {
   /// By `Command.number`.
   package let rows: [CommandRow]
   package let lookup: CommandLookup
+  /// Commands and subcommands together: how many figures are kept of them.
+  package let figures: Int
 
   /// The commands on keys and connections, which ask nothing of a host.
   package static let data = CommandTable { $0.addDataCommands() }
@@ -19,7 +21,11 @@ package final class CommandTable: Sendable {
     add(&collected)
     precondition(collected.drafts.count <= Int(UInt16.max), "more commands than numbers")
     precondition(Set(collected.drafts.map(\.name)).count == collected.drafts.count, "a command has two rows")
-    rows = collected.drafts.enumerated().map { index, draft in draft.row(Command(number: UInt16(index))) }
+    var figures = collected.drafts.count
+    rows = collected.drafts.enumerated().map { index, draft in
+      draft.row(Command(number: UInt16(index)), figure: index, next: &figures)
+    }
+    self.figures = figures
     for row in rows {
       guard case .container = row.function else { continue }
       precondition(row.arity < -1 && !row.subcommands.isEmpty, "\(row.name) has neither function nor subcommand")

@@ -89,6 +89,11 @@ package final class UpstreamLink: @unchecked Sendable {
     }
   }
 
+  /// The connection to the master ends, and is taken up again.
+  package func reconnect() {
+    loop.execute { [self] in wire?.close() }
+  }
+
   func stop() {
     loop.execute { [self] in
       isStopped = true

@@ -24,6 +24,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
   /// Replies that wait, oldest first; see `HeldReplies`.
   private var kept: CircularBuffer<ByteBuffer> = .init(initialCapacity: 2)
   private(set) var isReading = true
+  /// Bytes that are looked at just now: CLIENT LIST shows them of the connection that asks.
+  private(set) var beingExecuted = 0
   /// As long as it owes a password.
   var stranger = Stranger()
   /// What goes to the master.
@@ -94,7 +96,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
       keep(&buffer)
       holdBack()
     } else {
-      let consumed = buffer.withUnsafeReadableBytes { connection.received($0) }
+      let consumed = execute(buffer)
       if consumed < buffer.readableBytes {
         buffer.moveReaderIndex(forwardBy: consumed)
         keep(&buffer)
@@ -102,6 +104,16 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
       forwarding.start()
     }
   }
+
+  @inline(__always)
+  private func execute(_ buffer: borrowing ByteBuffer) -> Int {
+    beingExecuted = buffer.readableBytes
+    defer { beingExecuted = 0 }
+    return buffer.withUnsafeReadableBytes { connection.received($0) }
+  }
+
+  /// What was given to the socket and has not left.
+  var unsentBytes: Int { (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
 
   private func keep(_ buffer: inout ByteBuffer) {
     guard !session.closing else { return }
@@ -119,7 +131,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
       countStranger()
     }
     pending = nil
-    let consumed = buffer.withUnsafeReadableBytes { connection.received($0) }
+    let consumed = execute(buffer)
     if connection.takesNothing { return }
     buffer.moveReaderIndex(forwardBy: consumed)
     if buffer.readableBytes == 0 { return }

@@ -39,6 +39,7 @@ final class LoopWorker: @unchecked Sendable {
 
   func configure(_ settings: ServerConfiguration) {
     loop.outputBufferBytesMax = settings.outputBufferBytesMax
+    loop.executor.figures.keepsLatencies = settings.latencyTracking
     loop.level = settings.commit.level
     loop.syncTimeoutMilliseconds = UInt64(settings.syncTimeoutMilliseconds)
     forwardsWrites = settings.forwardWrites

@@ -29,6 +29,10 @@ final class ClientDirectory: Sendable {
     var isWatching = false
     var queryBytes = 0
     var queryBytesFree = 0
+    /// Of the command that is executed.
+    var argumentBytes = 0
+    /// Given to the socket, which has not taken them.
+    var unsentBytes = 0
     var heldReplies = 0
     var heldBytes = 0
     var isReading = true
@@ -68,6 +72,9 @@ final class ClientDirectory: Sendable {
 }
 
 extension ClientDirectory.Entry {
+  /// About what a connection takes that holds nothing.
+  private static let objectBytes = 2048
+
   /// One line of CLIENT LIST, without its line end.
   func line(now: Tick) -> String {
     var flags = ""
@@ -85,13 +92,15 @@ extension ClientDirectory.Entry {
     if state.noTouch { flags += "T" }
     if flags.isEmpty { flags = "N" }
     let events = (state.isReading ? "r" : "") + (state.isWritable ? "" : "w")
-    let memory = 1024 + state.queryBytes + state.queryBytesFree + state.queuedBytes + state.heldBytes
+    let memory =
+      Self.objectBytes + state.queryBytes + state.queryBytesFree + state.argumentBytes + state.queuedBytes
+      + state.unsentBytes + state.heldBytes
     let idle = now.since(max(state.lastActive, createdAt)) / 1000
     return """
       id=\(id) addr=\(address) laddr=\(localAddress) fd=\(descriptor) name=\(state.name) \
       age=\(now.since(createdAt) / 1000) idle=\(idle) flags=\(flags) db=\(state.database) sub=0 psub=0 ssub=0 \
-      multi=\(state.queued ?? -1) qbuf=\(state.queryBytes) qbuf-free=\(state.queryBytesFree) argv-mem=0 \
-      multi-mem=\(state.queuedBytes) rbs=0 rbp=0 obl=0 oll=\(state.heldReplies) omem=\(state.heldBytes) \
+      multi=\(state.queued ?? -1) qbuf=\(state.queryBytes) qbuf-free=\(state.queryBytesFree) argv-mem=\(state.argumentBytes) \
+      multi-mem=\(state.queuedBytes) rbs=0 rbp=0 obl=\(state.unsentBytes) oll=\(state.heldReplies) omem=\(state.heldBytes) \
       tot-mem=\(memory) events=\(events) cmd=\(state.command.isEmpty ? "NULL" : state.command) user=default redir=-1 \
       resp=\(state.protocolVersion) lib-name=\(state.libraryName) lib-ver=\(state.libraryVersion)
       """
@@ -115,7 +124,9 @@ extension ClientHandler {
     state.queued = session.transaction?.queue.count
     state.queuedBytes = session.transaction?.bytes ?? 0
     state.isWatching = !session.watched.isEmpty
-    state.queryBytes = pending?.readableBytes ?? 0
+    state.queryBytes = (pending?.readableBytes ?? 0) + beingExecuted
+    state.argumentBytes = connection.argumentBytes
+    state.unsentBytes = unsentBytes
     state.queryBytesFree = pending?.writableBytes ?? 0
     state.heldReplies = connection.held.count
     state.heldBytes = connection.held.bytes

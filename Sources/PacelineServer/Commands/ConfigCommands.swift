@@ -9,9 +9,9 @@ import Synchronization
 /// CONFIG: what the server was told, and what it may be told while it runs.
 extension ServerCore {
   /// CONFIG RESETSTAT
-  func resetStatistics(_ executor: Executor) {
+  func resetStatistics(_ executor: Executor) -> Outcome {
     service.statistics.reset(totals)
-    executor.reply.ok()
+    return onEveryLoop(executor, { $0.loop.executor.figures.reset() }) { $0.reply.ok() }
   }
 
   /// The configuration with the master that is followed now, and the data set's number of databases.

@@ -43,7 +43,7 @@ struct ConfigParameter: Sendable {
     "wal-keep", "accept-data-loss", "replaced-keep", "loglevel", "compaction", "compaction-rate", "garbage-ratio",
     "compression",
     "scrub-interval", "commit", "sync-timeout", "on-sync-timeout", "unsynced-records", "unsynced-bytes", "min-slaves",
-    "min-slaves-max-lag", "forward-writes", "read-lease",
+    "min-slaves-max-lag", "forward-writes", "read-lease", "latency-tracking", "latency-tracking-info-percentiles",
   ]
 
   private static func fixed(_ name: String, _ read: @escaping @Sendable (ServerConfiguration) -> String)
@@ -105,7 +105,7 @@ struct ConfigParameter: Sendable {
     ("replica-read-only", "yes"), ("slave-read-only", "yes"), ("replica-serve-stale-data", "yes"),
     ("slave-serve-stale-data", "yes"), ("replica-priority", "100"), ("slave-priority", "100"),
     ("repl-diskless-sync", "yes"), ("repl-diskless-load", "disabled"),
-    ("masteruser", ""), ("latency-monitor-threshold", "0"), ("latency-tracking", "no"), ("hz", "10"),
+    ("masteruser", ""), ("latency-monitor-threshold", "0"), ("hz", "10"),
     ("dynamic-hz", "no"), ("logfile", ""), ("pidfile", ""), ("unixsocket", ""), ("supervised", "no"),
     ("daemonize", "no"), ("cluster-enabled", "no"), ("tls-port", "0"), ("notify-keyspace-events", ""),
     ("aclfile", ""), ("lazyfree-lazy-eviction", "yes"), ("lazyfree-lazy-expire", "yes"),

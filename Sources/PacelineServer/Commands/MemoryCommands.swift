@@ -2,7 +2,7 @@ import Commands
 import LogStore
 import RESP
 
-/// MEMORY and LATENCY.
+/// MEMORY.
 extension ServerCore {
   func memoryDoctor(_ executor: Executor) { executor.reply.verbatim(Self.healthyText) }
 
@@ -89,27 +89,4 @@ extension ServerCore {
 
   private static let healthyText =
     "Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n"
-
-  // MARK: LATENCY: nothing is recorded
-
-  /// LATENCY LATEST, LATENCY HISTORY event
-  func latencyEvents(_ executor: Executor) { executor.reply.array(0) }
-
-  func resetLatency(_ executor: Executor) { executor.reply.integer(0) }
-
-  func latencyHistogram(_ executor: Executor) { executor.reply.map(0) }
-
-  func latencyGraph(_ arguments: borrowing ArgumentList, _ executor: Executor) {
-    executor.reply.error("ERR No samples available for event '", quoting: arguments[2], "'")
-  }
-
-  func latencyDoctor(_ executor: Executor) {
-    executor.reply.verbatim(
-      """
-      I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You may use "CONFIG \
-      SET latency-monitor-threshold <milliseconds>." in order to enable it. If we weren't in a deep space mission I'd \
-      suggest to take a look at https://redis.io/topics/latency-monitor.
-
-      """)
-  }
 }

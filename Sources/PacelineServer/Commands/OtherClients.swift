@@ -48,6 +48,11 @@ extension ServerCore {
     var secondsAtLeast: UInt64?
     var skipsSelf = true
 
+    /// The connection to this slave's master, which is no client here and has no line in CLIENT LIST.
+    var meansMasterLink: Bool {
+      kind == .master && id == nil && address == nil && localAddress == nil && secondsAtLeast == nil
+    }
+
     func matches(_ entry: ClientDirectory.Entry, _ own: UInt64, now: Tick) -> Bool {
       if skipsSelf, entry.id == own { return false }
       if let id, entry.id != id { return false }
@@ -120,9 +125,11 @@ extension ServerCore {
   ) -> Outcome {
     let now = executor.tick
     let victims = service.clients.all().filter { filter.matches($0, session.id, now: now) }
+    let endsLink = filter.meansMasterLink && !isMaster && replication.upstream.view.isLinkUp
+    if endsLink { replication.upstream.reconnect() }
     if victims.contains(where: { $0.id == session.id }) { session.closing = true }
     let others = victims.filter { $0.id != session.id }
-    let count = victims.count
+    let count = victims.count + (endsLink ? 1 : 0)
     guard !others.isEmpty else {
       answer(count, executor)
       return .done

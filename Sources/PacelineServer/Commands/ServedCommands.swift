@@ -25,6 +25,7 @@ extension ServerCore {
   // MARK: What Executor asks for
 
   package var stopwatch: UInt64 { Clocks.monotonicNanoseconds / 1000 }
+  package var nanoseconds: UInt64 { Clocks.monotonicNanoseconds }
 
   package func finished(
     _ row: CommandRow, _ arguments: borrowing ArgumentList, _ session: Session, microseconds: UInt64

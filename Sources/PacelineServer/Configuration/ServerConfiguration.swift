@@ -82,6 +82,10 @@ package struct ServerConfiguration: Sendable {
   /// Commands that took at least so long are kept; 0 = all, negative = none.
   package var slowlogMicroseconds = 10_000
   package var slowlogEntriesMax = 128
+  /// How long the calls of each command take is kept.
+  package var latencyTracking = true
+  /// Of these percentages INFO tells, 0...100.
+  package var latencyPercentiles: [Double] = [50, 99, 99.9]
   package var logLevel = Logger.Level.info
   package var logFormat = LogFormatSetting.text
   package var store = StoreConfiguration()

@@ -277,6 +277,16 @@ extension Setting {
       "slowlog-log-slower-than", "microseconds", \.slowlogMicroseconds, -1...Int.max,
       "Commands that take at least so many microseconds go to SLOWLOG; 0 = all, -1 = none."),
     integer("slowlog-max-len", "entries", \.slowlogEntriesMax, 0...1_000_000, "Entries that SLOWLOG keeps."),
+    yesNo(
+      "latency-tracking", \.latencyTracking,
+      "Keep how long the calls of each command take, for LATENCY HISTOGRAM and INFO latencystats."),
+    Setting(
+      "latency-tracking-info-percentiles", "percent ...",
+      help: "The percentages of calls of which INFO latencystats tells, 0 to 100, with blanks between them.",
+      read: { $0.latencyPercentiles.map(SettingText.numberText).joined(separator: " ") },
+      parse: { configuration, text throws(SettingText.Unreadable) in
+        configuration.latencyPercentiles = try SettingText.percentages(text)
+      }),
   ]
 
   private static let logs: [Setting] = [

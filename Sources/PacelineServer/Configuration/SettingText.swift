@@ -163,6 +163,23 @@ package enum SettingText {
     }
   }
 
+  /// Numbers from 0 to 100 with blanks between them; there may be none.
+  static func percentages(_ text: String) throws(Unreadable) -> [Double] {
+    var found: [Double] = []
+    for part in text.split(separator: " ") {
+      guard let value = Double(part), (0...100).contains(value), found.count < 32 else {
+        throw Unreadable("numbers from 0 to 100 with blanks between them")
+      }
+      found.append(value)
+    }
+    return found
+  }
+
+  /// `50`, `99.9`.
+  static func numberText(_ value: Double) -> String {
+    value == value.rounded() && value.magnitude < 1e15 ? String(Int(value)) : String(value)
+  }
+
   /// Without the plus sign that Swift's own parser takes.
   private static func plainInteger(_ text: String) -> Int? { text.hasPrefix("+") ? nil : Int(text) }
 

@@ -14,7 +14,7 @@ struct ClientsStatus: Sendable {
     connectedMax = server.configuration.clientsMax
     inputBytesMax = entries.map { Int($0.state.queryBytes) }.max() ?? 0
     outputBytesMax = entries.map { Int($0.state.heldBytes) }.max() ?? 0
-    suspended = entries.count { $0.state.isSuspended }
+    suspended = server.workers.reduce(0) { $0 + $1.loop.blockedCount.load(ordering: .relaxed) }
     strangerBytes = Int(server.service.strangers.heldBytes)
     strangersRefused = UInt64(server.service.strangers.refusedConnections)
   }
@@ -29,7 +29,10 @@ struct ClientsStatus: Sendable {
     .init("client_recent_max_output_buffer", .bytes, "the most that is kept of one client's replies") {
       .count($0.outputBytesMax)
     },
-    .init("blocked_clients", .count, "clients whose command waits: for slaves, a level, the disk, or a handover") {
+    .init(
+      "blocked_clients", .count,
+      "clients whose command waits: for slaves, a level, the disk, a handover, or the end of CLIENT PAUSE"
+    ) {
       .count($0.suspended)
     },
     .constant("tracking_clients", "0"),

@@ -16,10 +16,15 @@ struct NodeStatus: Sendable {
   var traffic: TrafficStatus?
   var replication: ReplicationStatus?
   var cpu: CPUStatus?
+  var commands: CommandStatus?
 
   /// INFO's sections, in their order.
   enum Section: String, CaseIterable, Sendable {
-    case server, clients, memory, persistence, paceline, stats, replication, cpu, modules, errorstats, cluster, keyspace
+    case server, clients, memory, persistence, paceline, stats, replication, cpu, modules, commandstats, errorstats
+    case latencystats, cluster, keyspace
+
+    /// What INFO shows if nothing is named. The others are long, and shown with `all`.
+    static let byDefault = Set(allCases).subtracting([.commandstats, .latencystats])
 
     var title: String { self == .cpu ? "CPU" : rawValue.prefix(1).uppercased() + rawValue.dropFirst() }
 
@@ -34,6 +39,8 @@ struct NodeStatus: Sendable {
       case .replication: ReplicationStatus.rows
       case .cpu: StatusRow.rows(CPUStatus.fields) { $0.cpu }
       case .modules: []
+      case .commandstats: StatusRow.rows(CommandStatus.countFields) { $0.commands }
+      case .latencystats: StatusRow.rows(CommandStatus.latencyFields) { $0.commands }
       case .errorstats: StatusRow.rows(TrafficStatus.errorFields) { $0.traffic }
       case .cluster: StatusRow.rows([StatusField<Void>.constant("cluster_enabled", "0")]) { _ in () }
       case .keyspace: StatusRow.rows(StoreStatus.keyspaceFields) { $0.store }
@@ -51,18 +58,22 @@ struct NodeStatus: Sendable {
     if !sections.isDisjoint(with: [.stats, .errorstats]) { traffic = TrafficStatus(server) }
     if sections.contains(.replication) { replication = ReplicationStatus(server) }
     if sections.contains(.cpu) { cpu = CPUStatus() }
+    if !sections.isDisjoint(with: [.commandstats, .latencystats]) {
+      commands = CommandStatus(server, withLatencies: sections.contains(.latencystats))
+    }
   }
 
   /// Of no node yet, for tests.
   init() {}
 
-  /// The sections that are asked for: none named, or `all`, is all; a name that there is not is passed over.
+  /// The sections that are asked for: none named is what is shown by default; a name that there is not is passed over.
   static func sections(named names: [String]) -> Set<Section> {
-    guard !names.isEmpty else { return Set(Section.allCases) }
+    guard !names.isEmpty else { return Section.byDefault }
     var wanted: Set<Section> = []
     for name in names.map({ $0.lowercased() }) {
       switch name {
-      case "all", "default", "everything": wanted.formUnion(Section.allCases)
+      case "default": wanted.formUnion(Section.byDefault)
+      case "all", "everything": wanted.formUnion(Section.allCases)
       default: if let section = Section(rawValue: name) { wanted.insert(section) }
       }
     }

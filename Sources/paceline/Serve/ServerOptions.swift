@@ -112,6 +112,8 @@ struct LimitOptions: SettingFlags {
   @Option(help: .setting("value-bytes-max")) var valueBytesMax: String?
   @Option(parsing: .unconditional, help: .setting("slowlog-log-slower-than")) var slowlogLogSlowerThan: String?
   @Option(help: .setting("slowlog-max-len")) var slowlogMaxLen: String?
+  @Option(help: .setting("latency-tracking")) var latencyTracking: String?
+  @Option(help: .setting("latency-tracking-info-percentiles")) var latencyTrackingInfoPercentiles: String?
 }
 
 struct LogOptions: SettingFlags {

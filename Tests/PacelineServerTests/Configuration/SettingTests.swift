@@ -51,7 +51,9 @@ import Testing
     ("forget-terms-above", "4000000000", "4000000000"), ("replaced-keep", "0", "0s"), ("replaced-keep", "7d", "7d"),
     ("replaced-keep", "90", "90s"), ("shutdown-timeout", "0", "0s"), ("shutdown-timeout", "90", "90s"),
     ("voters-max", "64", "64"), ("log-buffer-max", "1MB", "1mb"), ("unauthenticated-bytes", "64kb", "64kb"),
-    ("enable-debug-command", "local", "local"), ("auth-timeout", "0", "0s"), ("auth-timeout", "2m", "2m"),
+    ("enable-debug-command", "local", "local"), ("latency-tracking", "no", "no"),
+    ("latency-tracking-info-percentiles", "0.0 50 99.99 100", "0 50 99.99 100"),
+    ("latency-tracking-info-percentiles", "", ""), ("auth-timeout", "0", "0s"), ("auth-timeout", "2m", "2m"),
   ]
 
   @Test func everySettingTakesAValueAndGivesItBack() throws {
@@ -84,6 +86,7 @@ import Testing
     ("replaced-keep", "1w"), ("shutdown-timeout", "2d"), ("shutdown-timeout", "1500ms"), ("voters-max", "0"),
     ("voters-max", "65"),
     ("log-buffer-max", "1023kb"), ("unauthenticated-bytes", "1kb"), ("auth-timeout", "-1"), ("auth-timeout", "2d"),
+    ("latency-tracking-info-percentiles", "101"), ("latency-tracking-info-percentiles", "x"), ("latency-tracking", "x"),
   ])
   func aBadValueIsRefusedByNameAndChangesNothing(name: String, text: String) throws {
     let setting = try #require(Setting.named(name))

@@ -110,7 +110,7 @@ extension CommandRows {
         """,
       run: server(ServerCore.configSet))
     subcommand(
-      "config|resetstat", arity: 2, [.admin, .noScript, .loading, .stale], [], since: "2.0.0",
+      "config|resetstat", arity: 2, [.admin, .noScript, .loading, .stale, .waits], [], since: "2.0.0",
       summary: "Reset the stats returned by INFO",
       complexity: "O(1)",
       help: """
