@@ -99,9 +99,21 @@ import Testing
       """
     ),
     (
+      .commandstats,
+      """
+      cmdstat_<command>
+      """
+    ),
+    (
       .errorstats,
       """
       errorstat_<CODE>
+      """
+    ),
+    (
+      .latencystats,
+      """
+      latency_percentiles_usec_<command>
       """
     ),
     (
