@@ -182,6 +182,9 @@ class Operator:
                 pass
         return roles
 
+    def knows_master(self):
+        return self.roles().get(self.master) == "master"
+
     def _run(self):
         seen, since = None, time.monotonic()
         while not self._stop.wait(0.1):
@@ -199,7 +202,8 @@ class Operator:
             if masters and self.row.refuses and not is_stuck:
                 self.master = masters[0]
                 continue
-            slaves = [i for i in roles if i != self.master]
+            # The master of a moment ago may have handed over, and be the one that holds most now.
+            slaves = [i for i, role in roles.items() if i != self.master or role != "master"]
             self.random.shuffle(slaves)
             for i in slaves:
                 if self._stop.is_set():
@@ -337,6 +341,7 @@ class Faults:
             "cut master", "cut slave", "pause master", "pause slave", "drop all", "kill all", "kill two", "hand over",
         ]  # fmt: skip
         kind = self.random.choice(kinds)
+        wait_until(self.operator.knows_master, 90, what="an operator who knows the master")
         master = self.operator.master
         slaves = [i for i in range(len(self.row.nodes)) if i != master]
         self.random.shuffle(slaves)
