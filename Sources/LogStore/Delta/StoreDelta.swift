@@ -181,7 +181,7 @@ public final class DeltaInstallation {
     publish: ((inout DirectoryFile) -> Void) throws(FileError) -> Void
   ) throws(DeltaFailure) {
     guard let index else { preconditionFailure("a delta that was not prepared") }
-    let unsealed = store.commitState.withLock { $0.complete }
+    let unsealed = store.sealQueue.all
     var indexFiles: [[UInt8]] = []
     do throws(FileError) {
       // The last segment may end inside a unit. An index file would promise that it is never cut, which is true from
@@ -257,7 +257,7 @@ public final class DeltaInstallation {
       }
       segment.closeFile()
     }
-    store.sealed(unsealed)
+    store.sealQueue.remove(unsealed)
   }
 
   // MARK: Afterwards

@@ -4,7 +4,7 @@ import Core
 ///
 /// Life: active (one at a time, in memory) -> filled (no more records; written out by the commit thread) -> sealed
 /// (complete on disk, `.idx` beside it) -> perhaps dropped. The commit thread hands a filled segment to the maintenance
-/// thread through `CommitState.complete` and does not touch it again. A data file is a segment too, sealed from the start.
+/// thread through `SealQueue` and does not touch it again. A data file is a segment too, sealed from the start.
 /// Sealed segments stay in memory while they are in the ops buffer and are read from their mapping afterwards.
 ///
 /// Owned by the store. `used`, `lastLSN`, `state` and `content` change under the write lock. `output` is the commit

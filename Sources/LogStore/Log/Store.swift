@@ -81,12 +81,9 @@ public final class LogStore: @unchecked Sendable {
   @usableFromInline let writtenBytes = Atomic<Int>(0)
   /// Bytes of records appended since the start, as of the end of the newest batch that wrote.
   @usableFromInline let appendedBytesSeen = Atomic<Int>(0)
-  /// Bytes of filled segments that are written and not sealed yet, and whether the last attempt to seal failed.
-  @usableFromInline let unsealedBytes = Atomic<Int>(0)
-  @usableFromInline let sealingFails = Atomic<Bool>(false)
+  let sealQueue = SealQueue()
   /// Where the records of the active segment began that count as appended since the start.
   @usableFromInline var activeRecordsAt = 0
-  let commitState = Mutex(CommitState())
   @usableFromInline let refusal = Atomic<UInt8>(0)
   let failureText = Mutex<String>("")
   let damage = Mutex<[DamagedPlace]>([])

@@ -15,11 +15,6 @@ public struct CommitResult: Equatable, Sendable {
   public var filledSegments = false
 }
 
-struct CommitState {
-  /// Filled segments that are written and flushed. From here on they are the maintenance thread's.
-  var complete: [Segment] = []
-}
-
 extension LogStore {
   /// Bytes of records appended and not yet handed to the operating system. Under the write lock. O(1).
   public var unwrittenBytes: Int {
@@ -33,10 +28,9 @@ extension LogStore {
     return unwritten > configuration.unwrittenBytesMax || isSealingBehind
   }
   @usableFromInline var isSealingBehind: Bool {
-    let unsealed = unsealedBytes.load(ordering: .relaxed)
     // What waits for slaves is not sealed, and has bounds of its own.
-    return unsealed > configuration.unwrittenBytesMax &+ configuration.opsBufferBytes && !isGated
-      && !sealingFails.load(ordering: .relaxed)
+    sealQueue.bytes > configuration.unwrittenBytesMax &+ configuration.opsBufferBytes && !isGated
+      && !sealQueue.fails.load(ordering: .relaxed)
   }
 
   /// To be called under the write lock by whoever appended, before the lock is given back.
@@ -163,17 +157,7 @@ extension LogStore {
     #endif
     if !isSynced { try flushOrLatch(open.file) }
     segment.output = .handedOver(open.file)
-    awaitsSeal(segment)
-  }
-
-  /// A filled segment is on disk. It stays in memory until it is sealed, and counts for the bound on what does.
-  func awaitsSeal(_ segment: Segment) {
-    unsealedBytes.add(segment.used, ordering: .relaxed)
-    commitState.withLock { $0.complete.append(segment) }
-  }
-  func sealed(_ segments: [Segment]) {
-    commitState.withLock { state in state.complete.removeAll { done in segments.contains { $0 === done } } }
-    unsealedBytes.subtract(segments.reduce(0) { $0 + $1.used }, ordering: .relaxed)
+    sealQueue.add(segment)
   }
 
   private func write(_ segment: Segment, _ memory: SegmentMemory?, upTo: Int, bytes: inout Int) throws(FileError) {

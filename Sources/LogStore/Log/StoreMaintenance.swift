@@ -27,19 +27,19 @@ extension LogStore {
       return result
     }
     do throws(FileError) {
-      while let segment = commitState.withLock({ $0.complete.first }), segment.lastLSN <= sealUpTo,
+      while let segment = sealQueue.oldest, segment.lastLSN <= sealUpTo,
         unitEnd(of: segment, isUpTo: min(positions.durable, sealUpTo))
       {
         try seal(segment)
-        sealed([segment])
+        sealQueue.remove([segment])
         result.segmentsChanged = true
       }
-      sealingFails.store(false, ordering: .relaxed)
+      sealQueue.fails.store(false, ordering: .relaxed)
       try trimOpsBuffer()
       if dropDeadSegments(compactionBounds(neededFrom: neededFrom, rawFrom: rawFrom)) { result.segmentsChanged = true }
     } catch {
       result.error = error
-      sealingFails.store(true, ordering: .relaxed)
+      sealQueue.fails.store(true, ordering: .relaxed)
       if !error.isPassing { latch(error) }
     }
     epochs.collect()

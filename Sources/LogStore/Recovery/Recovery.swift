@@ -395,7 +395,7 @@ struct Recovery {
     segment.lastLSN = tail.lastLSN
     if !isLast {
       segment.state = .filled
-      store.awaitsSeal(segment)
+      store.sealQueue.add(segment)
     }
     report.segments += 1
   }

@@ -4,10 +4,9 @@ import Testing
 @testable import LogStore
 
 /// Writers wait while too much is written and not sealed: a count that drifted would hold them for ever, or never.
-@Suite struct SealBacklogTests {
+@Suite struct SealQueueTests {
   private func isCounted(_ store: LogStore) -> Bool {
-    store.unsealedBytes.load(ordering: .relaxed)
-      == store.commitState.withLock { $0.complete.reduce(0) { $0 + $1.used } }
+    store.sealQueue.bytes == store.sealQueue.all.reduce(0) { $0 + $1.used }
   }
 
   @Test func whatAStartFindsUnsealedCountsUntilItIsSealed() throws {
@@ -17,12 +16,12 @@ import Testing
       let store = try disk.create()
       for _ in 0..<400 { _ = work.step(store) }
       _ = store.commit(flush: true)
-      #expect(isCounted(store) && store.unsealedBytes.load(ordering: .relaxed) > 0)
+      #expect(isCounted(store) && store.sealQueue.bytes > 0)
     }
     let store = try disk.open()
-    #expect(isCounted(store) && store.unsealedBytes.load(ordering: .relaxed) > 0)
+    #expect(isCounted(store) && store.sealQueue.bytes > 0)
     #expect(store.maintain(neededFrom: LSN(1)).segmentsChanged)
-    #expect(isCounted(store) && store.unsealedBytes.load(ordering: .relaxed) == 0)
+    #expect(isCounted(store) && store.sealQueue.bytes == 0)
   }
 
   @Test func aDeltaSealsWhatTheOldLogEndedWith() throws {
@@ -30,7 +29,7 @@ import Testing
     for seed in UInt64(1)...30 {
       var run = try DeltaRun(seed: seed &* 31_337)
       guard try run.receive() else { continue }
-      unsealed += run.slave.unsealedBytes.load(ordering: .relaxed)
+      unsealed += run.slave.sealQueue.bytes
       try run.install()
       #expect(isCounted(run.slave), "seed \(seed)")
     }
