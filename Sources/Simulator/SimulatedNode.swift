@@ -46,7 +46,7 @@ package final class SimulatedNode: @unchecked Sendable {
   /// Its start is over: it knows its role.
   private(set) var isServing = false
   /// The store that the checkers saw last.
-  weak var lookedAt: LogStore?
+  var lookedAt: StoreIdentity?
   /// Whether that store was a master's at the end of the last step.
   var reigned = false
   /// An older copy of its directory.

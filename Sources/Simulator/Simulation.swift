@@ -254,9 +254,9 @@ package final class Simulation: @unchecked Sendable {
     node.catalogLSNs.insert(store.catalogRecordLSN)
     onDisk.holds(node.number, upTo: durable, in: store.terms)
     // A log that was cut back begins again with what its generation says is good, as after a restart.
-    if node.lookedAt !== store {
+    if node.lookedAt !== store.identity {
       prefixes.restarted(node.number)
-      node.lookedAt = store
+      node.lookedAt = store.identity
       node.reigned = false
     }
     let stepsDown = store.isReplica && node.reigned

@@ -14,6 +14,7 @@ public final class LogStore: @unchecked Sendable {
   // Safe to share: see "Threads" above.
   public let fileSystem: any FileSystem
   public let directory: String
+  public let identity = StoreIdentity()
   public let lineage: NodeID
   public let hashSeed: UInt64
   public let configuration: StoreConfiguration
@@ -132,9 +133,11 @@ public final class LogStore: @unchecked Sendable {
     keyspace = Keyspace(tables: tables, addresses: addresses)
     active = .nowhere()
     activeBase = UnsafeMutableRawPointer(bitPattern: 64)!
+    identity.store = self
   }
 
   deinit {
+    identity.store = nil
     epochs.freeAll()
     addresses.free()
   }

@@ -167,7 +167,7 @@ extension LogStore {
     droppedFiles.withLock { $0.append(contentsOf: gone.map(\.name)) }
     for segment in gone {
       // The slot is used again only when no reader can hold an entry that names it.
-      epochs.retire { [weak self] in self?.recycle(segment) }
+      epochs.retire { [identity] in identity.store?.recycle(segment) }
     }
   }
 

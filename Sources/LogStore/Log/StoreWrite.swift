@@ -276,7 +276,7 @@ extension LogStore {
     let empty = active
     empty.state = .dropped
     segmentList.withLock { list in list.removeAll { $0 === empty } }
-    epochs.retire { [weak self] in self?.recycle(empty) }
+    epochs.retire { [identity] in identity.store?.recycle(empty) }
   }
 
   func activate(_ segment: Segment, memory: SegmentMemory) {

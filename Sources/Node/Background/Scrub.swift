@@ -14,7 +14,7 @@ package final class Scrub: BackgroundWork, @unchecked Sendable {
   private var round: Round?
   private var plan = ScrubPlan(intervalMilliseconds: 0)
   private var retryAt = Tick(milliseconds: 0)
-  private weak var watched: LogStore?
+  private var watched: StoreIdentity?
 
   package typealias Answer = @Sendable (ScrubReport) -> Void
 
@@ -141,9 +141,9 @@ package final class Scrub: BackgroundWork, @unchecked Sendable {
   /// What is to be done now: all that somebody asked for, or one file that is due and everything that others met; nil: nothing.
   private func nextRound(_ now: Tick) -> Round? {
     let store = node.store
-    if watched !== store {
+    if watched !== store.identity {
       // What was known of the old store's files says nothing about these.
-      watched = store
+      watched = store.identity
       shared.withLock { $0.registry = DamageRegistry() }
     }
     let pieces = store.sealedPieces
